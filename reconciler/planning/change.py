@@ -1,0 +1,237 @@
+"""A planned change of one address, and the writes it stands for.
+
+The writes are a pure function of the change: a plan file holds only what is before and after, and neither an editor of
+the file nor the executor has a choice to make.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from reconciler.planning.live import Live
+from reconciler.resources import Kind
+from reconciler.resources.mark import owned_metadata
+from reconciler.resources.model import Json, Mode, Removal, Stage, Values, digest
+
+
+class Action(StrEnum):
+    """What happens to an address."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    REPLACE = "replace"
+    RETIRE = "retire"
+    ADOPT = "adopt"
+
+
+class Reason(StrEnum):
+    """Why it happens."""
+
+    NEW = "new in the files, or missing at Stripe"
+    CONFIG = "the files changed"
+    DRIFT = "changed at Stripe"
+    BOTH = "the files changed, and it was changed at Stripe"
+    MOVED = "moved"
+    REMOVED = "no longer in the files"
+    STRAY = "a second object of the same address"
+    KEY = "taken over by its key"
+
+
+class Op(StrEnum):
+    """One kind of write."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    DELETE = "delete"
+    DEACTIVATE = "deactivate"
+    REACTIVATE = "reactivate"
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Values and owned metadata of an object, before or after."""
+
+    values: Values
+    metadata: dict[str, str]
+
+    @classmethod
+    def of(cls, live: Live, also: tuple[str, ...] = ()) -> "State":
+        """Take the state of a live object; ``also`` names metadata keys the files are about to own."""
+        return cls(live.values, owned_metadata(live.metadata, also))
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One address: what it is now, what it will be, and why.
+
+    ``id`` and ``fingerprint`` are those of the live object the change starts from; ``fields`` names what differs.
+    """
+
+    address: str
+    kind: Kind
+    action: Action
+    reason: Reason
+    fields: tuple[str, ...]
+    before: State | None
+    after: State | None
+    id: str | None = None
+    fingerprint: str | None = None
+    source: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One write: ``params`` still hold references; ``sets`` is what the object's values become, None where it is gone.
+
+    ``on_new`` tells a write on the object this change creates from one on the object that was there before.
+    """
+
+    change: Change
+    stage: Stage
+    op: Op
+    params: Values
+    sets: State | None
+    on_new: bool = False
+
+    @property
+    def label(self) -> str:
+        """Name the write within its change, for keys and reports."""
+        return f"{self.change.address}:{self.stage}:{self.op}"
+
+
+def steps(change: Change) -> tuple[Step, ...]:
+    """Return the writes of a change in order of their stages."""
+    return tuple(sorted(_steps(change), key=lambda step: step.stage))
+
+
+def _steps(change: Change) -> Iterator[Step]:
+    if change.action is Action.CREATE:
+        yield from _create(change)
+    elif change.action is Action.REPLACE:
+        yield from _create(change)
+        if _is_active(change.before):
+            yield from _retire(change, change.kind.retire_stage)
+    elif change.action is Action.RETIRE:
+        yield from _retire(change, change.kind.retire_stage)
+    else:
+        yield from _update(change)
+
+
+def _is_active(state: State | None) -> bool:
+    return state is not None and state.values.get("active", True) is not False
+
+
+def _late(kind: Kind, name: str) -> bool:
+    return kind.field(name).mode is Mode.UPDATE_ONLY and name != "active"
+
+
+def _create(change: Change) -> Iterator[Step]:
+    kind, after = change.kind, change.after
+    assert after is not None  # noqa: S101  a creation has an after
+    first = {name: value for name, value in after.values.items() if not _late(kind, name)}
+    params: Values = dict(first)
+    if kind.metadata:
+        params["metadata"] = after.metadata
+    if kind.transfers and change.action is Action.REPLACE:
+        params["transfer_lookup_key"] = True
+    if kind.parent:
+        params.pop(kind.parent)
+    yield Step(change, kind.create_stage, Op.CREATE, params, State(first, after.metadata), on_new=True)
+    late = {name: value for name, value in after.values.items() if _late(kind, name)}
+    if late:
+        yield Step(change, Stage.DEFAULT_PRICE, Op.UPDATE, late, after, on_new=True)
+
+
+def _retire(change: Change, stage: Stage) -> Iterator[Step]:
+    kind, before = change.kind, change.before
+    assert before is not None  # noqa: S101  what is retired was there
+    values = dict(before.values)
+    held = [name for name in values if _late(kind, name)]
+    if held:
+        for name in held:
+            del values[name]
+        params: Values = {name: kind.field(name).unset for name in held}
+        yield Step(change, Stage.DEFAULT_PRICE, Op.UPDATE, params, State(dict(values), before.metadata))
+    gone = State({**values, "active": False}, before.metadata)
+    if kind.removal is Removal.DELETE:
+        yield Step(change, stage, Op.DELETE, {}, None)
+    elif kind.removal is Removal.DEACTIVATE:
+        yield Step(change, stage, Op.DEACTIVATE, {}, gone)
+    else:
+        yield Step(change, stage, Op.UPDATE, {"active": False}, gone)
+
+
+def _update(change: Change) -> Iterator[Step]:
+    kind, before, after = change.kind, change.before, change.after
+    assert before is not None and after is not None  # noqa: S101, PT018  an update has both
+    state = State(dict(before.values), before.metadata)
+    for stage, names in _by_stage(kind, before.values, after.values):
+        values = _overlaid(state.values, after.values, names)
+        if names == ("active",) and kind.removal is Removal.DEACTIVATE:
+            state = State(values, state.metadata)
+            yield Step(change, stage, Op.REACTIVATE, {}, state)
+            continue
+        params: Values = {name: after.values.get(name, _unset(kind, name)) for name in names}
+        metadata = state.metadata
+        if stage == kind.create_stage and before.metadata != after.metadata:
+            metadata = after.metadata
+        state = State(values, metadata)
+        if metadata != before.metadata and stage == kind.create_stage:
+            params["metadata"] = metadata_patch(before.metadata, metadata)
+        if params:
+            yield Step(change, stage, Op.UPDATE, params, state)
+
+
+def _by_stage(kind: Kind, before: Values, after: Values) -> Iterator[tuple[Stage, tuple[str, ...]]]:
+    """Group differing fields by the stage they are written in; archiving comes last, after what depends on it."""
+    differing = [row.name for row in kind.fields if before.get(row.name) != after.get(row.name)]
+    differing = [name for name in differing if name != kind.fixed_key]
+    if kind.removal is Removal.DEACTIVATE and "active" in differing:
+        yield kind.create_stage, ("active",)
+        differing.remove("active")
+    leaving = "active" in differing and after.get("active", True) is False
+    late = tuple(name for name in differing if _late(kind, name))
+    early = tuple(name for name in differing if name not in late and not (leaving and name == "active"))
+    yield kind.create_stage, early
+    if late:
+        yield Stage.DEFAULT_PRICE, late
+    if leaving:
+        yield kind.retire_stage, ("active",)
+
+
+def _overlaid(values: Values, after: Values, names: tuple[str, ...]) -> Values:
+    kept = {name: value for name, value in values.items() if name not in names}
+    return kept | {name: after[name] for name in names if name in after}
+
+
+def _unset(kind: Kind, name: str) -> Json:
+    row = kind.field(name)
+    return row.default if row.unset is None else row.unset
+
+
+def after_transfer(change: Change) -> State | None:
+    """Return the state of an old price between its successor's creation and its own archiving: without the key."""
+    before = change.before
+    if before is None or change.action is not Action.REPLACE or not change.kind.transfers:
+        return before
+    return State({name: value for name, value in before.values.items() if name != change.kind.key}, before.metadata)
+
+
+def states_before(step: Step) -> list[State]:
+    """Return every state the object of a write may be in just before it: as planned, or after earlier writes."""
+    earlier = (other.sets for other in steps(step.change) if other.on_new == step.on_new and other.stage < step.stage)
+    planned = () if step.on_new else (step.change.before, after_transfer(step.change))
+    return [state for state in (*planned, *earlier) if state is not None]
+
+
+def metadata_patch(before: dict[str, str], after: dict[str, str]) -> dict[str, str]:
+    """Return what to send so that owned metadata becomes ``after``; an empty value unsets a key at Stripe."""
+    removed = dict.fromkeys(set(before) - set(after), "")
+    return removed | {name: value for name, value in after.items() if before.get(name) != value}
+
+
+def fallback_id(change: Change) -> str | None:
+    """Return the second id a creation may use if Stripe keeps the first one reserved for a deleted object."""
+    if not change.kind.chosen_id or change.after is None or change.kind.key is None:
+        return None
+    return f"{change.after.values[change.kind.key]}_{digest(change.after.values, 8)}"

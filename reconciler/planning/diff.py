@@ -1,0 +1,285 @@
+"""The difference between what the files ask and what an account holds, as changes. Pure: no clock, no randomness."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from reconciler.diagnostics import Diagnostic, SourceRange
+from reconciler.planning.change import Action, Change, Reason, State
+from reconciler.planning.live import Live
+from reconciler.planning.match import Matching, match
+from reconciler.resources import KINDS, Kind, Resource
+from reconciler.resources.mark import marked, owned_metadata
+from reconciler.resources.model import (
+    MARK_KEYS,
+    Json,
+    Mode,
+    Values,
+    canonical_json,
+    digest,
+    is_leaf,
+    references,
+    substitute,
+)
+
+
+@dataclass(frozen=True)
+class Binding:
+    """An object a plan relies on without changing it."""
+
+    kind: str
+    id: str
+    fingerprint: str
+
+
+@dataclass
+class Difference:
+    """Changes by address, objects they rely on, objects of others by kind, and what has to be settled first."""
+
+    changes: list[Change] = field(default_factory=list)
+    bindings: dict[str, Binding] = field(default_factory=dict)
+    foreign: dict[str, int] = field(default_factory=dict)
+    unchanged: int = 0
+    problems: list[Diagnostic] = field(default_factory=list)
+
+
+def diff(
+    desired: Sequence[Resource], objects: Sequence[Live], namespace: str, moved: Mapping[str, str] | None = None
+) -> Difference:
+    """Compare what is asked with what is there.
+
+    ``moved`` maps renamed addresses, old to new. Problems are meters that cannot change and keys held by others.
+    """
+    matching = match(desired, objects, namespace, moved or {})
+    comparison = _Comparison(desired, matching, namespace)
+    changes: dict[str, Change] = {}
+    for kind in sorted(KINDS, key=_has_late_fields):
+        for resource in desired:
+            if resource.kind is kind:
+                change = comparison.change(resource)
+                if change is not None:
+                    changes[resource.address] = change
+    retired = [comparison.retirement(address, live) for address, live in matching.strays]
+    ordered = sorted([*changes.values(), *retired], key=lambda change: (change.address, change.id or ""))
+    return Difference(
+        changes=ordered,
+        bindings=_bindings(ordered, matching),
+        foreign={name: count for name, count in sorted(matching.foreign.items()) if count},
+        unchanged=comparison.unchanged,
+        problems=[*matching.problems, *comparison.problems],
+    )
+
+
+def _has_late_fields(kind: Kind) -> bool:
+    """Put kinds last that refer to kinds after them, so that every replacement they may refer to is decided."""
+    return any(row.mode is Mode.UPDATE_ONLY and row.name != "active" for row in kind.fields)
+
+
+class _Comparison:
+    """One run over all addresses; remembers which are replaced, because what refers to them must follow."""
+
+    def __init__(self, desired: Sequence[Resource], matching: Matching, namespace: str) -> None:
+        self._matching = matching
+        self._namespace = namespace
+        self._addresses = matching.addresses()
+        self._replaced: set[str] = set()
+        self._with_features = {
+            next(references(resource.values["product"])) for resource in desired if resource.kind.parent == "product"
+        }
+        self.unchanged = 0
+        self.problems: list[Diagnostic] = []
+
+    def change(self, resource: Resource) -> Change | None:
+        """Return what has to happen to an address, None where nothing has to."""
+        live = self._matching.by_address.get(resource.address)
+        after = State(dict(resource.values), self._metadata(resource))
+        if live is None:
+            if resource.values.get("active", True) is False:
+                return None
+            return Change(
+                resource.address,
+                resource.kind,
+                Action.CREATE,
+                Reason.NEW,
+                (),
+                None,
+                after,
+                source=_text(resource.source),
+            )
+        before = self._before(live, resource, after)
+        after.values.update(_kept_key(resource, before.values))
+        fields = self._differing(resource.kind, before.values, after.values)
+        if not fields and before.metadata == after.metadata:
+            self.unchanged += 1
+            return None
+        if any(_forces_replacement(resource.kind, name, before.values, after.values) for name in fields):
+            return self._replacement(resource, live, before, after, fields)
+        action = Action.ADOPT if resource.address in self._matching.adopted else Action.UPDATE
+        return self._existing(resource, live, action, before, after, fields)
+
+    def retirement(self, address: str, live: Live) -> Change:
+        """Return the retirement of an object of ours that no address needs."""
+        stray = address in self._matching.by_address
+        before = State(live.values, owned_metadata(live.metadata))
+        return Change(
+            address=address,
+            kind=live.kind,
+            action=Action.RETIRE,
+            reason=Reason.STRAY if stray else Reason.REMOVED,
+            fields=(),
+            before=before,
+            after=None,
+            id=live.id,
+            fingerprint=live.fingerprint,
+        )
+
+    def _metadata(self, resource: Resource) -> dict[str, str]:
+        if not resource.kind.metadata:
+            return {}
+        return marked(resource, self._namespace, features=resource.address in self._with_features)
+
+    def _before(self, live: Live, resource: Resource, after: State) -> State:
+        values = resolve(resource.kind, live.values, self._address_of)
+        return State(values, owned_metadata(live.metadata, after.metadata))
+
+    def _address_of(self, held: str) -> str | None:
+        address = self._known(held)
+        return None if address in self._replaced else address
+
+    def _known(self, held: str) -> str | None:
+        for kind in KINDS:
+            address = self._addresses.get((kind.name, held))
+            if address is not None:
+                return address
+        return None
+
+    def _differing(self, kind: Kind, before: Values, after: Values) -> tuple[str, ...]:
+        return tuple(row.name for row in kind.fields if before.get(row.name) != after.get(row.name))
+
+    def _replacement(
+        self, resource: Resource, live: Live, before: State, after: State, fields: tuple[str, ...]
+    ) -> Change | None:
+        if not resource.kind.metadata and not resource.kind.parent:
+            self.problems.append(_unchangeable(resource, live, fields))
+            return None
+        if resource.address in self._matching.adopted and resource.adopts:
+            self.problems.append(_unlike(resource, live, before, after, fields))
+            return None
+        self._replaced.add(resource.address)
+        if resource.kind.chosen_id and resource.kind.key is not None:
+            after.values[resource.kind.key] = _successor_id(resource)
+        return self._existing(resource, live, Action.REPLACE, before, after, fields)
+
+    def _existing(
+        self, resource: Resource, live: Live, action: Action, before: State, after: State, fields: tuple[str, ...]
+    ) -> Change:
+        return Change(
+            address=resource.address,
+            kind=resource.kind,
+            action=action,
+            reason=self._reason(resource, live, action),
+            fields=fields,
+            before=before,
+            after=after,
+            id=live.id,
+            fingerprint=live.fingerprint,
+            source=_text(resource.source),
+        )
+
+    def _reason(self, resource: Resource, live: Live, action: Action) -> Reason:
+        if action is Action.ADOPT:
+            return Reason.KEY
+        if live.mark is None:
+            return Reason.DRIFT if resource.kind.metadata else Reason.CONFIG
+        if live.mark.address != resource.address:
+            return Reason.MOVED
+        values = resolve(resource.kind, live.values, self._known)
+        own = {name: value for name, value in owned_metadata(live.metadata).items() if name not in MARK_KEYS}
+        edited = resource.kind.digest(values, own) != live.mark.digest
+        changed = resource.digest != live.mark.digest
+        if edited:
+            return Reason.BOTH if changed else Reason.DRIFT
+        return Reason.CONFIG
+
+
+def resolve(kind: Kind, values: Values, address_of: Callable[[str], str | None]) -> Values:
+    """Replace the ids of other objects by their addresses where they have one, and put sets in one order."""
+
+    def replace(value: Json) -> Json:
+        if not isinstance(value, dict) or "$id" not in value:
+            return value
+        address = address_of(value["$id"])
+        return value if address is None else {"$ref": address}
+
+    return {name: _ordered(kind, name, substitute(value, replace)) for name, value in values.items()}
+
+
+def _ordered(kind: Kind, name: str, value: Json) -> Json:
+    return _sort_lists(value) if kind.field(name).unordered else value
+
+
+def _sort_lists(value: Json) -> Json:
+    if isinstance(value, list):
+        return sorted(value, key=canonical_json)
+    if is_leaf(value):
+        return value
+    return {name: _sort_lists(item) for name, item in value.items()}
+
+
+def _kept_key(resource: Resource, before: Values) -> Values:
+    """Keep a key that never changes on an object, as after a rename, unless the files ask for another by name."""
+    name = resource.kind.fixed_key
+    if name is None or resource.adopts or resource.kind.retire_first or name not in before:
+        return {}
+    return {name: before[name]}
+
+
+def _forces_replacement(kind: Kind, name: str, before: Values, after: Values) -> bool:
+    row = kind.field(name)
+    old, new = before.get(name), after.get(name)
+    if row.mode is Mode.CREATE_ONLY:
+        return True
+    if new is None and row.default is None and row.unset is None:
+        return True
+    return not row.in_place(old, new)
+
+
+def _successor_id(resource: Resource) -> str:
+    assert resource.key is not None  # noqa: S101  only kinds with a chosen id come here
+    return f"{resource.key}_{digest(resource.values, 8)}"
+
+
+def _unchangeable(resource: Resource, live: Live, fields: tuple[str, ...]) -> Diagnostic:
+    return Diagnostic(
+        "E0702",
+        f"{resource.address}: {', '.join(fields)} of {resource.kind.name} {live.id} cannot be changed at Stripe",
+        resource.source,
+        help="Add a meter under a new id and move usage to it, or put the value back.",
+    )
+
+
+def _unlike(resource: Resource, live: Live, before: State, after: State, fields: tuple[str, ...]) -> Diagnostic:
+    fixed = [name for name in fields if _forces_replacement(resource.kind, name, before.values, after.values)]
+    shown = "; ".join(
+        f"{name} is {canonical_json(before.values.get(name))} there, {canonical_json(after.values.get(name))} here"
+        for name in fixed
+    )
+    return Diagnostic(
+        "E0703",
+        f"{resource.address}: {live.id} cannot be taken over as it is: {shown}",
+        resource.source,
+        help="Make the file say what the object is, take it over, then change it; or drop the key that names it.",
+    )
+
+
+def _bindings(changes: Sequence[Change], matching: Matching) -> dict[str, Binding]:
+    changed = {change.address for change in changes}
+    needed = {address for change in changes if change.after for address in references(change.after.values)}
+    return {
+        address: Binding(live.kind.name, live.id, live.fingerprint)
+        for address in sorted(needed - changed)
+        if (live := matching.by_address.get(address)) is not None
+    }
+
+
+def _text(source: SourceRange | None) -> str | None:
+    return None if source is None else str(source)

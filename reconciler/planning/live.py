@@ -1,0 +1,76 @@
+"""Live objects as planning sees them: canonical values, metadata, owner mark."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from reconciler.resources import BY_NAME, Kind
+from reconciler.resources.mark import Mark, owned_metadata, read_mark
+from reconciler.resources.model import Json, Values, digest
+
+
+@dataclass(frozen=True)
+class Live:
+    """One object as Stripe holds it; ids of other objects stand as ``{"$id": ...}``."""
+
+    kind: Kind
+    id: str
+    values: Values
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    created: int = 0
+
+    @cached_property
+    def mark(self) -> Mark | None:
+        """The owner mark, None for an object without one."""
+        return read_mark(self.metadata)
+
+    @property
+    def key(self) -> Json:
+        """The natural key, None where the kind has none or the object holds none."""
+        return self.values.get(self.kind.key) if self.kind.key else None
+
+    @property
+    def active(self) -> bool:
+        """Whether the object can be used for something new."""
+        return self.values.get("active", True) is not False
+
+    @property
+    def fingerprint(self) -> str:
+        """32 hexadecimal digits over everything of the object that a plan may rely on."""
+        return digest([self.kind.name, self.id, self.values, owned_metadata(self.metadata)], 32)
+
+
+@dataclass(frozen=True)
+class LiveState:
+    """What an account holds of the managed kinds: only what is alive, and what the files name by key."""
+
+    account: str
+    mode: str
+    api_version: str
+    objects: tuple[Live, ...]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the fingerprints, independent of the order in which objects were read."""
+        return digest(sorted(live.fingerprint for live in self.objects))
+
+
+def read_object(kind: Kind, raw: Mapping[str, Any], *, parent: str | None = None) -> Live:
+    """Turn an object of Stripe's answer into a live object.
+
+    ``parent`` is the product of an attachment, which Stripe's answer does not name.
+    """
+    values = {**raw, kind.parent: parent} if kind.parent else raw
+    return Live(
+        kind=kind,
+        id=raw["id"],
+        values=kind.read(values),
+        metadata=dict(raw.get("metadata") or {}),
+        created=int(raw.get("created") or 0),
+    )
+
+
+def kind_named(name: str) -> Kind:
+    """Return a kind by name; KeyError where there is none."""
+    return BY_NAME[name]

@@ -1,0 +1,179 @@
+"""Which live object stands for which address.
+
+An owner mark wins over a natural key. A key held by an object of another owner or another address is a problem that a
+person has to settle; nothing is taken silently.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from reconciler.diagnostics import Diagnostic
+from reconciler.planning.live import Live
+from reconciler.resources import KINDS, Resource
+
+
+@dataclass
+class Matching:
+    """The outcome: the canonical object of each address, objects of ours without an address, and everything else."""
+
+    by_address: dict[str, Live] = field(default_factory=dict)
+    adopted: set[str] = field(default_factory=set)
+    strays: list[tuple[str, Live]] = field(default_factory=list)
+    foreign: Counter[str] = field(default_factory=Counter)
+    problems: list[Diagnostic] = field(default_factory=list)
+
+    def addresses(self) -> dict[tuple[str, str], str]:
+        """Return the address of each canonical object by kind and id."""
+        return {(live.kind.name, live.id): address for address, live in self.by_address.items()}
+
+
+def new_address(address: str, moved: Mapping[str, str]) -> str:
+    """Translate an address through ``moved``: the longest renamed prefix counts."""
+    parts = address.split(".")
+    for length in range(len(parts), 0, -1):
+        target = moved.get(".".join(parts[:length]))
+        if target is not None:
+            return ".".join([target, *parts[length:]])
+    return address
+
+
+def match(desired: Sequence[Resource], objects: Sequence[Live], namespace: str, moved: Mapping[str, str]) -> Matching:
+    """Assign live objects to addresses, kind by kind, so that what is referred to is known first."""
+    matching = Matching()
+    for kind in KINDS:
+        wanted = {resource.address: resource for resource in desired if resource.kind is kind}
+        live = [item for item in objects if item.kind is kind]
+        if kind.parent:
+            _match_attachments(matching, wanted, live)
+        elif kind.metadata:
+            _match_marked(matching, wanted, live, namespace, moved)
+        else:
+            _match_by_key(matching, wanted, live, objects, namespace)
+    return matching
+
+
+def _match_marked(
+    matching: Matching,
+    wanted: Mapping[str, Resource],
+    objects: Iterable[Live],
+    namespace: str,
+    moved: Mapping[str, str],
+) -> None:
+    ours: dict[str, list[Live]] = {}
+    unmarked: dict[str, Live] = {}
+    holders: dict[str, Live] = {}
+    for live in objects:
+        if live.key is not None and (live.active or live.key not in holders):
+            holders[live.key] = live
+        if live.mark is not None and live.mark.namespace == namespace:
+            ours.setdefault(new_address(live.mark.address, moved), []).append(live)
+        elif live.key is not None and live.mark is None:
+            unmarked[live.key] = live
+            matching.foreign[live.kind.name] += 1
+        else:
+            matching.foreign[live.kind.name] += 1
+    for address, resource in wanted.items():
+        mine = ours.pop(address, [])
+        holder = holders.get(resource.key) if resource.key is not None else None
+        if mine:
+            _choose(matching, address, resource, mine)
+            _check_holder(matching, resource, holder, mine)
+        elif holder is not None and unmarked.get(resource.key or "") is holder:
+            matching.by_address[address] = holder
+            matching.adopted.add(address)
+            matching.foreign[holder.kind.name] -= 1
+        elif holder is not None:
+            matching.problems.append(_held(resource, holder))
+    matching.strays += [(address, live) for address, lives in ours.items() for live in lives if live.active]
+
+
+def _choose(matching: Matching, address: str, resource: Resource, mine: list[Live]) -> None:
+    """Pick the canonical object: the key's holder, then what is already as asked, then the newest active one."""
+    ranked = sorted(
+        mine,
+        key=lambda live: (
+            live.key is not None and live.key == resource.key,
+            live.mark is not None and live.mark.digest == resource.digest,
+            live.active,
+            live.created,
+            live.id,
+        ),
+    )
+    matching.by_address[address] = ranked[-1]
+    matching.strays += [(address, live) for live in ranked[:-1] if live.active]
+
+
+def _check_holder(matching: Matching, resource: Resource, holder: Live | None, mine: list[Live]) -> None:
+    """Report a key that the address is about to take but somebody else holds; a fixed key is never taken."""
+    if holder is None or holder in mine or resource.kind.fixed_key is not None:
+        return
+    matching.problems.append(_held(resource, holder))
+
+
+def _held(resource: Resource, holder: Live) -> Diagnostic:
+    owner = f"{resource.kind.key} {resource.key!r} is held by {holder.id}"
+    if holder.mark is None:
+        summary, remedy = f"{owner}, which carries no owner mark", "Choose another key, or free this one at Stripe."
+    elif holder.mark.address:
+        summary = f"{owner}, which was made from {holder.mark.address!r} of namespace {holder.mark.namespace!r}"
+        remedy = (
+            f"If it was renamed, add `moved: [{{from: {holder.mark.address}, to: {resource.address}}}]`; "
+            "otherwise choose another key."
+        )
+    else:
+        summary = f"{owner} of namespace {holder.mark.namespace!r}"
+        remedy = "Choose another namespace or another key."
+    return Diagnostic("E0701", f"{resource.address}: {summary}", resource.source, help=remedy)
+
+
+def _match_by_key(
+    matching: Matching,
+    wanted: Mapping[str, Resource],
+    objects: Iterable[Live],
+    everything: Sequence[Live],
+    namespace: str,
+) -> None:
+    """Match kinds without metadata: an object is ours if its key is in our namespace or an object of ours uses it."""
+    used = {item for live in everything if _is_ours(live, namespace) for item in _held_ids(live)}
+    keys = {resource.key: address for address, resource in wanted.items()}
+    for live in objects:
+        address = keys.get(live.key)
+        if address is not None:
+            matching.by_address[address] = live
+        elif str(live.key).startswith(f"{namespace}.") or live.id in used:
+            if live.active:
+                matching.strays.append((str(live.key).removeprefix(f"{namespace}."), live))
+        else:
+            matching.foreign[live.kind.name] += 1
+
+
+def _is_ours(live: Live, namespace: str) -> bool:
+    return live.mark is not None and live.mark.namespace == namespace
+
+
+def _held_ids(live: Live) -> set[str]:
+    recurring = live.values.get("recurring") or {}
+    meter = recurring.get("meter") or {}
+    return {meter["$id"]} if "$id" in meter else set()
+
+
+def _match_attachments(matching: Matching, wanted: Mapping[str, Resource], objects: Iterable[Live]) -> None:
+    """Match attachments by their two ends; one is ours to remove if both ends are ours and its product stays."""
+    addresses = matching.addresses()
+    strays = {live.id for _, live in matching.strays}
+    for live in objects:
+        product = addresses.get(("product", live.values["product"]["$id"]))
+        feature_id = live.values["entitlement_feature"]["$id"]
+        feature = addresses.get(("feature", feature_id))
+        address = _attachment(product, feature)
+        if address in wanted and address not in matching.by_address:
+            matching.by_address[address] = live
+        elif product is not None and (feature is not None or feature_id in strays):
+            matching.strays.append((address if feature else f"{product}.features.{feature_id}", live))
+        else:
+            matching.foreign[live.kind.name] += 1
+
+
+def _attachment(product: str | None, feature: str | None) -> str:
+    return f"{product}.{feature}"

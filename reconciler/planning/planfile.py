@@ -1,0 +1,184 @@
+"""Reading a plan file back as untrusted input: shape, canonical bytes, digest, seal, and every value in it."""
+
+import hmac
+import json
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from reconciler.diagnostics import PlanRefusedError
+from reconciler.planning.change import Action, Change, Reason, State
+from reconciler.planning.diff import Binding
+from reconciler.planning.plan import FORMAT, Plan, Target, content_digest, document, seal
+from reconciler.resources import BY_NAME
+from reconciler.resources.model import canonical_json
+
+MAX_BYTES = 64 * 1024 * 1024
+REMEDY = "Make a new plan with `reconciler plan --out FILE` and apply that one."
+
+
+class _Closed(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class _State(_Closed):
+    values: dict[str, Any]
+    metadata: dict[str, str]
+
+
+class _Binding(_Closed):
+    kind: str
+    id: str
+    fingerprint: str
+
+
+class _Change(_Closed):
+    address: str
+    kind: str
+    action: str
+    reason: str
+    fields: list[str]
+    id: str | None
+    fingerprint: str | None
+    source: str | None
+    before: _State | None
+    after: _State | None
+
+
+class _Unknown(_Closed):
+    known: Literal[False]
+    reason: str
+
+
+class _Document(_Closed):
+    format: Literal["reconciler.plan/1"]
+    tool: str
+    id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+    created: str
+    expires: str
+    account: str
+    mode: Literal["test", "live"]
+    api_version: str
+    namespace: str
+    environment: str | None
+    config_digest: str
+    live_digest: str
+    changes: int
+    counts: dict[str, int]
+    unchanged: int
+    foreign: dict[str, int]
+    entitlements: _Unknown
+    bindings: dict[str, _Binding]
+    actions: list[_Change]
+    digest: str
+    seal: str
+
+
+def parse_plan(data: bytes, key: bytes | None = None) -> Plan:
+    """Read a plan file; PlanRefusedError where anything about it is not exactly as it was written.
+
+    With a key the seal must be an HMAC made with it; without one a sealed plan of either form must still be whole.
+    """
+    content = _load(data)
+    _check_seal(content, key)
+    try:
+        parsed = _Document.model_validate(content)
+        plan = _plan(parsed)
+    except (ValidationError, ValueError, KeyError) as error:
+        raise PlanRefusedError(
+            "E0803", f"the plan file does not have the form of a plan: {_first(error)}", remedy=REMEDY
+        ) from None
+    rebuilt = document(plan)
+    if any(rebuilt[name] != content.get(name) for name in rebuilt):
+        raise PlanRefusedError("E0803", "the plan file contradicts itself", remedy=REMEDY)
+    return plan
+
+
+def _load(data: bytes) -> dict[str, Any]:
+    if len(data) > MAX_BYTES:
+        raise PlanRefusedError("E0801", f"the plan file is larger than {MAX_BYTES} bytes", remedy=REMEDY)
+    try:
+        text = data.decode("ascii")
+        content = json.loads(text, parse_float=_no_float, parse_constant=_no_float)
+    except (ValueError, RecursionError):
+        raise PlanRefusedError("E0801", "the file is not a plan", remedy=REMEDY) from None
+    if not isinstance(content, dict):
+        raise PlanRefusedError("E0801", "the file is not a plan", remedy=REMEDY)
+    if content.get("format") != FORMAT:
+        raise PlanRefusedError("E0802", f"this version reads plans of format {FORMAT} only", remedy=REMEDY)
+    if canonical_json(content) + "\n" != text:
+        raise PlanRefusedError("E0804", "the plan file was changed: its bytes are not in canonical form", remedy=REMEDY)
+    return content
+
+
+def _no_float(text: str) -> Any:
+    raise ValueError(text)
+
+
+def _check_seal(content: dict[str, Any], key: bytes | None) -> None:
+    given = content.get("seal")
+    if not isinstance(given, str):
+        raise PlanRefusedError("E0804", "the plan file has no seal", remedy=REMEDY)
+    if key is None and given.startswith("hmac-sha256:"):
+        raise PlanRefusedError(
+            "E0805",
+            "the plan is sealed with a key and none is set",
+            remedy="Set RECONCILER_PLAN_KEY to the key the plan was made with.",
+        )
+    if not hmac.compare_digest(given.encode(), seal(content, key).encode()):
+        raise PlanRefusedError(
+            "E0804", "the plan file was changed after it was made: its seal does not hold", remedy=REMEDY
+        )
+    if content.get("digest") != content_digest(content):
+        raise PlanRefusedError(
+            "E0804", "the plan file was changed after it was made: its digest does not hold", remedy=REMEDY
+        )
+
+
+def _plan(parsed: _Document) -> Plan:
+    return Plan(
+        id=parsed.id,
+        created=datetime.fromisoformat(parsed.created),
+        expires=datetime.fromisoformat(parsed.expires),
+        target=Target(
+            account=parsed.account,
+            mode=parsed.mode,
+            api_version=parsed.api_version,
+            namespace=parsed.namespace,
+            environment=parsed.environment,
+            tool=parsed.tool,
+        ),
+        config_digest=parsed.config_digest,
+        live_digest=parsed.live_digest,
+        changes=tuple(_change(item) for item in parsed.actions),
+        bindings={address: Binding(item.kind, item.id, item.fingerprint) for address, item in parsed.bindings.items()},
+        foreign=parsed.foreign,
+        unchanged=parsed.unchanged,
+    )
+
+
+def _change(item: _Change) -> Change:
+    return Change(
+        address=item.address,
+        kind=BY_NAME[item.kind],
+        action=Action(item.action),
+        reason=Reason(item.reason),
+        fields=tuple(item.fields),
+        before=_state(item.before),
+        after=_state(item.after),
+        id=item.id,
+        fingerprint=item.fingerprint,
+        source=item.source,
+    )
+
+
+def _state(item: _State | None) -> State | None:
+    return None if item is None else State(item.values, item.metadata)
+
+
+def _first(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+    return str(error)

@@ -1,0 +1,121 @@
+"""Whether a plan may still be applied: made for this target, from these files, and the world as it was.
+
+Every function is pure; reasons for a refusal come back as sentences, all of them at once.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from reconciler.diagnostics import PlanRefusedError
+from reconciler.planning.change import Action, Change, State
+from reconciler.planning.live import Live
+from reconciler.planning.plan import Plan, Target
+from reconciler.resources import Resource
+from reconciler.resources.mark import marked, owned_metadata
+from reconciler.resources.model import Json, Values, canonical_json, digest, is_leaf, references, substitute
+
+REMEDY = "Make a new plan with `reconciler plan --out FILE`, have it reviewed, and apply that one."
+
+
+def check_target(plan: Plan, target: Target, now: datetime) -> None:
+    """Refuse a plan made for another account, mode, namespace, environment or version, or one that is too old."""
+    made, here = plan.target, target
+    for name, label in (
+        ("account", "account"),
+        ("mode", "mode"),
+        ("api_version", "Stripe API version"),
+        ("namespace", "namespace"),
+        ("environment", "environment"),
+        ("tool", "version of reconciler"),
+    ):
+        was, is_ = getattr(made, name), getattr(here, name)
+        if was != is_:
+            raise PlanRefusedError("E0806", f"the plan was made for {label} {was}, this is {is_}", remedy=REMEDY)
+    if now >= plan.expires:
+        raise PlanRefusedError("E0807", f"the plan expired at {plan.expires.isoformat()}", remedy=REMEDY)
+
+
+def check_config(plan: Plan, desired: Sequence[Resource], config_digest: str) -> None:
+    """Refuse a plan that does not say what the files at hand say."""
+    if plan.config_digest != config_digest:
+        raise PlanRefusedError("E0808", "the plan was made from other files than these", remedy=REMEDY)
+    resources = {resource.address: resource for resource in desired}
+    with_features = {next(references(item.values["product"])) for item in desired if item.kind.parent}
+    wrong = [
+        change.address
+        for change in plan.changes
+        if not _as_configured(change, resources.get(change.address), plan.target.namespace, with_features)
+    ]
+    if wrong:
+        raise PlanRefusedError(
+            "E0809", "the plan asks for something else than the files do", remedy=REMEDY, details=sorted(set(wrong))
+        )
+
+
+def _as_configured(change: Change, resource: Resource | None, namespace: str, with_features: set[str]) -> bool:
+    if change.action is Action.RETIRE:
+        return resource is None or change.reason.name == "STRAY"
+    if resource is None or change.after is None or change.kind is not resource.kind:
+        return False
+    key = resource.kind.fixed_key
+    values, wanted = dict(change.after.values), dict(resource.values)
+    if key is not None and values.pop(key, None) not in _allowed_keys(change, resource, wanted.pop(key, None)):
+        return False
+    metadata = marked(resource, namespace, features=resource.address in with_features) if resource.kind.metadata else {}
+    return values == wanted and change.after.metadata == metadata
+
+
+def _allowed_keys(change: Change, resource: Resource, wanted: Json) -> tuple[Json, ...]:
+    """Return what a fixed key may be: as asked for, as the object has had it since it was made, or a successor's."""
+    before = change.before.values.get(resource.kind.fixed_key or "") if change.before else wanted
+    if change.action is Action.REPLACE and resource.kind.chosen_id:
+        return (f"{wanted}_{digest(resource.values, 8)}",)
+    return (wanted, before)
+
+
+@dataclass(frozen=True, slots=True)
+class Ids:
+    """The ids of addresses as far as they are known."""
+
+    known: Mapping[str, str]
+
+    def resolve(self, value: Json) -> Json:
+        """Put ids in the place of references and held ids; KeyError where an address has no id yet."""
+        return substitute(value, self._leaf)
+
+    def _leaf(self, value: Json) -> Json:
+        if not isinstance(value, dict):
+            return value
+        return value["$id"] if "$id" in value else self.known[value["$ref"]]
+
+
+def matches(live: Live, state: State, ids: Ids) -> bool:
+    """Tell whether a live object is in a state, owned metadata included."""
+    try:
+        wanted = {name: ids.resolve(value) for name, value in state.values.items()}
+    except KeyError:
+        return False
+    held = {name: Ids({}).resolve(value) for name, value in live.values.items()}
+    if not _equal(live, held, wanted):
+        return False
+    return not live.kind.metadata or owned_metadata(live.metadata, state.metadata) == state.metadata
+
+
+def _equal(live: Live, held: Values, wanted: Values) -> bool:
+    names = {row.name for row in live.kind.fields}
+    return all(_same(live, name, held.get(name), wanted.get(name)) for name in names)
+
+
+def _same(live: Live, name: str, held: Json, wanted: Json) -> bool:
+    if live.kind.field(name).unordered:
+        return canonical_json(_sorted(held)) == canonical_json(_sorted(wanted))
+    return bool(held == wanted)
+
+
+def _sorted(value: Json) -> Json:
+    if isinstance(value, list):
+        return sorted((_sorted(item) for item in value), key=canonical_json)
+    if is_leaf(value):
+        return value
+    return {name: _sorted(item) for name, item in value.items()}

@@ -1,0 +1,118 @@
+"""Applying a plan: first check that the world is as planned, then carry out each write once, in order.
+
+There is no journal. Every write has a key made from the plan and the write, and every object tells by its owner mark
+and values whether a write has happened; so the same plan can be applied again after a crash at any point.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from enum import StrEnum
+from itertools import groupby
+
+from reconciler.diagnostics import PlanRefusedError
+from reconciler.planning.change import Step
+from reconciler.planning.plan import Plan
+from reconciler.planning.verify import REMEDY
+from reconciler.provider.gateway import Gateway
+from reconciler.provider.preflight import Preflight
+from reconciler.provider.reads import Reader
+from reconciler.provider.writes import Result, Status, Writer
+
+THREADS = 12
+
+
+class Ending(StrEnum):
+    """How an apply ended."""
+
+    COMPLETE = "complete"
+    PARTLY = "partly applied"
+    NOTHING = "nothing written"
+
+
+@dataclass
+class Report:
+    """What an apply did: one result per write, in the order in which they finished."""
+
+    total: int
+    results: list[Result] = field(default_factory=list)
+    interrupted: bool = False
+
+    def count(self, status: Status) -> int:
+        """Count the writes that ended this way."""
+        return sum(result.status is status for result in self.results)
+
+    @property
+    def failures(self) -> list[Result]:
+        """Writes that did not happen, or that left something else than planned."""
+        return [result for result in self.results if result.status not in (Status.APPLIED, Status.ALREADY)]
+
+    @property
+    def ending(self) -> Ending:
+        """Complete if every write is done; otherwise whether this account now holds a part of the plan."""
+        done = self.count(Status.APPLIED) + self.count(Status.ALREADY)
+        if done == self.total:
+            return Ending.COMPLETE
+        uncertain = self.count(Status.UNCERTAIN) + self.count(Status.DIFFERS)
+        return Ending.PARTLY if self.count(Status.APPLIED) or uncertain else Ending.NOTHING
+
+
+class Executor:
+    """Applies one plan to one account."""
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        *,
+        progress: Callable[[Result], None] | None = None,
+        stop: threading.Event | None = None,
+        threads: int = THREADS,
+    ) -> None:
+        self._gateway = gateway
+        self._reader = Reader(gateway)
+        self._progress = progress or (lambda _result: None)
+        self._stop = stop or threading.Event()
+        self._threads = threads
+        self._lock = threading.Lock()
+
+    def apply(self, plan: Plan) -> Report:
+        """Check, then write; PlanRefusedError before the first write if anything the plan relies on has moved."""
+        preflight = Preflight(self._reader, plan)
+        moved = preflight.check()
+        if moved:
+            raise PlanRefusedError(
+                "E0810", "the account is no longer as it was when the plan was made", remedy=REMEDY, details=moved
+            )
+        report = Report(total=len(preflight.done) + len(preflight.pending))
+        for step in preflight.done:
+            self._record(report, Result(step, Status.ALREADY))
+        writer = Writer(self._gateway, self._reader, plan, preflight.ids)
+        for _stage, group in groupby(sorted(preflight.pending, key=_order), key=lambda step: step.stage):
+            self._run(list(group), writer, report)
+            if self._stop.is_set():
+                break
+        report.interrupted = self._stop.is_set() and not report.failures
+        return report
+
+    def _run(self, steps: Sequence[Step], writer: Writer, report: Report) -> None:
+        with ThreadPoolExecutor(min(self._threads, len(steps)), thread_name_prefix="apply") as pool:
+            for step in steps:
+                pool.submit(self._one, step, writer, report)
+
+    def _one(self, step: Step, writer: Writer, report: Report) -> None:
+        if self._stop.is_set():
+            return
+        result = writer.write(step)
+        if result.status in (Status.FAILED, Status.STALE, Status.UNCERTAIN):
+            self._stop.set()
+        self._record(report, result)
+
+    def _record(self, report: Report, result: Result) -> None:
+        with self._lock:
+            report.results.append(result)
+            self._progress(result)
+
+
+def _order(step: Step) -> tuple[str, str]:
+    return (str(step.stage), step.label)

@@ -1,0 +1,196 @@
+"""The port to Stripe, or to a server that speaks its API: one request in, one answer or failure out.
+
+This is the only module that imports ``stripe`` for input and output. The SDK's retries, telemetry and notices are off;
+idempotency keys, rates and retries are ours.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from reconciler.diagnostics import ProviderError, UsageError
+from reconciler.diagnostics.redact import redact
+from reconciler.provider.limiter import LIVE, TEST, Limiter, Rates
+from reconciler.provider.retry import Backoff, Failure
+from reconciler.resources.model import Values
+
+os.environ.setdefault("STRIPE_SUPPRESS_NOTICES", "1")
+import stripe
+from stripe import StripeClient, StripeError
+
+stripe.enable_telemetry = False
+
+API_VERSION = "2026-10-28.endive"
+CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A successful answer: the object, and whether Stripe had stored it for an earlier request with the same key.
+
+    ``replayed`` is None where no header tells, so that the answer proves nothing about what is there now.
+    """
+
+    body: dict[str, Any]
+    request_id: str | None
+    replayed: bool | None
+
+
+class RequestFailedError(Exception):
+    """A request failed for good; ``failure`` says how."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+class ReadOnlyClient(stripe.HTTPClient):
+    """A transport that refuses to send anything but GET: commands that only look cannot write."""
+
+    name = "read-only"
+
+    def __init__(self, inner: stripe.HTTPClient) -> None:
+        super().__init__()
+        self._inner = inner
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None,
+        post_data: Any = None,
+        *,
+        _usage: list[str] | None = None,
+    ) -> tuple[str, int, Mapping[str, str]]:
+        """Pass a GET on; refuse everything else with ProviderError before a byte is sent."""
+        if method.lower() != "get":
+            raise ProviderError("E0901", f"a read-only command tried to send {method.upper()}")
+        return self._inner.request(method, url, headers, post_data)
+
+    def close(self) -> None:
+        """Close the transport underneath."""
+        self._inner.close()  # type: ignore[no-untyped-call]  # the SDK leaves it unannotated
+
+
+@dataclass(frozen=True)
+class Connection:
+    """How to reach an account: a secret key, and where the API is served.
+
+    ``transport`` is an SDK HTTP client such as the embedded sandbox's; ``base`` the URL of a Stripe-compatible server.
+    """
+
+    key: str
+    base: str | None = None
+    transport: stripe.HTTPClient | None = None
+    rates: Rates | None = None
+
+    @property
+    def mode(self) -> str:
+        """``live`` or ``test``, from the key's prefix."""
+        return "live" if "_live_" in self.key else "test"
+
+
+def check_key(key: str) -> str:
+    """Return a secret key without surrounding space; UsageError for anything that is not one."""
+    stripped = key.strip()
+    if stripped.startswith("pk_"):
+        raise UsageError("E0902", "the key is publishable; a secret or restricted key is needed")
+    if not stripped.startswith(("sk_test_", "sk_live_", "rk_test_", "rk_live_")) or not stripped.isascii():
+        raise UsageError("E0902", "the key does not look like a Stripe secret key (sk_… or rk_…)")
+    if any(char.isspace() for char in stripped):
+        raise UsageError("E0902", "the key contains white space")
+    return stripped
+
+
+class Gateway:
+    """Sends requests within the rates, again where that is safe, and never prints a key."""
+
+    def __init__(self, connection: Connection, *, backoff: Backoff | None = None, read_only: bool = False) -> None:
+        self.mode = connection.mode
+        rates = connection.rates or (LIVE if connection.mode == "live" else TEST)
+        self._limiter = Limiter(rates)
+        self._backoff = backoff or Backoff()
+        transport = connection.transport or stripe.RequestsClient(timeout=(CONNECT_TIMEOUT, READ_TIMEOUT))
+        bases: Any = (
+            dict.fromkeys(("api", "connect", "files", "meter_events"), connection.base) if connection.base else {}
+        )
+        self._client = StripeClient(
+            connection.key,
+            stripe_version=API_VERSION,
+            max_network_retries=0,
+            base_addresses=bases,
+            http_client=ReadOnlyClient(transport) if read_only else transport,
+        )
+        self.requests = 0
+
+    def get(self, path: str, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Read; RequestFailedError where it fails for good."""
+        return self._send("get", path, dict(params or {}), None).body
+
+    def post(self, path: str, params: Values, idempotency_key: str) -> Answer:
+        """Write with a key of our own; RequestFailedError where it fails for good."""
+        return self._send("post", path, params, idempotency_key)
+
+    def delete(self, path: str) -> Answer:
+        """Delete; Stripe ignores idempotency keys here, and deleting twice is deleting once."""
+        return self._send("delete", path, {}, None)
+
+    def _send(self, method: str, path: str, params: Values, idempotency_key: str | None) -> Answer:
+        waits = self._backoff.waits()
+        while True:
+            self._limiter.wait(f"{method} {_endpoint(path)}")
+            self.requests += 1
+            try:
+                return self._once(method, path, params, idempotency_key)
+            except StripeError as error:
+                failure = _failure(error)
+            if not waits.again(failure):
+                raise RequestFailedError(failure)
+
+    def _once(self, method: str, path: str, params: Values, idempotency_key: str | None) -> Answer:
+        options = {"idempotency_key": idempotency_key} if idempotency_key else {}
+        response = self._client.raw_request(method, path, **params, **options)
+        headers = response.headers
+        return Answer(dict(response.data), headers.get("request-id"), _replayed(headers))
+
+
+def _endpoint(path: str) -> str:
+    """Name the endpoint of a path as Stripe's limits do, ids left out."""
+    parts = path.strip("/").split("/")
+    fixed = 3 if parts[1] in {"billing", "entitlements"} else 2
+    return "/".join(
+        [*parts[:fixed], *("{id}" if index == fixed else part for index, part in enumerate(parts[fixed:], fixed))]
+    )
+
+
+def _replayed(headers: Mapping[str, str]) -> bool | None:
+    """Tell whether an answer was stored for an earlier request; None where the headers do not say."""
+    if headers.get("idempotent-replayed", "").lower() == "true":
+        return True
+    original = headers.get("original-request")
+    return None if original is None else original != headers.get("request-id")
+
+
+def _failure(error: StripeError) -> Failure:
+    headers = {name.lower(): value for name, value in (error.headers or {}).items()}
+    body = getattr(error, "error", None)
+    code = getattr(body, "code", None) or (getattr(body, "type", None) if error.http_status else None)
+    hint = headers.get("stripe-should-retry")
+    return Failure(
+        status=error.http_status,
+        code=code,
+        message=redact(error.user_message or str(error) or type(error).__name__),
+        request_id=headers.get("request-id"),
+        should_retry=None if hint is None else hint.lower() == "true",
+        retry_after=_seconds(headers.get("retry-after")),
+        replayed=bool(_replayed(headers)),
+        param=getattr(body, "param", None),
+    )
+
+
+def _seconds(text: str | None) -> float | None:
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return None

@@ -1,0 +1,185 @@
+"""Reading an account: what is alive in full pages, archived objects only by the key the files name.
+
+The number of requests grows with objects/100 per kind. Attachments of features are the one list Stripe forces per
+product, so they are read only for products that the files or the owner mark say have some.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+from reconciler.diagnostics import ProviderError
+from reconciler.planning.live import Live, LiveState, read_object
+from reconciler.planning.match import new_address
+from reconciler.provider.gateway import API_VERSION, Gateway, RequestFailedError
+from reconciler.resources import BY_NAME, KINDS, Kind, Resource
+from reconciler.resources.model import Json, references
+
+PAGE = 100
+LOOKUP_KEYS = 10
+THREADS = 8
+
+#: What is alive, kind by kind; archived features and codes can never be used again, so they are never read.
+ALIVE: Mapping[str, Mapping[str, Any]] = {
+    "price": {"active": "true"},
+    "feature": {"archived": "false"},
+    "promotion_code": {"active": "true"},
+    "tax_rate": {"active": "true"},
+}
+
+
+@dataclass
+class ReadCost:
+    """How many requests a read took, attachments apart."""
+
+    lists: int = 0
+    attachments: int = 0
+    lookups: int = 0
+
+
+@dataclass
+class Reader:
+    """Reads the managed kinds of one account in parallel."""
+
+    gateway: Gateway
+    cost: ReadCost = field(default_factory=ReadCost)
+
+    def account(self) -> str:
+        """Return the id of the account the key belongs to."""
+        return str(self._get("/v1/account", {})["id"])
+
+    def state(self, desired: Sequence[Resource], namespace: str, moved: Mapping[str, str]) -> LiveState:
+        """Read everything a plan for these resources has to know."""
+        with ThreadPoolExecutor(THREADS, thread_name_prefix="read") as pool:
+            account = pool.submit(self.account)
+            listed = pool.map(self._alive, [kind for kind in KINDS if kind.parent is None])
+            objects = [live for lives in listed for live in lives]
+            objects += self._archived(pool, desired, objects, namespace, moved)
+            objects += self._attachments(pool, desired, objects, namespace)
+            return LiveState(account.result(), self.gateway.mode, API_VERSION, tuple(objects))
+
+    def one(self, kind: Kind, object_id: str) -> Live | None:
+        """Read one object by id; None where it does not exist or was deleted."""
+        params = {"expand": list(kind.expand)} if kind.expand else {}
+        try:
+            raw = self.gateway.get(f"{kind.path}/{object_id}", params)
+        except RequestFailedError as error:
+            if error.failure.status == HTTPStatus.NOT_FOUND:
+                return None
+            raise _refused(error, kind.path) from None
+        return None if raw.get("deleted") else read_object(kind, raw)
+
+    def by_key(self, kind: Kind, key: Json) -> list[Live]:
+        """Find the objects that hold a natural key, alive or archived."""
+        if kind.chosen_id:
+            found = self.one(kind, str(key))
+            return [] if found is None else [found]
+        if kind.name == "price":
+            return [
+                *self._keyed({"lookup_keys": [key], "active": "true"}),
+                *self._keyed({"lookup_keys": [key], "active": "false"}),
+            ]
+        return [live for live in self._alive(kind) if live.key == key]
+
+    def attached(self, product: str) -> list[Live]:
+        """Read the attachments of a product."""
+        kind = BY_NAME["product_feature"]
+        path = kind.path.format(parent=product)
+        self.cost.attachments += 1
+        return [read_object(kind, raw, parent=product) for raw in self._pages(path, {})]
+
+    def _alive(self, kind: Kind) -> list[Live]:
+        params: dict[str, Any] = dict(ALIVE.get(kind.name, {}))
+        if kind.expand:
+            params["expand"] = [f"data.{name}" for name in kind.expand]
+        return [read_object(kind, raw) for raw in self._pages(kind.path, params)]
+
+    def _archived(
+        self,
+        pool: ThreadPoolExecutor,
+        desired: Sequence[Resource],
+        objects: Sequence[Live],
+        namespace: str,
+        moved: Mapping[str, str],
+    ) -> Iterator[Live]:
+        """Look archived prices up by the keys of addresses that no living price stands for."""
+        price = BY_NAME["price"]
+        present = {
+            new_address(live.mark.address, moved)
+            for live in objects
+            if live.kind is price and live.mark is not None and live.mark.namespace == namespace
+        }
+        held = {live.key for live in objects if live.kind is price}
+        missing = sorted(
+            resource.key
+            for resource in desired
+            if resource.kind is price and resource.key and resource.address not in present and resource.key not in held
+        )
+        batches = [
+            {"lookup_keys": missing[start : start + LOOKUP_KEYS], "active": "false"}
+            for start in range(0, len(missing), LOOKUP_KEYS)
+        ]
+        self.cost.lookups += len(batches)
+        for found in pool.map(self._keyed, batches):
+            yield from found
+
+    def _keyed(self, params: Mapping[str, Any]) -> list[Live]:
+        price = BY_NAME["price"]
+        expand = [f"data.{name}" for name in price.expand]
+        return [read_object(price, raw) for raw in self._pages(price.path, {**params, "expand": expand})]
+
+    def _attachments(
+        self, pool: ThreadPoolExecutor, desired: Sequence[Resource], objects: Sequence[Live], namespace: str
+    ) -> Iterator[Live]:
+        named = {address for item in desired if item.kind.parent for address in references(item.values["product"])}
+        keys = {item.key for item in desired if item.address in named}
+        products = [
+            live for live in objects if live.kind.name == "product" and _has_features(live, named, keys, namespace)
+        ]
+        for found in pool.map(self.attached, [live.id for live in products]):
+            yield from found
+
+    def _pages(self, path: str, params: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        after: dict[str, str] = {}
+        while True:
+            self.cost.lists += 1
+            page = self._get(path, {**params, "limit": PAGE, **after})
+            yield from page["data"]
+            if not page["has_more"] or not page["data"]:
+                return
+            after = {"starting_after": page["data"][-1]["id"]}
+
+    def _get(self, path: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            return self.gateway.get(path, params)
+        except RequestFailedError as error:
+            raise _refused(error, path) from None
+
+
+def _has_features(live: Live, named: Iterable[str], keys: Iterable[str | None], namespace: str) -> bool:
+    mark = live.mark
+    if mark is None or mark.namespace != namespace:
+        return mark is None and live.id in set(keys)
+    return mark.features or mark.address in named
+
+
+def _refused(error: RequestFailedError, path: str) -> ProviderError:
+    failure = error.failure
+    request = f" (request {failure.request_id})" if failure.request_id else ""
+    if failure.status == HTTPStatus.UNAUTHORIZED:
+        return ProviderError("E0903", "Stripe does not accept the key", remedy="Check STRIPE_API_KEY.")
+    if failure.status == HTTPStatus.FORBIDDEN:
+        return ProviderError(
+            "E0904",
+            f"the key may not read {path}{request}: {failure.message}",
+            remedy="Give the restricted key read access.",
+        )
+    if failure.status is None:
+        return ProviderError(
+            "E0905",
+            f"Stripe could not be reached: {failure.message}",
+            remedy="Check the network and --api-base, then run again.",
+        )
+    return ProviderError("E0906", f"reading {path} failed with {failure.status}{request}: {failure.message}")

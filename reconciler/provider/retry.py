@@ -1,0 +1,84 @@
+"""When a failed request may be sent again, and how long to wait.
+
+The SDK does not retry 429 and ignores Retry-After, so its own retries are off and this policy is the only one. Waits
+are drawn with full jitter (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
+"""
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+FIRST_WAIT = 0.5
+LONGEST_WAIT = 20.0
+RETRIED_STATUS = frozenset({HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS})
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A request that did not succeed. ``status`` is None where no answer came."""
+
+    status: int | None
+    code: str | None
+    message: str
+    request_id: str | None = None
+    should_retry: bool | None = None
+    retry_after: float | None = None
+    replayed: bool = False
+    param: str | None = None
+
+    @property
+    def server_error(self) -> bool:
+        """Whether the server failed while it worked on the request."""
+        return self.status is not None and self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+
+    @property
+    def ambiguous(self) -> bool:
+        """Whether the request may have been carried out although it failed."""
+        return self.status is None or self.server_error
+
+    @property
+    def retriable(self) -> bool:
+        """Whether sending the same request with the same key again can help."""
+        if self.should_retry is not None:
+            return self.should_retry
+        if self.code == "idempotency_error":
+            return False
+        return self.ambiguous or self.status in RETRIED_STATUS
+
+
+@dataclass
+class Backoff:
+    """How often and how long to wait; clock, sleep and randomness can be replaced."""
+
+    tries: int = 8
+    budget: float = 120.0
+    sleep: Callable[[float], None] = time.sleep
+    random: Callable[[], float] = field(default=random.random)
+
+    def waits(self) -> "Waits":
+        """Start counting for one request."""
+        return Waits(self)
+
+
+class Waits:
+    """The waits of one request: at most ``tries - 1`` of them, ``budget`` seconds in all."""
+
+    def __init__(self, policy: Backoff) -> None:
+        self._policy = policy
+        self._made = 0
+        self._spent = 0.0
+
+    def again(self, failure: Failure) -> bool:
+        """Wait before the next try and tell whether there is one."""
+        self._made += 1
+        if not failure.retriable or self._made >= self._policy.tries:
+            return False
+        ceiling = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (self._made - 1))
+        wait = max(ceiling * self._policy.random(), failure.retry_after or 0.0)
+        if self._spent + wait > self._policy.budget:
+            return False
+        self._spent += wait
+        self._policy.sleep(wait)
+        return True

@@ -1,0 +1,31 @@
+"""Stripe resource kinds as field tables, and what the files ask of each.
+
+A new kind is one file here and one entry in :data:`KINDS`; there is no create, update or delete code per kind.
+"""
+
+from reconciler.config.catalog import Catalog
+from reconciler.resources import coupon, feature, meter, price, product, product_feature, promotion_code, tax_rate
+from reconciler.resources.model import Kind, Resource
+
+__all__ = ["BY_NAME", "KINDS", "Kind", "Resource", "desire"]
+
+#: Every managed kind, in the order in which objects are matched: what is referred to comes before what refers to it.
+KINDS: tuple[Kind, ...] = (
+    meter.KIND,
+    feature.KIND,
+    tax_rate.KIND,
+    product.KIND,
+    product_feature.KIND,
+    price.KIND,
+    coupon.KIND,
+    promotion_code.KIND,
+)
+
+BY_NAME = {kind.name: kind for kind in KINDS}
+
+
+def desire(catalog: Catalog) -> list[Resource]:
+    """Return every resource the files ask for, ordered by kind and address; addresses are unique."""
+    return [
+        resource for kind in KINDS for resource in sorted(kind.desire(catalog), key=lambda resource: resource.address)
+    ]

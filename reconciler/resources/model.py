@@ -1,0 +1,218 @@
+"""The vocabulary of resources: field tables, desired resources, references, owner marks.
+
+A value is *canonical*: JSON, decimals as plain text, fields at Stripe's default left out. Desired and live resources
+are compared in this form only, so that no normalisation of Stripe's ever shows up as a change.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from reconciler.diagnostics import SourceRange
+
+Json = Any
+Values = dict[str, Json]
+
+MANAGED_BY = "managed_by"
+ADDRESS = "address"
+DIGEST = "config_digest"
+OWN_KEYS = "metadata_keys"
+FEATURES = "features"
+MARK_KEYS = (MANAGED_BY, ADDRESS, DIGEST, OWN_KEYS, FEATURES)
+
+
+class Mode(StrEnum):
+    """When a field can be written: at creation only, at any time, or on an existing object only."""
+
+    CREATE_ONLY = "create-only"
+    MUTABLE = "mutable"
+    UPDATE_ONLY = "update-only"
+
+
+class Removal(StrEnum):
+    """What retiring a kind means at Stripe."""
+
+    ARCHIVE = "archive"
+    DELETE = "delete"
+    DEACTIVATE = "deactivate"
+
+
+class Stage(StrEnum):
+    """Order of writes. Everything of one stage is independent and runs in parallel."""
+
+    FOUNDATION = "1-foundation"
+    PRODUCT = "2-product"
+    ATTACH = "3-attach"
+    PRICE = "4-price"
+    DEFAULT_PRICE = "5-default-price"
+    COUPON = "6-coupon"
+    PROMOTION_RETIRE = "7-promotion-retire"
+    PROMOTION = "8-promotion"
+    RETIRE_COUPON = "9a-retire-coupon"
+    RETIRE_PRICE = "9b-retire-price"
+    DETACH = "9c-detach"
+    RETIRE_PRODUCT = "9d-retire-product"
+    RETIRE_FOUNDATION = "9e-retire-foundation"
+
+
+def same(value: Any) -> Json:
+    """Take a live value as it is."""
+    return value
+
+
+def always(_live: Json, _desired: Json) -> bool:
+    """Accept every change in place."""
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One Stripe parameter of a kind: when it is writable, Stripe's default, how to read, change and clear it.
+
+    ``in_place`` narrows a mutable field: a change it refuses forces a replacement. ``unset`` is what an update sends to
+    clear the field; ``None`` means that Stripe cannot clear it, which forces a replacement. ``yaml`` is its key in the
+    files, empty where the value is derived. Lists in an ``unordered`` field are sets.
+    """
+
+    name: str
+    mode: Mode
+    default: Json = None
+    read: Callable[[Any], Json] = same
+    unset: Json = None
+    in_place: Callable[[Json, Json], bool] = always
+    yaml: str = ""
+    unordered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A Stripe resource kind as data; nothing about creating, updating or deleting is written per kind.
+
+    ``path`` is the collection's URL (``{parent}`` stands for the product's id), ``key`` the field that identifies an
+    object for people and survives a lost id, ``transfers`` whether a successor can take the key over atomically,
+    ``unmanaged`` the parameters left alone, each with its reason.
+    """
+
+    name: str
+    path: str
+    fields: tuple[Field, ...]
+    key: str | None
+    create_stage: Stage
+    retire_stage: Stage
+    removal: Removal
+    desire: Callable[[Any], Iterator["Resource"]]
+    metadata: bool = True
+    chosen_id: bool = False
+    transfers: bool = False
+    retire_first: bool = False
+    parent: str | None = None
+    expand: tuple[str, ...] = ()
+    update_stage: Stage | None = None
+    unmanaged: Mapping[str, str] = field(default_factory=dict)
+
+    def field(self, name: str) -> Field:
+        """Return the row of the table for a parameter; KeyError where there is none."""
+        for row in self.fields:
+            if row.name == name:
+                return row
+        raise KeyError(name)
+
+    @property
+    def has_active(self) -> bool:
+        """Tell whether an object of this kind can be inactive."""
+        return any(row.name == "active" for row in self.fields)
+
+    @property
+    def fixed_key(self) -> str | None:
+        """Return the key field if it never changes on an object, so that the object keeps it when its address moves."""
+        return self.key if self.key is not None and self.field(self.key).mode is Mode.CREATE_ONLY else None
+
+    def digest(self, values: Mapping[str, Json], metadata: Mapping[str, str]) -> str:
+        """Return 16 hexadecimal digits over values and own metadata; a fixed key is identity, not content."""
+        content = {name: value for name, value in values.items() if name != self.fixed_key}
+        return digest([self.name, content, dict(metadata)], 16)
+
+    def canonical(self, values: Mapping[str, Json]) -> Values:
+        """Drop every field that stands at Stripe's default."""
+        return {row.name: values[row.name] for row in self.fields if values.get(row.name) not in (None, row.default)}
+
+    def read(self, live: Mapping[str, Any]) -> Values:
+        """Turn an object as Stripe answers it into canonical values, ids of other objects as they are."""
+        return self.canonical(
+            {row.name: row.read(live) if row.read is not same else live.get(row.name) for row in self.fields}
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One object the files ask for, at an address that is stable across accounts and modes.
+
+    ``adopts`` says that the files name an existing object's key, so an unmarked holder of it is taken over.
+    """
+
+    kind: Kind
+    address: str
+    key: str | None
+    values: Values
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    source: SourceRange | None = None
+    adopts: bool = False
+
+    @property
+    def digest(self) -> str:
+        """16 hexadecimal digits over what the files ask for, independent of the account."""
+        return self.kind.digest(self.values, self.metadata)
+
+
+def ref(address: str) -> dict[str, str]:
+    """Refer to another resource by address; its id is filled in when it is known."""
+    return {"$ref": address}
+
+
+def live_id(value: Any) -> Json:
+    """Hold the id of another object until it is known whether that object stands for an address."""
+    return None if value is None else {"$id": value["id"] if isinstance(value, dict) else value}
+
+
+def is_leaf(value: Json) -> bool:
+    """Tell a scalar, a reference or a held id from a container."""
+    return not isinstance(value, list) and (not isinstance(value, dict) or set(value) in ({"$ref"}, {"$id"}))
+
+
+def references(value: Json) -> Iterator[str]:
+    """Yield the address of every reference inside a value."""
+    if is_leaf(value):
+        if isinstance(value, dict) and "$ref" in value:
+            yield value["$ref"]
+    else:
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from references(item)
+
+
+def substitute(value: Json, replace: Callable[[Json], Json]) -> Json:
+    """Rebuild a value with every scalar, reference and held id passed through ``replace``."""
+    if is_leaf(value):
+        return replace(value)
+    if isinstance(value, dict):
+        return {name: substitute(item, replace) for name, item in value.items()}
+    return [substitute(item, replace) for item in value]
+
+
+def canonical_json(value: Json) -> str:
+    """Write JSON in one way only: sorted keys, no spaces, ASCII."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def digest(value: Json, length: int = 64) -> str:
+    """Return the first ``length`` hexadecimal digits of the SHA-256 of the canonical JSON."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:length]
+
+
+def shorten(text: str, limit: int) -> str:
+    """Return a text that fits, its end replaced by a hash of the whole where it does not."""
+    if len(text) <= limit:
+        return text
+    return f"{text[: limit - 9]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
