@@ -1,6 +1,6 @@
 """The corpus of invalid files: each case is a file and the exact diagnostics it must produce.
 
-``pytest tests/test_invalid.py --update-expected`` writes the ``.expected`` files anew; read the diff before you keep it.
+``pytest tests/test_invalid.py --update-expected`` writes the ``.expected`` files anew; read the diff before keeping it.
 """
 
 import runpy

@@ -1,0 +1,1 @@
+"""From files to one catalogue that is known to be valid."""

@@ -17,7 +17,7 @@ _ANY = re.compile(
 _EFFECTS = {
     "E0111": ("ends a line for YAML but not for most editors", "end lines with a line feed"),
     "E0112": ("changes the order in which the text is shown", "remove it"),
-    "E0102": ("is not allowed in a file", "remove it"),
+    "E0102": ("is not allowed", "remove it"),
 }
 _CONTROL_NAMES = {
     "\0": "NULL",
@@ -29,6 +29,7 @@ _CONTROL_NAMES = {
     "\x7f": "DELETE",
     "\x85": "NEXT LINE",
 }
+_NAMELESS = {"Cc": "control character", "Cs": "lone surrogate"}
 _STAND_IN = "\N{REPLACEMENT CHARACTER}"
 
 #: Characters without ink that are not of category Cf: fillers, joiners and variation selectors.
@@ -67,7 +68,8 @@ def invisible(key: str) -> str | None:
 
 def name(char: str) -> str:
     """Name a character by code point and Unicode name: ``U+202E RIGHT-TO-LEFT OVERRIDE``."""
-    return f"U+{ord(char):04X} {_CONTROL_NAMES.get(char) or unicodedata.name(char, 'control character')}"
+    fallback = _NAMELESS.get(unicodedata.category(char), "noncharacter")
+    return f"U+{ord(char):04X} {_CONTROL_NAMES.get(char) or unicodedata.name(char, fallback)}"
 
 
 def _refuse(match: re.Match[str], where: SourceRange, report: Report) -> None:

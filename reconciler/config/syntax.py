@@ -97,7 +97,9 @@ _MEANINGS = {
 }
 
 
-_NO_SPACE = re.compile(r"\s*(?:- +)?(?P<key>[\w.-]+):(?=[^\s/])")
+#: Complaints whose cause is often that a line is no 'key: value' and so runs on into the next.
+_RUNS_ON = {"could not find expected ':'", "mapping values are not allowed in this context"}
+_NO_SPACE = re.compile(r"\s*(?:- +)?[\w.-]+:(?=[^\s/])")
 _BARE_WORD = re.compile(r" *(?P<key>\w[\w.-]*) *$")
 _ODD_SPACE = re.compile(r"[\u00a0\u2007\u202f\u3000]")
 
@@ -112,7 +114,7 @@ def explain_syntax(error: Any, lines: tuple[str, ...], report: Report) -> None:
         meaning = _DIRECTIVE
     elif problem == "found character that cannot start any token":
         meaning = _bad_start(lines[line - 1][column - 1 : column])
-    elif meaning.code == "E0103" and (closer := _look_closer(lines, line, column)):
+    elif problem in _RUNS_ON and (closer := _look_closer(lines, line)):
         line, column, remedy = closer
         meaning = _Meaning(_NOT_A_PAIR.summary, remedy)
     related = [Related(report.at(*context), meaning.opened)] if meaning.opened and context else []
@@ -123,8 +125,8 @@ def _bad_start(char: str) -> _Meaning:
     return _TAB if char == "\t" else _Meaning(f"a value cannot begin with {quoted(char)}", "quote the value")
 
 
-def _look_closer(lines: tuple[str, ...], line: int, column: int) -> tuple[int, int, str] | None:
-    """Find the likely cause on this line before the column, or on the line above; return place and remedy.
+def _look_closer(lines: tuple[str, ...], line: int) -> tuple[int, int, str] | None:
+    """Find the likely cause on this line or on the line above; return place and remedy.
 
     Without its colon, or without the space after it, a line runs on into the next and only that one is wrong to YAML.
     """
@@ -132,7 +134,7 @@ def _look_closer(lines: tuple[str, ...], line: int, column: int) -> tuple[int, i
         if blank := _ODD_SPACE.search(text):
             return number, blank.start() + 1, f"replace {name(blank[0])} by a plain space"
         missing = _NO_SPACE.match(text)
-        if missing and (number < line or missing.start("key") < column):
+        if missing:
             return number, missing.end(), "put a space after the colon"
         bare = _BARE_WORD.match(text)
         if bare and number < line:

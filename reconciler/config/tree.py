@@ -155,7 +155,8 @@ class _Builder:
         where = self._scalar_range(event)
         self._node(where)
         self._refuse_properties(event)
-        text = self._clean(event.value, where)
+        text = self._assembled(event.value, where) if event.style == '"' else event.value
+        text = mask(text)
         value: Scalar | Refusal = resolve(text) if event.implicit[0] else text
         if self._wants_key():
             self._key(text, value, where)
@@ -165,12 +166,15 @@ class _Builder:
             value = text
         self._note(self._place(value), where)
 
-    def _clean(self, text: str, where: SourceRange) -> str:
-        """Refuse what escapes and folding put together: forbidden characters and secrets; return the text masked."""
+    def _assembled(self, text: str, where: SourceRange) -> str:
+        """Refuse the forbidden characters and secrets that escapes and folding put together in double quotes."""
         clean = refuse_escaped(text, where, self._report)
-        source = "\n".join(self._lines[where.line - 1 : where.end_line])
+        if where.line == where.end_line:
+            source = self._lines[where.line - 1][where.column - 1 : where.end_column - 1]
+        else:
+            source = "\n".join(self._lines[where.line - 1 : where.end_line])
         self._report.assembled_secrets(clean, source, where)
-        return mask(clean)
+        return clean
 
     def _key(self, text: str, value: Scalar | Refusal, where: SourceRange) -> None:
         frame = self._stack[-1]
@@ -270,6 +274,8 @@ class _Builder:
             self._stack[-1].end = (where.end_line, where.end_column)
 
     def _refuse_properties(self, event: ScalarEvent | MappingStartEvent | SequenceStartEvent) -> None:
+        if event.anchor is None and event.tag is None:
+            return
         start = self._range(event)
         if event.anchor is not None:
             where = self._report.at(start.line, start.column, start.line, start.column + 1 + len(event.anchor))
@@ -284,19 +290,22 @@ class _Builder:
             )
 
     def _range(self, event: Any) -> SourceRange:
-        start, end = event.start_mark, event.end_mark
-        return self._report.at(start.line + 1, start.column + 1, end.line + 1, end.column + 1)
+        return self._report.at(*self._position(event.start_mark), *self._position(event.end_mark))
+
+    def _position(self, mark: Any) -> tuple[int, int]:
+        """Return a mark as 1-based line and column; the parser marks some ends on a line that is not there."""
+        if mark.line >= len(self._lines):
+            return len(self._lines), len(self._lines[-1]) + 1
+        return mark.line + 1, mark.column + 1
 
     def _scalar_range(self, event: ScalarEvent) -> SourceRange:
         """Return where a scalar stands; a block text ends with its last line, not on the line after it."""
-        where = self._range(event)
-        line, column = where.end_line, where.end_column
-        if line > len(self._lines):
-            line, column = len(self._lines), len(self._lines[-1]) + 1
-        while line > where.line and not self._lines[line - 1][: column - 1].strip():
+        start_line, start_column = self._position(event.start_mark)
+        line, column = self._position(event.end_mark)
+        while line > start_line and not self._lines[line - 1][: column - 1].strip():
             line -= 1
             column = len(self._lines[line - 1]) + 1
-        return self._report.at(where.line, where.column, line, column)
+        return self._report.at(start_line, start_column, line, column)
 
     def _stop(self, code: str, where: SourceRange, summary: str, remedy: str) -> None:
         self._report.add(code, where, summary, remedy)

@@ -143,7 +143,7 @@ def _create(change: Change) -> Iterator[Step]:
 
 
 def _retire(change: Change, stage: Stage) -> Iterator[Step]:
-    kind, before = change.kind, change.before
+    kind, before = change.kind, after_transfer(change)
     assert before is not None  # noqa: S101  what is retired was there
     values = dict(before.values)
     held = [name for name in values if _late(kind, name)]
@@ -230,8 +230,18 @@ def metadata_patch(before: dict[str, str], after: dict[str, str]) -> dict[str, s
     return removed | {name: value for name, value in after.items() if before.get(name) != value}
 
 
-def fallback_id(change: Change) -> str | None:
-    """Return the second id a creation may use if Stripe keeps the first one reserved for a deleted object."""
-    if not change.kind.chosen_id or change.after is None or change.kind.key is None:
+def fallback_key(change: Change) -> str | None:
+    """Return the second key a creation may use where a deleted or archived object keeps the first one taken."""
+    kind, after = change.kind, change.after
+    if kind.fallback_limit is None or kind.key is None or after is None:
         return None
-    return f"{change.after.values[change.kind.key]}_{digest(change.after.values, 8)}"
+    suffix = "_" + digest(after.values, 8)
+    return str(after.values[kind.key])[: kind.fallback_limit - len(suffix)] + suffix
+
+
+def as_made(state: State | None, change: Change, live: Live | None) -> State | None:
+    """Return a state with the second key in it where the object was made under that one."""
+    key = change.kind.key
+    if state is None or live is None or key is None or live.key is None or live.key != fallback_key(change):
+        return state
+    return State({**state.values, key: live.key}, state.metadata)

@@ -16,7 +16,6 @@ from reconciler.resources.model import (
     Values,
     canonical_json,
     digest,
-    is_leaf,
     references,
     substitute,
 )
@@ -50,7 +49,7 @@ def diff(
     ``moved`` maps renamed addresses, old to new. Problems are meters that cannot change and keys held by others.
     """
     matching = match(desired, objects, namespace, moved or {})
-    comparison = _Comparison(desired, matching, namespace)
+    comparison = _Comparison(desired, matching, namespace, moved or {})
     changes: dict[str, Change] = {}
     for kind in sorted(KINDS, key=_has_late_fields):
         for resource in desired:
@@ -77,8 +76,11 @@ def _has_late_fields(kind: Kind) -> bool:
 class _Comparison:
     """One run over all addresses; remembers which are replaced, because what refers to them must follow."""
 
-    def __init__(self, desired: Sequence[Resource], matching: Matching, namespace: str) -> None:
+    def __init__(
+        self, desired: Sequence[Resource], matching: Matching, namespace: str, moved: Mapping[str, str]
+    ) -> None:
         self._matching = matching
+        self._moved = bool(moved)
         self._namespace = namespace
         self._addresses = matching.addresses()
         self._replaced: set[str] = set()
@@ -176,7 +178,7 @@ class _Comparison:
             address=resource.address,
             kind=resource.kind,
             action=action,
-            reason=self._reason(resource, live, action),
+            reason=self._reason(resource, live, action, before, after),
             fields=fields,
             before=before,
             after=after,
@@ -185,12 +187,12 @@ class _Comparison:
             source=_text(resource.source),
         )
 
-    def _reason(self, resource: Resource, live: Live, action: Action) -> Reason:
+    def _reason(self, resource: Resource, live: Live, action: Action, before: State, after: State) -> Reason:
         if action is Action.ADOPT:
             return Reason.KEY
         if live.mark is None:
             return Reason.DRIFT if resource.kind.metadata else Reason.CONFIG
-        if live.mark.address != resource.address:
+        if live.mark.address != resource.address or (self._moved and before.values == after.values):
             return Reason.MOVED
         values = resolve(resource.kind, live.values, self._known)
         own = {name: value for name, value in owned_metadata(live.metadata).items() if name not in MARK_KEYS}
@@ -210,19 +212,7 @@ def resolve(kind: Kind, values: Values, address_of: Callable[[str], str | None])
         address = address_of(value["$id"])
         return value if address is None else {"$ref": address}
 
-    return {name: _ordered(kind, name, substitute(value, replace)) for name, value in values.items()}
-
-
-def _ordered(kind: Kind, name: str, value: Json) -> Json:
-    return _sort_lists(value) if kind.field(name).unordered else value
-
-
-def _sort_lists(value: Json) -> Json:
-    if isinstance(value, list):
-        return sorted(value, key=canonical_json)
-    if is_leaf(value):
-        return value
-    return {name: _sort_lists(item) for name, item in value.items()}
+    return kind.ordered({name: substitute(value, replace) for name, value in values.items()})
 
 
 def _kept_key(resource: Resource, before: Values) -> Values:
@@ -272,8 +262,9 @@ def _unlike(resource: Resource, live: Live, before: State, after: State, fields:
 
 
 def _bindings(changes: Sequence[Change], matching: Matching) -> dict[str, Binding]:
-    changed = {change.address for change in changes}
-    needed = {address for change in changes if change.after for address in references(change.after.values)}
+    changed = {change.address for change in changes if change.after is not None}
+    states = [state for change in changes for state in (change.before, change.after) if state is not None]
+    needed = {address for state in states for address in references(state.values)}
     return {
         address: Binding(live.kind.name, live.id, live.fingerprint)
         for address in sorted(needed - changed)

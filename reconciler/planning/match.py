@@ -89,19 +89,21 @@ def _match_marked(
 
 
 def _choose(matching: Matching, address: str, resource: Resource, mine: list[Live]) -> None:
-    """Pick the canonical object: the key's holder, then what is already as asked, then the newest active one."""
-    ranked = sorted(
-        mine,
-        key=lambda live: (
-            live.key is not None and live.key == resource.key,
-            live.mark is not None and live.mark.digest == resource.digest,
-            live.active,
-            live.created,
-            live.id,
-        ),
-    )
-    matching.by_address[address] = ranked[-1]
-    matching.strays += [(address, live) for live in ranked[:-1] if live.active]
+    """Pick the canonical object of an address and leave the rest as strays.
+
+    A key that moves tells the successor, so its holder counts first; a key that stays with its object tells nothing, so
+    there what is already as asked counts first. Then the newest active one.
+    """
+
+    def rank(live: Live) -> tuple[bool | int | str, ...]:
+        holds = live.key is not None and live.key == resource.key
+        as_asked = live.mark is not None and live.mark.digest == resource.digest
+        first = (as_asked, holds) if resource.kind.fixed_key is not None else (holds, as_asked)
+        return (*first, live.active, live.created, live.id)
+
+    *rest, chosen = sorted(mine, key=rank)
+    matching.by_address[address] = chosen
+    matching.strays += [(address, live) for live in rest if live.active]
 
 
 def _check_holder(matching: Matching, resource: Resource, holder: Live | None, mine: list[Live]) -> None:
@@ -159,21 +161,22 @@ def _held_ids(live: Live) -> set[str]:
 
 
 def _match_attachments(matching: Matching, wanted: Mapping[str, Resource], objects: Iterable[Live]) -> None:
-    """Match attachments by their two ends; one is ours to remove if both ends are ours and its product stays."""
+    """Match attachments by their two ends; one is ours to remove if both ends are ours and its product stays.
+
+    A product that leaves keeps its attachments: they are what its remaining subscribers are entitled to.
+    """
     addresses = matching.addresses()
     strays = {live.id for _, live in matching.strays}
     for live in objects:
         product = addresses.get(("product", live.values["product"]["$id"]))
+        if product is None:
+            continue
         feature_id = live.values["entitlement_feature"]["$id"]
         feature = addresses.get(("feature", feature_id))
-        address = _attachment(product, feature)
+        address = f"{product}.{feature or f'features.{feature_id}'}"
         if address in wanted and address not in matching.by_address:
             matching.by_address[address] = live
-        elif product is not None and (feature is not None or feature_id in strays):
-            matching.strays.append((address if feature else f"{product}.features.{feature_id}", live))
+        elif feature is not None or feature_id in strays:
+            matching.strays.append((address, live))
         else:
             matching.foreign[live.kind.name] += 1
-
-
-def _attachment(product: str | None, feature: str | None) -> str:
-    return f"{product}.{feature}"

@@ -13,7 +13,7 @@ from reconciler.planning.live import Live
 from reconciler.planning.plan import Plan, Target
 from reconciler.resources import Resource
 from reconciler.resources.mark import marked, owned_metadata
-from reconciler.resources.model import Json, Values, canonical_json, digest, is_leaf, references, substitute
+from reconciler.resources.model import Json, digest, references, substitute
 
 REMEDY = "Make a new plan with `reconciler plan --out FILE`, have it reviewed, and apply that one."
 
@@ -91,31 +91,17 @@ class Ids:
 
 
 def matches(live: Live, state: State, ids: Ids) -> bool:
-    """Tell whether a live object is in a state, owned metadata included."""
+    """Tell whether a live object is in a state, owned metadata included.
+
+    Whether archiving frees a lookup key is not documented, so an archived price may have lost its key.
+    """
     try:
         wanted = {name: ids.resolve(value) for name, value in state.values.items()}
     except KeyError:
         return False
     held = {name: Ids({}).resolve(value) for name, value in live.values.items()}
-    if not _equal(live, held, wanted):
+    if live.kind.transfers and not live.active and live.key is None and live.kind.key is not None:
+        wanted.pop(live.kind.key, None)
+    if live.kind.ordered(held) != live.kind.ordered(wanted):
         return False
     return not live.kind.metadata or owned_metadata(live.metadata, state.metadata) == state.metadata
-
-
-def _equal(live: Live, held: Values, wanted: Values) -> bool:
-    names = {row.name for row in live.kind.fields}
-    return all(_same(live, name, held.get(name), wanted.get(name)) for name in names)
-
-
-def _same(live: Live, name: str, held: Json, wanted: Json) -> bool:
-    if live.kind.field(name).unordered:
-        return canonical_json(_sorted(held)) == canonical_json(_sorted(wanted))
-    return bool(held == wanted)
-
-
-def _sorted(value: Json) -> Json:
-    if isinstance(value, list):
-        return sorted((_sorted(item) for item in value), key=canonical_json)
-    if is_leaf(value):
-        return value
-    return {name: _sorted(item) for name, item in value.items()}

@@ -97,13 +97,18 @@ class Executor:
 
     def _run(self, steps: Sequence[Step], writer: Writer, report: Report) -> None:
         with ThreadPoolExecutor(min(self._threads, len(steps)), thread_name_prefix="apply") as pool:
-            for step in steps:
-                pool.submit(self._one, step, writer, report)
+            running = [pool.submit(self._one, step, writer, report) for step in steps]
+        for future in running:
+            future.result()
 
     def _one(self, step: Step, writer: Writer, report: Report) -> None:
         if self._stop.is_set():
             return
-        result = writer.write(step)
+        try:
+            result = writer.write(step)
+        except BaseException:
+            self._stop.set()
+            raise
         if result.status in (Status.FAILED, Status.STALE, Status.UNCERTAIN):
             self._stop.set()
         self._record(report, result)

@@ -7,7 +7,7 @@ apply before its first write.
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
-from reconciler.planning.change import Action, Change, State, Step, after_transfer, fallback_id, steps
+from reconciler.planning.change import Action, Change, State, Step, after_transfer, as_made, steps
 from reconciler.planning.live import Live
 from reconciler.planning.plan import Plan
 from reconciler.planning.verify import Ids, matches
@@ -79,7 +79,7 @@ class Preflight:
         on_new = [step for step in plan if step.on_new]
         on_old = [step for step in plan if not step.on_new]
         if on_new:
-            progress = _progress(made, [None, *(_as_made(step.sets, change, made) for step in on_new)], ids)
+            progress = _progress(made, [None, *(as_made(step.sets, change, made) for step in on_new)], ids)
             if progress is None:
                 yield f"{change.address}: {made.id if made else change.kind.name} is there already, but not as planned"
                 return
@@ -126,13 +126,6 @@ def _progress(item: Live | None, states: list[State | None], ids: Ids) -> int | 
         if (item is None and state is None) or (item is not None and state is not None and matches(item, state, ids)):
             return index
     return None
-
-
-def _as_made(state: State | None, change: Change, made: Live | None) -> State | None:
-    """Allow for the second id a creation may have had to use."""
-    if state is None or made is None or change.kind.key is None or made.id != fallback_id(change):
-        return state
-    return State({**state.values, change.kind.key: made.id}, state.metadata)
 
 
 def _stays(change: Change) -> bool:

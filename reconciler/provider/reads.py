@@ -45,6 +45,7 @@ class Reader:
 
     gateway: Gateway
     cost: ReadCost = field(default_factory=ReadCost)
+    currencies: tuple[str, ...] = ()
 
     def account(self) -> str:
         """Return the id of the account the key belongs to."""
@@ -52,6 +53,7 @@ class Reader:
 
     def state(self, desired: Sequence[Resource], namespace: str, moved: Mapping[str, str]) -> LiveState:
         """Read everything a plan for these resources has to know."""
+        self.currencies = _tiered_currencies(desired)
         with ThreadPoolExecutor(THREADS, thread_name_prefix="read") as pool:
             account = pool.submit(self.account)
             listed = pool.map(self._alive, [kind for kind in KINDS if kind.parent is None])
@@ -60,9 +62,17 @@ class Reader:
             objects += self._attachments(pool, desired, objects, namespace)
             return LiveState(account.result(), self.gateway.mode, API_VERSION, tuple(objects))
 
+    def expand(self, kind: Kind) -> list[str]:
+        """Return what to expand so that an answer holds every managed field.
+
+        Brackets in another currency are shown only where that currency is named.
+        """
+        named = [f"currency_options.{currency}.tiers" for currency in self.currencies] if kind.name == "price" else []
+        return [*kind.expand, *named]
+
     def one(self, kind: Kind, object_id: str) -> Live | None:
         """Read one object by id; None where it does not exist or was deleted."""
-        params = {"expand": list(kind.expand)} if kind.expand else {}
+        params = {"expand": self.expand(kind)} if kind.expand else {}
         try:
             raw = self.gateway.get(f"{kind.path}/{object_id}", params)
         except RequestFailedError as error:
@@ -93,7 +103,7 @@ class Reader:
     def _alive(self, kind: Kind) -> list[Live]:
         params: dict[str, Any] = dict(ALIVE.get(kind.name, {}))
         if kind.expand:
-            params["expand"] = [f"data.{name}" for name in kind.expand]
+            params["expand"] = [f"data.{name}" for name in self.expand(kind)]
         return [read_object(kind, raw) for raw in self._pages(kind.path, params)]
 
     def _archived(
@@ -127,7 +137,7 @@ class Reader:
 
     def _keyed(self, params: Mapping[str, Any]) -> list[Live]:
         price = BY_NAME["price"]
-        expand = [f"data.{name}" for name in price.expand]
+        expand = [f"data.{name}" for name in self.expand(price)]
         return [read_object(price, raw) for raw in self._pages(price.path, {**params, "expand": expand})]
 
     def _attachments(
@@ -158,11 +168,16 @@ class Reader:
             raise _refused(error, path) from None
 
 
+def _tiered_currencies(desired: Sequence[Resource]) -> tuple[str, ...]:
+    options = (item.values.get("currency_options") or {} for item in desired if item.kind.name == "price")
+    return tuple(sorted({name for each in options for name, option in each.items() if "tiers" in option}))
+
+
 def _has_features(live: Live, named: Iterable[str], keys: Iterable[str | None], namespace: str) -> bool:
     mark = live.mark
     if mark is None or mark.namespace != namespace:
         return mark is None and live.id in set(keys)
-    return mark.features or mark.address in named
+    return mark.address in named or (mark.features and live.active)
 
 
 def _refused(error: RequestFailedError, path: str) -> ProviderError:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
 
-from reconciler.planning.change import Op, State, Step, fallback_id, states_before
+from reconciler.planning.change import Op, Step, as_made, fallback_key, states_before
 from reconciler.planning.live import Live, read_object
 from reconciler.planning.plan import Plan
 from reconciler.planning.verify import Ids, matches
@@ -80,8 +80,8 @@ class Writer:
                 found = self._find(step) if failure.ambiguous or failure.replayed else None
                 if found is not None:
                     return self._made(step, found, None, self._known())
-                if _id_is_burnt(failure, step) and self._find_by_id(step, params) is None:
-                    params = {**params, "id": fallback_id(step.change)}
+                if self._key_is_burnt(failure, step, params):
+                    params = {**params, step.change.kind.key or "": fallback_key(step.change)}
                     continue
                 if not failure.replayed and not failure.server_error:
                     return _failed(step, failure)
@@ -90,17 +90,22 @@ class Writer:
             if answer.replayed is False:
                 return self._made(step, self._read(step, answer), answer, self._known())
             found = self._reader_one(step.change.kind, str(answer.body["id"]), step)
-            if found is not None:
+            if found is not None and self._is_ours(step, found, answer):
                 return self._made(step, found, answer, self._known())
             last = Failure(
-                200, None, "the answer is a stored one, and the object it names does not exist", answer.request_id
+                200, None, "the answer is a stored one, and the object it names is not there now", answer.request_id
             )
         return _failed(step, last)
+
+    def _is_ours(self, step: Step, found: Live, answer: Answer) -> bool:
+        """Tell an answer about the object as it is from a stored one about an object that has changed since."""
+        ids = self._known()
+        return _reached(step, found, ids) or not _reached(step, self._read(step, answer), ids)
 
     def _made(self, step: Step, live: Live, answer: Answer | None, ids: Ids) -> Result:
         with self._lock:
             self._ids[step.change.address] = live.id
-        return _confirmed(step, live, answer, ids, key_may_differ=True)
+        return _confirmed(step, live, answer, ids)
 
     def _change(self, step: Step) -> Result:
         change, kind = step.change, step.change.kind
@@ -109,7 +114,7 @@ class Writer:
         ids = self._known()
         if kind.parent is None:
             current = self._reader.one(kind, object_id)
-            if step.sets is not None and current is not None and matches(current, step.sets, ids):
+            if current is not None and _reached(step, current, ids):
                 return Result(step, Status.ALREADY)
             if current is None and step.sets is None:
                 return Result(step, Status.ALREADY)
@@ -141,7 +146,7 @@ class Writer:
                     200, None, "the answer is a stored one, and the object is not as it says", answer.request_id
                 )
             current = self._reader.one(step.change.kind, object_id)
-            if current is not None and step.sets is not None and matches(current, step.sets, ids):
+            if current is not None and _reached(step, current, ids):
                 return Result(step, Status.APPLIED, request_id=last.request_id)
             if last.status is None:
                 break
@@ -159,7 +164,7 @@ class Writer:
     def _params(self, step: Step) -> Values:
         ids = self._known()
         params = {name: ids.resolve(value) for name, value in step.params.items()}
-        return {**params, "expand": list(step.change.kind.expand)} if step.change.kind.expand else params
+        return {**params, "expand": self._reader.expand(step.change.kind)} if step.change.kind.expand else params
 
     def _collection(self, step: Step) -> str:
         kind, change = step.change.kind, step.change
@@ -187,11 +192,15 @@ class Writer:
         parent = self._parent(step)
         key = step.params.get(kind.key) if kind.key else None
         found = self._reader.attached(parent) if parent else self._reader.by_key(kind, key)
-        wanted = step.sets
-        return next((live for live in found if live.id != change.id and wanted and matches(live, wanted, ids)), None)
+        return next((live for live in found if live.id != change.id and _reached(step, live, ids)), None)
 
-    def _find_by_id(self, step: Step, params: Values) -> Live | None:
-        return self._reader.one(step.change.kind, str(params["id"]))
+    def _key_is_burnt(self, failure: Failure, step: Step, params: Values) -> bool:
+        """Tell whether a creation was refused for a key that no living object holds."""
+        kind = step.change.kind
+        if kind.key is None or params[kind.key] == fallback_key(step.change):
+            return False
+        taken = failure.code == "resource_already_exists" or failure.param == kind.key
+        return taken and kind.fallback_limit is not None and not self._reader.by_key(kind, params[kind.key])
 
     def _reader_one(self, kind: Kind, object_id: str, step: Step) -> Live | None:
         parent = self._parent(step)
@@ -204,22 +213,21 @@ def _expected(step: Step, current: Live, ids: Ids) -> bool:
     """Tell whether an object is as the plan found it, or as the plan's own earlier writes have left it."""
     if not step.on_new and current.fingerprint == step.change.fingerprint:
         return True
-    return any(matches(current, state, ids) for state in states_before(step))
+    states = (as_made(state, step.change, current) for state in states_before(step))
+    return any(state is not None and matches(current, state, ids) for state in states)
 
 
-def _confirmed(step: Step, live: Live, answer: Answer | None, ids: Ids, *, key_may_differ: bool = False) -> Result:
+def _confirmed(step: Step, live: Live, answer: Answer | None, ids: Ids) -> Result:
     request_id = answer.request_id if answer else None
-    wanted = step.sets
-    assert wanted is not None  # noqa: S101  only a deletion leaves nothing
-    if key_may_differ and step.change.kind.chosen_id and step.change.kind.key:
-        wanted = State({**wanted.values, step.change.kind.key: live.values[step.change.kind.key]}, wanted.metadata)
-    if matches(live, wanted, ids):
+    if _reached(step, live, ids):
         return Result(step, Status.APPLIED, request_id=request_id)
     return Result(step, Status.DIFFERS, f"Stripe holds something else than was asked for in {live.id}", request_id)
 
 
-def _id_is_burnt(failure: Failure, step: Step) -> bool:
-    return failure.code == "resource_already_exists" and step.change.kind.chosen_id
+def _reached(step: Step, live: Live, ids: Ids) -> bool:
+    """Tell whether an object is in the state that a write leaves it in."""
+    wanted = as_made(step.sets, step.change, live)
+    return wanted is not None and matches(live, wanted, ids)
 
 
 def _failed(step: Step, failure: Failure) -> Result:

@@ -9,7 +9,7 @@ from reconciler.config.catalog import Catalog
 from reconciler.config.models import Coupon
 from reconciler.resources.amounts import decimal_text
 from reconciler.resources.model import Field, Json, Kind, Mode, Removal, Resource, Stage, Values, live_id, ref
-from reconciler.resources.names import chosen_id
+from reconciler.resources.names import ID_LIMIT, chosen_id
 
 
 def _percent(live: Mapping[str, Any]) -> Json:
@@ -77,6 +77,7 @@ KIND = Kind(
     path="/v1/coupons",
     key="id",
     chosen_id=True,
+    fallback_limit=ID_LIMIT,
     create_stage=Stage.COUPON,
     retire_stage=Stage.RETIRE_COUPON,
     removal=Removal.DELETE,

@@ -30,6 +30,7 @@ KIND = Kind(
     name="feature",
     path="/v1/entitlements/features",
     key="lookup_key",
+    fallback_limit=FEATURE_KEY_LIMIT,
     create_stage=Stage.FOUNDATION,
     retire_stage=Stage.RETIRE_FOUNDATION,
     removal=Removal.ARCHIVE,

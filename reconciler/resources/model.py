@@ -93,7 +93,8 @@ class Kind:
 
     ``path`` is the collection's URL (``{parent}`` stands for the product's id), ``key`` the field that identifies an
     object for people and survives a lost id, ``transfers`` whether a successor can take the key over atomically,
-    ``unmanaged`` the parameters left alone, each with its reason.
+    ``unmanaged`` the parameters left alone, each with its reason. Where a deleted or archived object may still hold a
+    key, ``fallback_limit`` is the length of a second key that a creation may use.
     """
 
     name: str
@@ -108,9 +109,9 @@ class Kind:
     chosen_id: bool = False
     transfers: bool = False
     retire_first: bool = False
+    fallback_limit: int | None = None
     parent: str | None = None
     expand: tuple[str, ...] = ()
-    update_stage: Stage | None = None
     unmanaged: Mapping[str, str] = field(default_factory=dict)
 
     def field(self, name: str) -> Field:
@@ -136,8 +137,20 @@ class Kind:
         return digest([self.name, content, dict(metadata)], 16)
 
     def canonical(self, values: Mapping[str, Json]) -> Values:
-        """Drop every field that stands at Stripe's default."""
-        return {row.name: values[row.name] for row in self.fields if values.get(row.name) not in (None, row.default)}
+        """Drop every field that stands at Stripe's default or is empty."""
+        nothing: tuple[Json, ...] = (None, [], {})
+        return self.ordered(
+            {
+                row.name: values[row.name]
+                for row in self.fields
+                if values.get(row.name) not in nothing and values[row.name] != row.default
+            }
+        )
+
+    def ordered(self, values: Values) -> Values:
+        """Put the lists of unordered fields into one order."""
+        sets = {row.name for row in self.fields if row.unordered}
+        return {name: _in_order(value) if name in sets else value for name, value in values.items()}
 
     def read(self, live: Mapping[str, Any]) -> Values:
         """Turn an object as Stripe answers it into canonical values, ids of other objects as they are."""
@@ -199,6 +212,14 @@ def substitute(value: Json, replace: Callable[[Json], Json]) -> Json:
     if isinstance(value, dict):
         return {name: substitute(item, replace) for name, item in value.items()}
     return [substitute(item, replace) for item in value]
+
+
+def _in_order(value: Json) -> Json:
+    if isinstance(value, list):
+        return sorted((_in_order(item) for item in value), key=canonical_json)
+    if is_leaf(value):
+        return value
+    return {name: _in_order(item) for name, item in value.items()}
 
 
 def canonical_json(value: Json) -> str:

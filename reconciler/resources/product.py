@@ -8,7 +8,7 @@ from reconciler.config.models import BillingPlan, CreditPack, Meter, Tenant
 from reconciler.config.models.offers import ProductCommon
 from reconciler.resources.amounts import decimal_text
 from reconciler.resources.model import Field, Json, Kind, Mode, Removal, Resource, Stage, Values, live_id, ref
-from reconciler.resources.names import chosen_id
+from reconciler.resources.names import ID_LIMIT, chosen_id
 from reconciler.resources.spend import is_priced
 
 SIDES = ("height", "length", "weight", "width")
@@ -122,6 +122,7 @@ KIND = Kind(
     path="/v1/products",
     key="id",
     chosen_id=True,
+    fallback_limit=ID_LIMIT,
     create_stage=Stage.PRODUCT,
     retire_stage=Stage.RETIRE_PRODUCT,
     removal=Removal.ARCHIVE,

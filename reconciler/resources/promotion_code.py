@@ -31,11 +31,9 @@ def _restrictions(live: Mapping[str, Any]) -> Json:
     return read or None
 
 
-def _only_adds_currencies(live: Json, desired: Json) -> bool:
-    """Accept new currencies of an existing minimum: the only part of the restrictions Stripe lets change."""
-    old, new = dict(live or {}), dict(desired or {})
-    before, after = old.pop("currency_options", {}), new.pop("currency_options", {})
-    return old == new and all(after.get(currency) == option for currency, option in before.items())
+def _never(_live: Json, _desired: Json) -> bool:
+    """Refuse every change in place: Stripe would let new currencies be added and nothing else."""
+    return False
 
 
 def desire(catalog: Catalog) -> Iterator[Resource]:
@@ -97,7 +95,7 @@ KIND = Kind(
             "restrictions",
             Mode.MUTABLE,
             read=_restrictions,
-            in_place=_only_adds_currencies,
+            in_place=_never,
             yaml="restrictions",
         ),
     ),

@@ -77,7 +77,7 @@ def imports(node: ast.AST) -> Iterator[str]:
 def first_party(node: ast.AST) -> list[str]:
     """Return the rooms below a node's imports."""
     own = [name for name in imports(node) if name == "reconciler" or name.startswith("reconciler.")]
-    return [(name.split(".") + ["__init__"])[1] for name in own]
+    return [[*name.split("."), "__init__"][1] for name in own]
 
 
 @files

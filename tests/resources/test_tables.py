@@ -1,7 +1,7 @@
 """The field tables against the parameter types of the installed Stripe SDK."""
 
 import pytest
-import stripe.params as params
+from stripe import params
 from stripe.params import billing, entitlements
 
 from reconciler.config.models import (

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from reconciler.config.models.base import Currency, Id, Model, Percent, TaxBehavior, ToolGlob
+from reconciler.config.models.base import Currency, Id, Model, Percent, TaxBehavior, ToolGlob, form
 from reconciler.config.models.offers import BillingPlan, CreditPack, Tier
 from reconciler.config.models.selling import Coupon, PaymentLink, Portal, PromotionCode, TaxRate, Webhook
 from reconciler.config.models.tenants import Tenant
@@ -16,13 +16,15 @@ class Settings(Model):
 
     namespace: Annotated[
         str,
-        Field(
-            pattern=r"^[a-z][a-z0-9-]{0,29}$",
-            description="Owner of the Stripe objects made from these files; two catalogues in one account need two.",
+        form(
+            "namespace",
+            r"^[a-z][a-z0-9-]{0,29}$",
+            "Lower-case letters, digits and '-', a letter first, at most 30 characters.",
             examples=["acme"],
         ),
+        Field(description="Owner of the Stripe objects made from these files; two catalogues in one account need two."),
     ]
-    currency: Currency = "usd"
+    currency: Annotated[Currency, Field(description="Currency wherever none is written.")] = "usd"
     default_meter: Annotated[Id | None, Field(description="Meter a call counts on unless its tool says otherwise.")] = (
         None
     )
@@ -32,8 +34,19 @@ class Settings(Model):
 class Environment(Model):
     """A Stripe account and mode that an overlay is bound to."""
 
-    account: Annotated[str, Field(pattern=r"^acct_[A-Za-z0-9]{1,64}$")] | None = None
-    mode: Literal["test", "live"] = "test"
+    account: (
+        Annotated[
+            str,
+            form(
+                "account id",
+                r"^acct_[A-Za-z0-9]{1,64}$",
+                "Id of the Stripe account plans are made for: acct_ and letters or digits.",
+                examples=["acct_1EXAMPLE"],
+            ),
+        ]
+        | None
+    ) = None
+    mode: Annotated[Literal["test", "live"], Field(description="Mode of the keys that may be used.")] = "test"
 
 
 class Guards(Model):
@@ -47,7 +60,17 @@ class Guards(Model):
     ] = Field(default=100, validate_default=True)
     max_price_rise_percent: Annotated[Percent | None, Field(description="Largest rise of one price.")] = None
     protected: Annotated[
-        tuple[Annotated[str, Field(pattern=r"^[a-z_]+(\.[A-Za-z0-9*_-]+)+$")], ...],
+        tuple[
+            Annotated[
+                str,
+                form(
+                    "address",
+                    r"^[a-z_]+(\.[A-Za-z0-9*_-]+)+$",
+                    "An address such as plans.pro; '*' stands for any part.",
+                ),
+            ],
+            ...,
+        ],
         Field(
             description="Addresses that are never replaced or retired; '*' matches within one part.",
             examples=[["plans.pro"]],
@@ -55,33 +78,52 @@ class Guards(Model):
     ] = ()
 
 
-AddressText = Annotated[str, Field(pattern=r"^[a-z_]+(\.[a-z0-9_-]+)+$", examples=["plans.pro"])]
+AddressText = Annotated[
+    str,
+    form("address", r"^[a-z_]+(\.[a-z0-9_-]+)+$", "An address such as plans.pro.", examples=["plans.pro"]),
+]
 
 
 class Moved(Model):
     """An id that was renamed: the Stripe objects are kept."""
 
-    source: Annotated[AddressText, Field(alias="from")]
-    target: Annotated[AddressText, Field(alias="to")]
+    source: Annotated[AddressText, Field(alias="from", description="Address it had.")]
+    target: Annotated[AddressText, Field(alias="to", description="Address it has.")]
 
 
 class File(Model):
     """One file of ``billing.d``, or all of them merged: a mapping with any of these sections."""
 
-    settings: Settings | None = None
-    meters: dict[Id, Meter] = Field(default_factory=dict)
-    features: dict[Id, Feature] = Field(default_factory=dict)
-    tools: dict[ToolGlob, Tool] = Field(default_factory=dict)
-    tiers: dict[Id, Tier] = Field(default_factory=dict)
-    plans: dict[Id, BillingPlan] = Field(default_factory=dict)
-    credit_packs: dict[Id, CreditPack] = Field(default_factory=dict)
-    tenants: dict[Id, Tenant] = Field(default_factory=dict)
-    coupons: dict[Id, Coupon] = Field(default_factory=dict)
-    promotion_codes: dict[Id, PromotionCode] = Field(default_factory=dict)
-    tax_rates: dict[Id, TaxRate] = Field(default_factory=dict)
-    payment_links: dict[Id, PaymentLink] = Field(default_factory=dict)
-    portal: Portal | None = None
-    webhooks: dict[Id, Webhook] = Field(default_factory=dict)
-    environments: dict[Id, Environment] = Field(default_factory=dict)
-    guards: Guards = Field(default_factory=Guards)
-    moved: tuple[Moved, ...] = ()
+    settings: Annotated[Settings | None, Field(description="Values every section falls back to.")] = None
+    meters: Annotated[dict[Id, Meter], Field(description="What is counted.")] = Field(default_factory=dict)
+    features: Annotated[dict[Id, Feature], Field(description="What plans grant and tools require.")] = Field(
+        default_factory=dict
+    )
+    tools: Annotated[
+        dict[ToolGlob, Tool], Field(description="Tools that differ from: counts one on settings.default_meter.")
+    ] = Field(default_factory=dict)
+    tiers: Annotated[dict[Id, Tier], Field(description="Tables of price brackets.")] = Field(default_factory=dict)
+    plans: Annotated[dict[Id, BillingPlan], Field(description="What is sold by subscription.")] = Field(
+        default_factory=dict
+    )
+    credit_packs: Annotated[dict[Id, CreditPack], Field(description="Credits that are bought ahead.")] = Field(
+        default_factory=dict
+    )
+    tenants: Annotated[dict[Id, Tenant], Field(description="Who buys.")] = Field(default_factory=dict)
+    coupons: Annotated[dict[Id, Coupon], Field(description="Discounts.")] = Field(default_factory=dict)
+    promotion_codes: Annotated[
+        dict[Id, PromotionCode], Field(description="Codes that customers redeem for coupons.")
+    ] = Field(default_factory=dict)
+    tax_rates: Annotated[dict[Id, TaxRate], Field(description="Manual tax rates.")] = Field(default_factory=dict)
+    payment_links: Annotated[dict[Id, PaymentLink], Field(description="Reusable payment links.")] = Field(
+        default_factory=dict
+    )
+    portal: Annotated[Portal | None, Field(description="What customers may do for themselves.")] = None
+    webhooks: Annotated[dict[Id, Webhook], Field(description="Where Stripe sends events.")] = Field(
+        default_factory=dict
+    )
+    environments: Annotated[
+        dict[Id, Environment], Field(description="Accounts and modes, by the name that --env takes.")
+    ] = Field(default_factory=dict)
+    guards: Annotated[Guards, Field(description="Bounds a plan may not cross.")] = Field(default_factory=Guards)
+    moved: Annotated[tuple[Moved, ...], Field(description="Renamed addresses, so that nothing is made anew.")] = ()

@@ -4,7 +4,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from reconciler.config.models.base import Credits, Currency, Id, Instant, Metadata, Model, Name, Text, ToolGlob
+from reconciler.config.models.base import (
+    Currency,
+    Id,
+    Instant,
+    Metadata,
+    Model,
+    Name,
+    PositiveCredits,
+    Text,
+    ToolGlob,
+    form,
+)
 from reconciler.config.models.offers import Limit, TenantUsage
 
 
@@ -14,37 +25,55 @@ class SubscriptionTerms(Model):
     collection: Annotated[
         Literal["charge_automatically", "send_invoice"], Field(description="Charge the default card, or send invoices.")
     ] = "charge_automatically"
-    days_until_due: Annotated[int, Field(ge=0, le=365)] | None = None
-    quantity: Annotated[int, Field(ge=1, le=10**6)] = 1
-    trial_days: Annotated[int, Field(ge=1, le=730)] | None = None
-    coupon: Id | None = None
+    days_until_due: Annotated[int, Field(ge=0, le=365, description="Days to pay an invoice that is sent.")] | None = (
+        None
+    )
+    quantity: Annotated[int, Field(ge=1, le=10**6, description="Units of the plan's price, such as seats.")] = 1
+    trial_days: (
+        Annotated[int, Field(ge=1, le=730, description="Length of the trial in place of the plan's.")] | None
+    ) = None
+    coupon: Annotated[Id | None, Field(description="Coupon on the subscription.")] = None
     metadata: Metadata = Field(default_factory=dict)
 
 
 class CreditGrant(Model):
     """Credits given to a tenant once; the id makes the grant happen once however often it is read."""
 
-    id: Id
-    amount: Annotated[Credits, Field(gt=0)]
-    expires: Instant | None = None
-    reason: Text | None = None
+    id: Annotated[Id, Field(description="Id of the grant, unique for the tenant.")]
+    amount: Annotated[PositiveCredits, Field(description="Credits given.")]
+    expires: Annotated[Instant | None, Field(description="When what is left of them expires.")] = None
+    reason: Annotated[Text | None, Field(description="Why they are given; kept in the ledger.")] = None
 
 
 class ApiKey(Model):
     """The hash of an API key; the key itself never stands in a file."""
 
-    id: Id
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the key, in hexadecimal.")]
+    id: Annotated[Id, Field(description="Id of the key, unique for the tenant.")]
+    sha256: Annotated[
+        str, form("SHA-256", r"^[0-9a-f]{64}$", "SHA-256 of the key: 64 hexadecimal digits in lower case.")
+    ]
 
 
 class Tenant(Model):
     """A paying organisation: one Stripe customer, the subject of every entitlement decision."""
 
     name: Name
-    email: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", max_length=512)] | None = None
-    description: Text | None = None
-    plan: Id | None = None
-    price: Id | None = None
+    email: (
+        Annotated[
+            str,
+            form(
+                "e-mail address",
+                r"^[^@\s]+@[^@\s]+\.[^@\s]+$",
+                "Where invoices are sent: name@domain.",
+                max_length=512,
+                examples=["billing@acme.example"],
+            ),
+        ]
+        | None
+    ) = None
+    description: Annotated[Text | None, Field(description="Note shown in the dashboard.")] = None
+    plan: Annotated[Id | None, Field(description="Plan of the tenant; absent where it only has its own usage.")] = None
+    price: Annotated[Id | None, Field(description="Price of the plan the tenant pays.")] = None
     currency: Annotated[Currency | None, Field(description="Currency of own usage; default settings.currency.")] = None
     usage: Annotated[dict[Id, TenantUsage], Field(description="Own usage terms by meter, in place of the plan's.")] = (
         Field(default_factory=dict)
@@ -52,7 +81,9 @@ class Tenant(Model):
     features: Annotated[tuple[Id, ...], Field(description="Features on top of the plan's.")] = ()
     tools: Annotated[tuple[ToolGlob, ...], Field(description="Tools on top of the plan's.")] = ()
     limits: Annotated[tuple[Limit, ...], Field(description="Limits in place of the plan's for the same target.")] = ()
-    subscription: SubscriptionTerms | None = None
-    credits: tuple[CreditGrant, ...] = ()
-    api_keys: tuple[ApiKey, ...] = ()
+    subscription: Annotated[
+        SubscriptionTerms | None, Field(description="How the tenant is charged; absent: it is not charged.")
+    ] = None
+    credits: Annotated[tuple[CreditGrant, ...], Field(description="Credits given once each.")] = ()
+    api_keys: Annotated[tuple[ApiKey, ...], Field(description="Hashes of the keys that name the tenant.")] = ()
     metadata: Metadata = Field(default_factory=dict)

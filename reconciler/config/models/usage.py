@@ -4,9 +4,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from reconciler.config.models.base import Id, Metadata, Model, PositiveUnits, Rounding
+from reconciler.config.models.base import Id, Metadata, Model, PositiveUnits, Rounding, form
 
-PayloadKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,100}$")]
+PayloadKey = Annotated[
+    str, form("payload key", r"^[A-Za-z0-9_.-]{1,100}$", "Letters, digits and _ . -, at most 100 characters.")
+]
 
 
 class Meter(Model):
@@ -34,7 +36,7 @@ class Meter(Model):
 class Feature(Model):
     """A named capability that plans grant and tools require. One Stripe entitlement feature."""
 
-    name: Annotated[str, Field(min_length=1, max_length=80)]
+    name: Annotated[str, Field(min_length=1, max_length=80, description="Name people see.")]
     lookup_key: Annotated[
         str | None, Field(min_length=1, max_length=80, description="Lookup key of an existing feature to take over.")
     ] = None
@@ -43,9 +45,10 @@ class Feature(Model):
 
 Origin = Annotated[
     str,
-    Field(
-        pattern=r"^(argument|result)\.[A-Za-z_][A-Za-z0-9_.]{0,127}$",
-        description="Where the number stands: argument.NAME or result.NAME.",
+    form(
+        "place of a number",
+        r"^(argument|result)\.[A-Za-z_][A-Za-z0-9_.]{0,127}$",
+        "Where the number stands: argument.NAME or result.NAME.",
         examples=["argument.rows", "result.tokens"],
     ),
 ]
@@ -55,7 +58,7 @@ class Quantity(Model):
     """How many units one call is: a number taken from the call, in blocks of ``per``."""
 
     source: Annotated[Origin, Field(alias="from")]
-    per: PositiveUnits = 1
+    per: Annotated[PositiveUnits, Field(description="Size of a block.")] = 1
     round: Rounding = "up"
 
 
@@ -68,16 +71,18 @@ class Measured(Model):
 class AllowUpTo(Model):
     """Calls let through per process while the ledger cannot be reached."""
 
-    allow_up_to: PositiveUnits
+    allow_up_to: Annotated[PositiveUnits, Field(description="Calls let through by each process.")]
 
 
 class Tool(Model):
     """What is true of a tool in every plan."""
 
-    title: Annotated[str, Field(min_length=1, max_length=250)] | None = None
-    description: Annotated[str, Field(min_length=1, max_length=5000)] | None = None
+    title: Annotated[str, Field(min_length=1, max_length=250, description="Name people see.")] | None = None
+    description: (
+        Annotated[str, Field(min_length=1, max_length=5000, description="What the tool does, for people.")] | None
+    ) = None
     requires: Annotated[tuple[Id, ...], Field(description="Features a tenant must have.")] = ()
-    quantity: Quantity | None = None
+    quantity: Annotated[Quantity | None, Field(description="How many units one call is; absent: one.")] = None
     counts: Annotated[
         dict[Id, PositiveUnits | Measured], Field(description="Units per meter; default one of settings.default_meter.")
     ] = Field(default_factory=dict)

@@ -1,0 +1,172 @@
+"""``reconciler apply``: a saved plan, or one made now, shown and confirmed."""
+
+import os
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from reconciler import __version__
+from reconciler.cli.account import connect
+from reconciler.cli.applying import Apply
+from reconciler.cli.config import load
+from reconciler.cli.context import App, common_options, pass_app
+from reconciler.cli.exits import Exit
+from reconciler.cli.invocation import same_target
+from reconciler.cli.options import (
+    MEMORY,
+    AccountOptions,
+    ConfigOptions,
+    account_options,
+    allow_option,
+    config_options,
+    format_option,
+)
+from reconciler.cli.planner import make, read, save, shown
+from reconciler.config.models import Environment, Guards
+from reconciler.diagnostics import GuardRefusedError, UsageError
+from reconciler.planning.guards import Refusal, check_guards
+from reconciler.planning.plan import Plan, Target
+from reconciler.planning.render import count_line
+from reconciler.planning.verify import check_config, check_target
+from reconciler.provider.binding import check_account, check_mode
+from reconciler.provider.gateway import API_VERSION, Connection, Gateway
+from reconciler.provider.reads import Reader
+from reconciler.resources import desire
+
+
+@click.command("apply")
+@click.argument("planfile", required=False, type=click.Path(path_type=Path))
+@config_options
+@account_options
+@format_option("text", "jsonl")
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Where a new plan is kept."
+)
+@click.option("--auto-approve", is_flag=True, help="Apply a new plan without asking.")
+@click.option("--no-config", is_flag=True, help="Apply a saved plan without comparing it with the files.")
+@click.option(
+    "--expect-changes", type=click.IntRange(0), metavar="N", help="Refuse a plan with another number of changes."
+)
+@allow_option
+@common_options
+@pass_app
+def command(
+    app: App,
+    planfile: Path | None,
+    config: ConfigOptions,
+    account: AccountOptions,
+    form: str,
+    out: Path | None,
+    auto_approve: bool,
+    no_config: bool,
+    expect_changes: int | None,
+    allow: tuple[str, ...],
+) -> int:
+    """Make Stripe equal to the files, by a saved plan or by one that is shown and confirmed now."""
+    if planfile is None and no_config:
+        raise UsageError("E1026", "--no-config needs a saved plan", remedy="Name the plan file.")
+    if planfile is not None and out is not None:
+        raise UsageError("E1027", "--out is for a plan made now, and a saved one was named")
+    request = _Request(app, config, account, connect(account), form, expect_changes, allow)
+    if planfile is not None:
+        return request.saved(planfile, with_config=not no_config)
+    return request.inline(out, ask=not auto_approve)
+
+
+class _Request:
+    """One call of the command: the options, and the two ways to a plan."""
+
+    def __init__(
+        self,
+        app: App,
+        config: ConfigOptions,
+        account: AccountOptions,
+        connection: Connection,
+        form: str,
+        expected: int | None,
+        allow: tuple[str, ...],
+    ) -> None:
+        self._app = app
+        self._config = config
+        self._account = account
+        self._connection = connection
+        self._form = form
+        self._expected = expected
+        self._allow = allow
+
+    def saved(self, planfile: Path, *, with_config: bool) -> int:
+        """Apply a plan file after comparing it with the account, the clock and, unless told otherwise, the files."""
+        plan = read(planfile)
+        env = self._config.env or plan.target.environment
+        config = ConfigOptions(self._config.directory, env)
+        environment = (env, Environment(mode=plan.target.mode)) if env else None
+        guards, namespace, catalog = Guards(), plan.target.namespace, None
+        if with_config:
+            catalog, _sources = load(self._app, config)
+            environment, guards, namespace = catalog.environment, catalog.file.guards, catalog.namespace
+        check_mode(self._connection.mode, environment)
+        gateway = Gateway(self._connection)
+        check_account(gateway, environment)
+        account = Reader(gateway).account()
+        target = Target(account, self._connection.mode, API_VERSION, namespace, env, __version__)
+        check_target(plan, target, datetime.now(UTC))
+        if catalog is not None:
+            check_config(plan, desire(catalog), catalog.digest)
+        self._check(plan, check_guards(plan, guards, self._allow))
+        if self._form == "text":
+            self._app.out.data(f"{count_line(plan)}\n")
+        return self._apply(plan, planfile, config)
+
+    def inline(self, out: Path | None, *, ask: bool) -> int:
+        """Plan, show, ask and apply; the plan is kept until it is applied as a whole, so that it can be resumed."""
+        made = make(self._app, self._config, self._connection, self._allow)
+        if self._form == "text":
+            self._app.out.data(shown(self._app, made.plan, made.refusals, "text"))
+        self._check(made.plan, made.refusals)
+        if not made.plan.changes:
+            return Exit.OK
+        if ask and not self._confirmed(made.plan):
+            self._app.out.problem("Nothing was applied.")
+            return Exit.ERROR
+        planfile = out or _temporary()
+        save(planfile, made.plan)
+        code = self._apply(made.plan, planfile, self._config)
+        if code == Exit.OK and out is None:
+            planfile.unlink(missing_ok=True)
+        return code
+
+    def _check(self, plan: Plan, refusals: Sequence[Refusal]) -> None:
+        if self._expected is not None and len(plan.changes) != self._expected:
+            raise GuardRefusedError(
+                "E1031",
+                f"the plan has {len(plan.changes)} changes and {self._expected} are expected",
+                remedy="Look at the plan; then give the number it has to --expect-changes.",
+            )
+        if refusals:
+            names = " ".join(f"--allow {name}" for name in dict.fromkeys(each.allow for each in refusals))
+            raise GuardRefusedError(
+                "E1030",
+                "guards refuse the plan, and nothing was written",
+                remedy=f"If all of it is meant, allow it once with {names}.",
+                details=[f"{each.guard}: {each.message}" for each in refusals],
+            )
+
+    def _confirmed(self, plan: Plan) -> bool:
+        word = plan.target.account if plan.target.mode == "live" else "yes"
+        what = f"Apply this to account {plan.target.account} in {plan.target.mode} mode? Type {word} to go on."
+        return self._app.ask(what, "--auto-approve, or make a plan with `plan --out` and apply that file") == word
+
+    def _apply(self, plan: Plan, planfile: Path, config: ConfigOptions) -> int:
+        resume = f"Resume with: {same_target('apply', config, self._account, planfile)}"
+        if self._account.sandbox == MEMORY:
+            resume = "The sandbox was in memory and ends here; with --sandbox=FILE an apply can be resumed."
+        return Apply(self._app, Gateway(self._connection), plan, self._form, resume).run()
+
+
+def _temporary() -> Path:
+    handle, name = tempfile.mkstemp(prefix="reconciler-plan-", suffix=".json")
+    os.close(handle)
+    return Path(name)

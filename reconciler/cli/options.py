@@ -1,0 +1,96 @@
+"""Options that several commands share, handed to them in one piece."""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+MEMORY = ":memory:"
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigOptions:
+    """Which files: the directory, None to look for one; the environment, None for the base alone."""
+
+    directory: Path | None = None
+    env: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountOptions:
+    """Which account: Stripe's, a compatible server's, or the embedded sandbox's (a file, or ``:memory:``)."""
+
+    sandbox: str | None = None
+    api_base: str | None = None
+    allow_custom_endpoint: bool = False
+
+
+def config_options(function: F) -> F:
+    """Add ``--config`` and ``--env``; the command takes ``config: ConfigOptions``."""
+
+    @functools.wraps(function)
+    def bundled(*args: Any, config: Path | None, env: str | None, **kwargs: Any) -> Any:
+        return function(*args, config=ConfigOptions(config, env), **kwargs)
+
+    return _with(
+        bundled,
+        click.option(
+            "--config",
+            type=click.Path(path_type=Path),
+            metavar="DIR",
+            help="Configuration directory; default RECONCILER_CONFIG, then the nearest billing.d upwards.",
+        ),
+        click.option("--env", metavar="NAME", help="Environment: its overlay, and the account it is bound to."),
+    )
+
+
+def account_options(function: F) -> F:
+    """Add ``--sandbox``, ``--api-base``, ``--allow-custom-endpoint``; the command takes ``account: AccountOptions``."""
+
+    @functools.wraps(function)
+    def bundled(
+        *args: Any, sandbox: str | None, api_base: str | None, allow_custom_endpoint: bool, **kwargs: Any
+    ) -> Any:
+        return function(*args, account=AccountOptions(sandbox, api_base, allow_custom_endpoint), **kwargs)
+
+    return _with(
+        bundled,
+        click.option(
+            "--sandbox",
+            is_flag=False,
+            flag_value=MEMORY,
+            metavar="[FILE]",
+            help="Use the embedded sandbox instead of Stripe; with FILE it keeps its state there.",
+        ),
+        click.option("--api-base", metavar="URL", help="Stripe-compatible server; default STRIPE_API_BASE."),
+        click.option("--allow-custom-endpoint", is_flag=True, help="Allow an --api-base beyond this machine."),
+    )
+
+
+def format_option(*formats: str) -> Callable[[F], F]:
+    """Add ``--format`` with these choices, the first by default; the command takes ``form: str``."""
+    return click.option(
+        "--format", "form", type=click.Choice(formats), default=formats[0], show_default=True, help="Form of stdout."
+    )
+
+
+detailed_exitcode = click.option(
+    "--detailed-exitcode", "detailed", is_flag=True, help="Exit with 2 where there are changes."
+)
+
+allow_option = click.option(
+    "--allow",
+    multiple=True,
+    metavar="NAME",
+    help="Allow once what a guard refuses, by the address or guard it names; repeatable.",
+)
+
+
+def _with(function: Any, *options: Callable[[Any], Any]) -> Any:
+    for option in reversed(options):
+        function = option(function)
+    return function

@@ -1,0 +1,113 @@
+"""Where output goes and what it may look like: data on stdout, everything else on stderr, secrets nowhere."""
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TextIO
+
+from reconciler.diagnostics import ReconcilerError
+from reconciler.diagnostics.redact import redact
+from reconciler.diagnostics.visible import visible
+
+_DEFAULT_WIDTH = 80
+_RED, _CYAN, _RESET = "\x1b[1;31m", "\x1b[1;36m", "\x1b[0m"
+
+
+def wants_color(choice: str, environ: Mapping[str, str], *, terminal: bool) -> bool:
+    """Decide about ANSI colours: ``--color``, then NO_COLOR, FORCE_COLOR or CLICOLOR_FORCE, TERM=dumb, the terminal."""
+    if choice != "auto":
+        return choice == "always"
+    if environ.get("NO_COLOR"):
+        return False
+    if any(environ.get(name, "0") not in ("", "0") for name in ("FORCE_COLOR", "CLICOLOR_FORCE")):
+        return True
+    return terminal and environ.get("TERM") != "dumb"
+
+
+def wants_unicode(encoding: str | None, environ: Mapping[str, str]) -> bool:
+    """Decide about symbols beyond ASCII: a UTF-8 stream, and a locale that is not said to be C."""
+    locale = next((environ[name] for name in ("LC_ALL", "LC_CTYPE", "LANG") if environ.get(name)), "")
+    return (encoding or "").lower().replace("-", "") == "utf8" and locale not in ("C", "POSIX")
+
+
+@dataclass
+class Output:
+    """The two streams of a command; a reader that goes away never stops the command."""
+
+    color: str = "auto"
+    quiet: bool = False
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+
+    def data(self, text: str) -> None:
+        """Write what the command was asked for to stdout, as it is but for secrets."""
+        _write(sys.stdout, redact(text))
+
+    def note(self, text: str) -> None:
+        """Write a remark to stderr, unless ``--quiet``."""
+        if not self.quiet:
+            self.problem(text)
+
+    def problem(self, text: str) -> None:
+        """Write a line to stderr that must be seen."""
+        _write(sys.stderr, redact(text).rstrip("\n") + "\n")
+
+    def error(self, error: ReconcilerError) -> None:
+        """Write an error: code and message, details, remedy."""
+        self.problem(f"{self.paint(_RED, f'error[{error.code}]')} {visible(error.message)}")
+        for line in error.details:
+            self.problem(f"  - {visible(line)}")
+        if error.remedy:
+            self.problem(f"  = {self.paint(_CYAN, 'help:')} {visible(error.remedy)}")
+
+    def paint(self, style: str, text: str) -> str:
+        """Return text for stderr in a style."""
+        return f"{style}{text}{_RESET}" if self.colors(sys.stderr) else text
+
+    def colors(self, stream: TextIO | None) -> bool:
+        """Tell whether a stream gets colours."""
+        return wants_color(self.color, self.environ, terminal=is_terminal(stream))
+
+    @property
+    def unicode(self) -> bool:
+        """Tell whether stdout shows symbols beyond ASCII."""
+        return wants_unicode(getattr(sys.stdout, "encoding", None), self.environ)
+
+    @property
+    def width(self) -> int:
+        """Return the columns of the terminal, or 80."""
+        return shutil.get_terminal_size((_DEFAULT_WIDTH, 24)).columns
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Tell whether a stream is a terminal; a closed one is not."""
+    try:
+        return stream is not None and stream.isatty()
+    except ValueError:
+        return False
+
+
+def prepare_streams() -> None:
+    """Make the standard streams write any text: what an encoding lacks is shown as an escape."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+
+
+def _write(stream: TextIO | None, text: str) -> None:
+    if stream is None or stream.closed:
+        return
+    try:
+        stream.write(text)
+        stream.flush()
+    except BrokenPipeError:
+        _forget(stream)
+
+
+def _forget(stream: TextIO) -> None:
+    """Send the rest of a stream nowhere, so that neither later writes nor the interpreter's exit fail."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)

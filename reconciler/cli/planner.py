@@ -1,0 +1,78 @@
+"""From options to a plan that can be shown, and a plan's text in every form."""
+
+import os
+import secrets
+import sys
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from reconciler.cli.config import load, refuse
+from reconciler.cli.context import App
+from reconciler.cli.files import read_bounded, write_private
+from reconciler.cli.options import ConfigOptions
+from reconciler.config.catalog import Catalog
+from reconciler.planning.guards import Refusal, check_guards
+from reconciler.planning.markdown import render_markdown
+from reconciler.planning.plan import Plan, serialise
+from reconciler.planning.planfile import MAX_BYTES, parse_plan
+from reconciler.planning.render import Page, render_json, render_text
+from reconciler.provider.binding import check_account, check_mode
+from reconciler.provider.gateway import Connection, Gateway
+from reconciler.provider.propose import propose
+
+PLAN_KEY = "RECONCILER_PLAN_KEY"
+
+
+@dataclass(frozen=True)
+class Made:
+    """A plan with the files it was made from, and what guards say about it."""
+
+    catalog: Catalog
+    plan: Plan
+    refusals: Sequence[Refusal]
+
+
+def make(app: App, config: ConfigOptions, connection: Connection, allow: Collection[str] = ()) -> Made:
+    """Plan with a transport that cannot write; problems are shown and end the command with exit 3."""
+    catalog, sources = load(app, config)
+    check_mode(connection.mode, catalog.environment)
+    gateway = Gateway(connection, read_only=True)
+    check_account(gateway, catalog.environment)
+    proposal = propose(catalog, gateway, plan_id=secrets.token_hex(16), now=datetime.now(UTC))
+    attachments = proposal.cost.attachments
+    app.out.note(
+        f"Read {proposal.live.account} with {gateway.requests - attachments} requests, and {attachments} for attachments."
+    )
+    if proposal.problems:
+        refuse(app, proposal.problems, sources)
+    return Made(catalog, proposal.plan, check_guards(proposal.plan, catalog.file.guards, allow))
+
+
+def page(app: App) -> Page:
+    """Return what text on stdout may look like."""
+    out = app.out
+    return Page(out.width, color=out.colors(sys.stdout), unicode=out.unicode, verbose=app.verbosity > 0)
+
+
+def shown(app: App, plan: Plan, refusals: Sequence[Refusal], form: str) -> str:
+    """Render a plan as text, json or markdown."""
+    if form == "json":
+        return render_json(plan, refusals)
+    return render_markdown(plan, refusals) if form == "markdown" else render_text(plan, refusals, page(app))
+
+
+def plan_key() -> bytes | None:
+    """Return the key plans are sealed with, from RECONCILER_PLAN_KEY; None where it is unset or empty."""
+    return os.environ.get(PLAN_KEY, "").encode() or None
+
+
+def save(path: Path, plan: Plan) -> None:
+    """Write a plan file that only its owner can read, whole or not at all."""
+    write_private(path, serialise(plan, plan_key()))
+
+
+def read(path: Path) -> Plan:
+    """Read a plan file; PlanRefusedError where anything about it is not as it was written."""
+    return parse_plan(read_bounded(path, MAX_BYTES), plan_key())

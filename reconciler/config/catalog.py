@@ -1,0 +1,154 @@
+"""The catalogue: all files read, merged, typed and checked. Everything above this room works on it alone."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC
+from decimal import Decimal
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from reconciler import money
+from reconciler.config.checks import run_checks
+from reconciler.config.merge import Merged, merge, nearest, overlay
+from reconciler.config.models import Environment, File, Settings
+from reconciler.config.source import Path_, Sources, load_directory, load_text
+from reconciler.config.structure import check_structure
+from reconciler.config.view import View
+from reconciler.diagnostics import ConfigError, Diagnostic, Severity, SourceRange, has_errors, sort_diagnostics
+
+_UNKNOWN_ENVIRONMENT = "E0170"
+_NO_FILE = SourceRange("", 0, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """A valid configuration: every section typed, every reference resolved, every node with its position.
+
+    ``digest`` is the SHA-256 of the content: how it is split into files, ordered, commented or quoted does not count.
+    """
+
+    file: File
+    sources: Sources
+    positions: Mapping[Path_, SourceRange]
+    keys: Mapping[Path_, SourceRange]
+    environment: tuple[str, Environment] | None
+    warnings: tuple[Diagnostic, ...]
+    digest: str
+
+    @property
+    def settings(self) -> Settings:
+        """The settings section, which every valid configuration has."""
+        assert self.file.settings is not None  # noqa: S101  files without settings are refused
+        return self.file.settings
+
+    @property
+    def namespace(self) -> str:
+        """Owner of everything these files make at Stripe."""
+        return self.settings.namespace
+
+    @cached_property
+    def moved(self) -> Mapping[str, str]:
+        """Old address to the address it has now, chains followed to their end."""
+        steps = {entry.source: entry.target for entry in self.file.moved}
+        return {source: _end(target, steps) for source, target in steps.items()}
+
+    def at(self, *path: str | int) -> SourceRange | None:
+        """Return where a node is named: its key, or the item of a list; else the nearest node above it."""
+        return nearest(self.positions, self.keys, path)
+
+
+def _end(address: str, steps: Mapping[str, str]) -> str:
+    while address in steps:
+        address = steps[address]
+    return address
+
+
+def inspect(directory: Path, env: str | None = None) -> tuple[Catalog | None, Sources, tuple[Diagnostic, ...]]:
+    """Read and check a directory; no catalogue where there are errors. All problems are returned."""
+    sources = load_directory(directory, env=env)
+    catalog, diagnostics = _assemble(sources, env)
+    return catalog, sources, diagnostics
+
+
+def load_catalog(directory: Path, env: str | None = None) -> Catalog:
+    """Read and check a directory; ConfigError with every problem where there is an error."""
+    catalog, _, diagnostics = inspect(directory, env)
+    if catalog is None:
+        raise ConfigError(diagnostics)
+    return catalog
+
+
+def catalog_from_text(text: str, file: str = "billing.d/test.yaml") -> tuple[Catalog | None, tuple[Diagnostic, ...]]:
+    """Read and check one file's text as if it were the whole directory."""
+    document, problems = load_text(text, file)
+    documents = (document,) if document else ()
+    lines = {document.file: document.lines} if document else {}
+    return _assemble(Sources(Path(file).parent, documents, (), tuple(problems), lines), None)
+
+
+def _assemble(sources: Sources, env: str | None) -> tuple[Catalog | None, tuple[Diagnostic, ...]]:
+    merged, problems = merge(sources.base)
+    if sources.overlay:
+        patch, doubled = merge(sources.overlay, removes=True)
+        merged, misfits = overlay(merged, patch)
+        problems += [*doubled, *misfits]
+    structure = check_structure(merged)
+    problems += structure.problems
+    early = [each for each in sources.diagnostics if not _is_declared(each, env, merged)]
+    if _all_read(early, sources):
+        problems += run_checks(View(structure.file, merged, structure.broken))
+    diagnostics = tuple(sort_diagnostics([*early, *_first_causes(problems, early)]))
+    if has_errors(diagnostics):
+        return None, diagnostics
+    environment = (env, structure.file.environments.get(env, Environment())) if env is not None else None
+    catalog = Catalog(
+        file=structure.file,
+        sources=sources,
+        positions=merged.values,
+        keys=merged.keys,
+        environment=environment,
+        warnings=diagnostics,
+        digest=_digest(structure.file),
+    )
+    return catalog, diagnostics
+
+
+def _is_declared(problem: Diagnostic, env: str | None, merged: Merged) -> bool:
+    """Tell whether a missing overlay directory is fine: an environment may only bind an account."""
+    return problem.code == _UNKNOWN_ENVIRONMENT and env in (merged.root.get("environments") or {})
+
+
+def _all_read(problems: Sequence[Diagnostic], sources: Sources) -> bool:
+    """Tell whether every file became a document; what another file says is unknown otherwise."""
+    read = {document.file for document in (*sources.base, *sources.overlay)}
+    return all(each.range is not None and each.range.file in read for each in problems)
+
+
+def _first_causes(problems: Sequence[Diagnostic], early: Sequence[Diagnostic]) -> list[Diagnostic]:
+    """Drop what is said about a place whose text could not be read as it stands: it is a consequence."""
+    unread = {_start(each) for each in early if each.severity is Severity.ERROR}
+    return [each for each in problems if each.range is None or _start(each) not in unread]
+
+
+def _start(problem: Diagnostic) -> tuple[str, int, int]:
+    where = problem.range or _NO_FILE
+    return where.file, where.line, where.column
+
+
+def _digest(file: File) -> str:
+    content = json.dumps(
+        file.model_dump(by_alias=True),
+        sort_keys=True,
+        separators=(",", ":"),
+        ensure_ascii=True,
+        default=_plain,
+    )
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _plain(value: Any) -> str:
+    """Write what JSON does not know, in one way only: a decimal without trailing zeros, an instant in UTC."""
+    return money.plain(value) if isinstance(value, Decimal) else value.astimezone(UTC).isoformat()

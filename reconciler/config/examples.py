@@ -1,0 +1,3 @@
+"""Examples of every model, shown by editors."""
+
+EXAMPLES = {}

@@ -1,0 +1,95 @@
+"""A plan as a comment on a pull request. Pure.
+
+What must not be missed stands outside the fold. The comment stays below GitHub's limit of 65,536 characters: details
+are cut first, then the list of dangerous changes, which then says how many it leaves out.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from reconciler.diagnostics.visible import visible
+from reconciler.planning.category import category, is_dangerous
+from reconciler.planning.guards import Refusal
+from reconciler.planning.plan import Plan
+from reconciler.planning.render import ACTIONS, NO_CHANGES, Page, changes_text, count_line
+
+#: Lets a bot find its comment again and edit it instead of adding another.
+MARKER = "<!-- reconciler-plan -->"
+LIMIT = 60_000
+_DANGEROUS_LIMIT = 45_000
+_PAGE = Page(width=110)
+
+
+def render_markdown(plan: Plan, refusals: Sequence[Refusal] = ()) -> str:
+    """Write a plan as GitHub-flavoured Markdown of at most 60,000 characters; no text in it acts as markup."""
+    title = count_line(plan) if plan.changes else NO_CHANGES
+    head = [MARKER, f"### {title}", "", *_target(plan), "", *_table(plan), ""]
+    head += [*_list("Refused by guards", [f"{code(each.message)}: allow with {code(each.allow)}" for each in refusals])]
+    head += [*_list("Dangerous", list(_dangerous(plan)))]
+    text = "\n".join(head)
+    return text + (_details(plan, LIMIT - len(text)) if plan.changes else "")
+
+
+def code(text: str) -> str:
+    """Write untrusted text as a code span that nothing inside it can end."""
+    shown = visible(text)
+    fence = "`" * (_longest_run(shown) + 1)
+    pad = " " if "`" in shown or not shown.strip() else ""
+    return f"{fence}{pad}{shown}{pad}{fence}"
+
+
+def _longest_run(text: str) -> int:
+    return max(map(len, re.findall("`+", text)), default=0)
+
+
+def _target(plan: Plan) -> Iterator[str]:
+    target = plan.target
+    environment = f", environment {code(target.environment)}" if target.environment else ""
+    yield f"Account {code(target.account)} ({target.mode}), namespace {code(target.namespace)}{environment}  "
+    yield f"Plan digest {code(plan.digest[:16])}. Entitlement changes are unknown: there is no base policy."
+
+
+def _table(plan: Plan) -> Iterator[str]:
+    counts = {str(action): plan.counts.get(action, 0) for action in ACTIONS}
+    counts |= {"unchanged": plan.unchanged, "foreign": sum(plan.foreign.values())}
+    yield f"| {' | '.join(counts)} |"
+    yield "|" + " ---: |" * len(counts)
+    yield f"| {' | '.join(map(str, counts.values()))} |"
+
+
+def _dangerous(plan: Plan) -> Iterator[str]:
+    for change in plan.changes:
+        if is_dangerous(change):
+            yield f"{change.action} {code(change.address)}: {category(change)}"
+
+
+def _list(title: str, items: Sequence[str]) -> Iterator[str]:
+    """Yield a titled list, cut where it alone would fill the comment."""
+    if not items:
+        return
+    yield f"**{title} ({len(items)})**"
+    yield ""
+    room = _DANGEROUS_LIMIT
+    for index, item in enumerate(items):
+        room -= len(item) + 3
+        if room < 0:
+            yield f"- and {len(items) - index} more, which the plan file lists"
+            break
+        yield f"- {item}"
+    yield ""
+
+
+def _details(plan: Plan, room: int) -> str:
+    lines = changes_text(plan.changes, _PAGE)
+    fence = "`" * max(3, max(map(_longest_run, lines)) + 1)
+    before = f"\n<details><summary>All changes</summary>\n\n{fence}text\n"
+    after = f"{fence}\n\n</details>\n"
+    room -= len(before) + len(after) + 80
+    kept: list[str] = []
+    for line in lines:
+        room -= len(line) + 1
+        if room < 0:
+            kept.append(f"... {len(lines) - len(kept)} more lines; `reconciler show` prints the whole plan file")
+            break
+        kept.append(line)
+    return before + "\n".join(kept) + "\n" + after

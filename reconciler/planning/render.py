@@ -1,0 +1,263 @@
+"""A plan for people, for pull requests and for programs. Pure, and deterministic for equal plans.
+
+Text shows one line per resource and only the values that change; what comes from files or from Stripe is made visible
+on one line and never reaches a terminal, a page or a workflow as it is.
+"""
+
+import json
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from reconciler.diagnostics.visible import visible
+from reconciler.planning.category import Category, category
+from reconciler.planning.change import Action, Change, Reason
+from reconciler.planning.drift import Drift
+from reconciler.planning.guards import Refusal
+from reconciler.planning.leaves import Leaf, leaves
+from reconciler.planning.plan import Plan, document
+from reconciler.planning.words import brackets, headline
+
+NO_CHANGES = "No changes. Stripe is as the files say."
+ACTIONS = (Action.CREATE, Action.UPDATE, Action.REPLACE, Action.RETIRE, Action.ADOPT)
+_SIGNS = {
+    Action.CREATE: ("+", "+"),
+    Action.UPDATE: ("~", "~"),
+    Action.REPLACE: ("±", "-/+"),
+    Action.RETIRE: ("-", "-"),
+    Action.ADOPT: (">", ">"),
+}
+_COLORS = {
+    Action.CREATE: "32",
+    Action.UPDATE: "33",
+    Action.REPLACE: "35",
+    Action.RETIRE: "31",
+    Action.ADOPT: "36",
+    "bold": "1",
+    "dim": "2",
+    "old": "31",
+    "new": "32",
+}
+_REASONS = {
+    Reason.CONFIG: "changed in the files",
+    Reason.DRIFT: "changed at Stripe",
+    Reason.BOTH: "changed in the files and at Stripe",
+}
+_LONGEST = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What text is written on: columns (40 or more), ANSI colours, symbols beyond ASCII, and whether counts per kind are wanted."""
+
+    width: int = 100
+    color: bool = False
+    unicode: bool = True
+    verbose: bool = False
+
+    def paint(self, style: Action | str, text: str) -> str:
+        """Return the text in a style, or as it is without colour."""
+        return f"\x1b[{_COLORS[style]}m{text}\x1b[0m" if self.color and text else text
+
+    def sign(self, action: Action) -> str:
+        """Return the sign of an action: one character, or plain ASCII where the terminal knows no other."""
+        return _SIGNS[action][not self.unicode]
+
+    @property
+    def sign_width(self) -> int:
+        """Return the columns a sign takes."""
+        return max(len(self.sign(action)) for action in ACTIONS)
+
+    @property
+    def arrow(self) -> str:
+        """Return what stands between old and new."""
+        return "→" if self.unicode else "->"
+
+    @property
+    def dot(self) -> str:
+        """Return what stands between remarks."""
+        return " · " if self.unicode else ", "
+
+
+def render_text(plan: Plan, refusals: Sequence[Refusal] = (), page: Page | None = None) -> str:
+    """Write a plan for people: target, legend, changes, refusals of guards, and a last line that counts."""
+    page = page or Page()
+    lines = [_target(plan), ""]
+    if plan.changes:
+        lines += [*_wrap(_legend(page), page), "", *changes_text(plan.changes, page), ""]
+    if page.verbose:
+        lines += [*_by_kind(plan), ""]
+    lines += [*_refused(refusals, page)]
+    if not plan.changes:
+        lines += [page.paint("bold", NO_CHANGES)]
+    lines += [_entitlements(plan), page.paint("bold", count_line(plan))]
+    return "\n".join(lines) + "\n"
+
+
+def render_json(plan: Plan, refusals: Sequence[Refusal] = ()) -> str:
+    """Write a plan as JSON: the content of its file with digest, a category for each change, refusals of guards."""
+    content = document(plan)
+    for action, change in zip(content["actions"], plan.changes, strict=True):
+        action["category"] = str(category(change))
+    refused = [{"guard": each.guard, "message": each.message, "allow": each.allow} for each in refusals]
+    return _json({**content, "digest": plan.digest, "refusals": refused})
+
+
+def render_drift_text(drift: Drift, plan: Plan, page: Page | None = None) -> str:
+    """Write for people what drifted; before is what Stripe holds, after what the files say."""
+    page = page or Page()
+    lines = [_target(plan), ""]
+    for title, changes in (
+        ("Edited at Stripe:", drift.edited),
+        ("In the files, but not at Stripe:", drift.missing),
+        ("Second objects of an address:", drift.strays),
+    ):
+        if changes:
+            lines += [page.paint("bold", title), *changes_text(changes, page), ""]
+    foreign = f"{sum(drift.foreign.values())} foreign untouched."
+    counts = f"{len(drift.edited)} edited, {len(drift.missing)} missing, {len(drift.strays)} doubled."
+    last = f"Drift: {counts} {foreign}" if drift.found else f"No drift. {foreign}"
+    lines += [page.paint("bold", last)]
+    return "\n".join(lines) + "\n"
+
+
+def render_drift_json(drift: Drift, plan: Plan) -> str:
+    """Write as JSON what drifted, each change in the form it has in a plan."""
+    actions = dict(zip(map(id, plan.changes), document(plan)["actions"], strict=True))
+    groups: Mapping[str, Sequence[Change]] = {
+        "edited": drift.edited,
+        "missing": drift.missing,
+        "strays": drift.strays,
+    }
+    content: dict[str, Any] = {
+        "account": plan.target.account,
+        "mode": plan.target.mode,
+        "namespace": plan.target.namespace,
+        "drift": drift.found,
+        "foreign": drift.foreign,
+    }
+    content |= {name: [actions[id(change)] for change in changes] for name, changes in groups.items()}
+    return _json(content)
+
+
+def changes_text(changes: Sequence[Change], page: Page) -> list[str]:
+    """Write changes, one line each where it fits, with what differs below."""
+    longest = max((len(change.address) for change in changes), default=0)
+    column = min(longest, page.width // 2 - 4)
+    return [line for change in changes for line in _change(change, page, column)]
+
+
+def count_line(plan: Plan) -> str:
+    """Count what a plan does and what it leaves alone."""
+    counts = plan.counts
+    shown = [action for action in ACTIONS if action is not Action.ADOPT or action in counts]
+    todo = ", ".join(f"{counts.get(action, 0)} to {action}" for action in shown)
+    return f"Plan: {todo}. {plan.unchanged} unchanged, {sum(plan.foreign.values())} foreign untouched."
+
+
+def _json(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, indent=2, ensure_ascii=True) + "\n"
+
+
+def _target(plan: Plan) -> str:
+    target = plan.target
+    environment = f", environment {visible(target.environment)}" if target.environment else ""
+    return visible(f"Account {target.account} ({target.mode}), namespace {target.namespace}{environment}")
+
+
+def _legend(page: Page) -> str:
+    return "  ".join(f"{page.sign(action)} {action}" for action in ACTIONS)
+
+
+def _entitlements(plan: Plan) -> str:
+    return f"Entitlements: changes unknown, {document(plan)['entitlements']['reason']}."
+
+
+def _by_kind(plan: Plan) -> Iterator[str]:
+    """Count changes and foreign objects by kind."""
+    counts: dict[str, dict[str, int]] = {}
+    for change in plan.changes:
+        row = counts.setdefault(change.kind.name, {})
+        row[str(change.action)] = row.get(str(change.action), 0) + 1
+    for name, number in plan.foreign.items():
+        counts.setdefault(name, {})["foreign"] = number
+    for name, row in sorted(counts.items()):
+        yield f"  {name.replace('_', ' ')}: " + ", ".join(f"{number} {word}" for word, number in row.items())
+
+
+def _refused(refusals: Sequence[Refusal], page: Page) -> Iterator[str]:
+    if not refusals:
+        return
+    yield page.paint("bold", "Guards refuse this plan; apply needs each to be allowed by name:")
+    for each in refusals:
+        yield from _wrap(f"{page.paint('old', '!')} {visible(each.message)} (--allow {visible(each.allow)})", page, 2)
+    yield ""
+
+
+def _change(change: Change, page: Page, column: int) -> Iterator[str]:
+    state = change.after or change.before
+    values = state.values if state else {}
+    head = f"{page.sign(change.action):<{page.sign_width}} {visible(change.address):<{column}}"
+    words, remarks = headline(change.kind, values), page.dot.join(_remarks(change))
+    whole = len(f"{head}  {words}  {remarks}") <= page.width
+    if len(f"{head}  {words}") <= page.width:
+        yield f"{page.paint(change.action, head)}  {words}" + f"  {page.paint('dim', remarks)}" * whole
+    else:
+        yield page.paint(change.action, head.rstrip())
+        yield from _wrap(words, page, 4)
+    if not whole:
+        yield from (page.paint("dim", line) for line in _wrap(remarks, page, 4))
+    if change.action is Action.CREATE:
+        yield from (line for units, cost in brackets(values) for line in _wrap(f"{units}: {cost}", page, 6))
+    elif change.action is not Action.RETIRE:
+        yield from (line for leaf in leaves(change) for line in _leaf(leaf, page))
+
+
+def _remarks(change: Change) -> Iterator[str]:
+    """Yield why, whom it touches, and where it stands; a creation is new to everybody unless it cannot be undone."""
+    kind = category(change)
+    if change.action is not Action.CREATE:
+        yield _REASONS.get(change.reason, str(change.reason))
+    if change.action is not Action.CREATE or kind is Category.IRREVERSIBLE:
+        yield str(kind)
+    if change.source:
+        yield visible(change.source)
+
+
+def _leaf(leaf: Leaf, page: Page) -> Iterator[str]:
+    old, new = _fit(leaf.before or "none", leaf.after or "none")
+    whole = f"      {leaf.name}: {old} {page.arrow} {new}"
+    if len(whole) <= page.width:
+        yield f"      {leaf.name}: {page.paint('old', old)} {page.arrow} {page.paint('new', new)}"
+        return
+    yield f"      {leaf.name}:"
+    yield from (page.paint("old", line) for line in _wrap(old, page, 8))
+    first, *others = _wrap(f"{page.arrow} {new}", page, 8)
+    yield page.paint("new", first)
+    yield from (page.paint("new", line) for line in others)
+
+
+def _fit(old: str, new: str) -> tuple[str, str]:
+    """Cut long values to the part around their first difference."""
+    same = next((i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
+    start = max(0, same - 40) if max(len(old), len(new)) > _LONGEST else 0
+    return _cut(old, start), _cut(new, start)
+
+
+def _cut(text: str, start: int) -> str:
+    left, right = ("..." if start else ""), ("..." if len(text) > start + _LONGEST else "")
+    return f"{left}{text[start : start + _LONGEST]}{right}"
+
+
+def _wrap(text: str, page: Page, indent: int = 0) -> list[str]:
+    """Break text at spaces; addresses and positions stay whole, so that they can be copied."""
+    pad = " " * indent
+    return textwrap.wrap(
+        text,
+        page.width,
+        initial_indent=pad,
+        subsequent_indent=pad + "  " * bool(indent),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

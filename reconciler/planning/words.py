@@ -1,0 +1,149 @@
+"""Values of Stripe objects in words: human money beside minor units, brackets, periods. Pure, and safe to show.
+
+Everything that comes from files or from Stripe passes through :func:`reconciler.diagnostics.visible.visible`.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+
+from reconciler import money
+from reconciler.diagnostics.visible import visible
+from reconciler.resources import Kind
+from reconciler.resources.model import Json, Values
+
+#: Fields that hold an amount in minor units of the currency that applies where they stand.
+AMOUNTS = frozenset(
+    ("unit_amount_decimal", "flat_amount_decimal", "amount_off", "minimum_amount", "minimum", "maximum", "preset")
+)
+#: Fields that hold seconds since 1970.
+INSTANTS = frozenset(("redeem_by", "expires_at"))
+#: Decimal numbers that Stripe writes as text.
+NUMBERS = frozenset(("percent_off", "percentage"))
+
+
+def amount(minor: Json, currency: str) -> str:
+    """Write an amount in both units; one finer than the currency's smallest coin also for a thousand or a million.
+
+    >>> amount("4999", "usd")
+    '49.99 usd (4999)'
+    >>> amount("0.5", "usd")
+    '0.005 usd (0.5), 5.00 usd per 1,000'
+    """
+    value = Decimal(str(minor))
+    both = f"{money.display(value, currency)} ({money.plain(value)})"
+    if not money.decimals(value):
+        return both
+    units = 1_000 if value * 1_000 >= 1 else 1_000_000
+    return f"{both}, {money.display(money.EXACT.multiply(value, Decimal(units)), currency)} per {units:,}"
+
+
+def scalar(path: tuple[str | int, ...], value: Json, currency: str | None) -> str:
+    """Write one scalar as it is named: amounts as money, instants as dates, text in quotes."""
+    name = next((part for part in reversed(path) if isinstance(part, str)), "")
+    if name in AMOUNTS and currency in money.CURRENCIES and _is_number(value):
+        return amount(value, str(currency))
+    if name in INSTANTS and isinstance(value, int):
+        return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    if name in NUMBERS and _is_number(value):
+        return str(value)
+    return quote(value) if isinstance(value, str) else json.dumps(value)
+
+
+def quote(text: str) -> str:
+    """Write text in double quotes on one line."""
+    return '"' + visible(text).replace('"', '\\"') + '"'
+
+
+def currency_at(path: tuple[str | int, ...], values: Mapping[str, Json]) -> str | None:
+    """Return the currency of an amount at a path: of its currency option, of its restriction, or of the object."""
+    if "currency_options" in path[:-1]:
+        return str(path[path.index("currency_options") + 1])
+    if path[0] == "restrictions":
+        held = (values.get("restrictions") or {}).get("minimum_amount_currency")
+        return None if held is None else str(held)
+    held = values.get("currency")
+    return None if held is None else str(held)
+
+
+def _is_number(value: Json) -> bool:
+    try:
+        return Decimal(str(value)).is_finite()
+    except InvalidOperation:
+        return False
+
+
+def headline(kind: Kind, values: Values) -> str:
+    """Say in a few words what an object is: ``price 49.99 usd per month``, ``product "Pro"``."""
+    describe = _HEADLINES.get(kind.name)
+    words = describe(values) if describe else ""
+    return f"{kind.name.replace('_', ' ')} {words}".rstrip()
+
+
+def brackets(values: Values) -> Iterator[tuple[str, str]]:
+    """Yield the price brackets of an object: which units, and what they cost."""
+    first, currency = 1, str(values.get("currency"))
+    for tier in values.get("tiers") or []:
+        last = tier["up_to"]
+        units = f"from {first:,}" if last == "inf" else f"{first:,} to {last:,}"
+        yield units, _bracket(tier, currency)
+        first = first if last == "inf" else int(last) + 1
+
+
+def _bracket(tier: Values, currency: str) -> str:
+    unit, flat = tier.get("unit_amount_decimal", "0"), tier.get("flat_amount_decimal", "0")
+    parts = [] if unit == "0" else [f"{amount(unit, currency)} each" if flat != "0" else amount(unit, currency)]
+    parts += [] if flat == "0" else [f"{amount(flat, currency)} flat"]
+    return " and ".join(parts) or "free"
+
+
+def _named(field: str) -> Callable[[Values], str]:
+    return lambda values: quote(str(values[field])) if field in values else ""
+
+
+def _price(values: Values) -> str:
+    currency = str(values.get("currency"))
+    if values.get("tiers"):
+        how = f"{values.get('tiers_mode')} in {currency}"
+    elif values.get("custom_unit_amount"):
+        how = f"chosen by the customer in {currency}"
+    else:
+        how = amount(values.get("unit_amount_decimal", "0"), currency)
+    package = values.get("transform_quantity")
+    if package:
+        how += f" per {package['divide_by']:,} units, rounded {package['round']}"
+    return how + _period(values.get("recurring"))
+
+
+def _period(recurring: Values | None) -> str:
+    if not recurring:
+        return " once"
+    count, interval = recurring.get("interval_count", 1), recurring["interval"]
+    every = f"per {interval}" if count == 1 else f"every {count} {interval}s"
+    return f", metered {every}" if recurring.get("usage_type") == "metered" else f" {every}"
+
+
+def _coupon(values: Values) -> str:
+    if "percent_off" in values:
+        off = f"{values['percent_off']} % off"
+    else:
+        off = f"{amount(values.get('amount_off', 0), str(values.get('currency')))} off"
+    duration = values.get("duration", "once")
+    return f"{off}, {values['duration_in_months']} months" if "duration_in_months" in values else f"{off}, {duration}"
+
+
+def _tax(values: Values) -> str:
+    side = "inclusive" if values.get("inclusive") else "exclusive"
+    return f"{quote(str(values.get('display_name', '')))} {values.get('percentage', '0')} % {side}"
+
+
+_HEADLINES: Mapping[str, Callable[[Values], str]] = {
+    "product": _named("name"),
+    "meter": _named("display_name"),
+    "feature": _named("name"),
+    "promotion_code": _named("code"),
+    "price": _price,
+    "coupon": _coupon,
+    "tax_rate": _tax,
+}

@@ -1,0 +1,53 @@
+"""From files and an account to a plan: read, compare, bind."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from reconciler import __version__
+from reconciler.config.catalog import Catalog
+from reconciler.diagnostics import Diagnostic
+from reconciler.planning.diff import diff
+from reconciler.planning.live import LiveState
+from reconciler.planning.plan import Plan, Target, make_plan
+from reconciler.provider.gateway import Gateway
+from reconciler.provider.reads import ReadCost, Reader
+from reconciler.resources import desire
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A plan, or the problems that stand in its way, with the state it was made from and what reading it cost."""
+
+    plan: Plan
+    problems: tuple[Diagnostic, ...]
+    live: LiveState
+    cost: ReadCost
+
+
+def propose(catalog: Catalog, gateway: Gateway, *, plan_id: str, now: datetime) -> Proposal:
+    """Read the account once and plan; ``plan_id`` is 32 hexadecimal digits never used before."""
+    desired = desire(catalog)
+    reader = Reader(gateway)
+    live = reader.state(desired, catalog.namespace, catalog.moved)
+    difference = diff(desired, live.objects, catalog.namespace, catalog.moved)
+    plan = make_plan(
+        difference,
+        target(catalog, live),
+        config_digest=catalog.digest,
+        live_digest=live.digest,
+        plan_id=plan_id,
+        now=now,
+    )
+    return Proposal(plan, tuple(difference.problems), live, reader.cost)
+
+
+def target(catalog: Catalog, live: LiveState) -> Target:
+    """Name the account a plan from these files is for."""
+    return Target(
+        account=live.account,
+        mode=live.mode,
+        api_version=live.api_version,
+        namespace=catalog.namespace,
+        environment=catalog.environment[0] if catalog.environment else None,
+        tool=__version__,
+    )

@@ -1,0 +1,94 @@
+"""What a reply shows: expand-only fields left out, ids replaced by objects where ``expand[]`` asks for it.
+
+Source: https://docs.stripe.com/api/expanding_objects; texts observed in stripe/stripe-python#316.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from reconciler.sandbox.errors import ApiError, invalid
+from reconciler.sandbox.objects.base import Family
+from reconciler.sandbox.store import Tx
+from reconciler.sandbox.wire import Obj
+
+MAX_LEVELS = 4
+
+#: Stands for any one key, such as the currency in ``currency_options.*.tiers``.
+ANY = "*"
+
+
+def check(families: Mapping[str, Family], family: Family, paths: Iterable[str], *, lists: bool) -> None:
+    """Refuse paths that lead nowhere or too deep, before anything is executed."""
+    for path in paths:
+        parts = path.split(".")
+        if len(parts) > MAX_LEVELS:
+            raise invalid(f"You cannot expand more than {MAX_LEVELS} levels of a property. Property: {path}", "expand")
+        inside = parts[1:] if lists and parts[0] == "data" else parts
+        if lists and parts[0] != "data":
+            hint = f" You may want to try expanding 'data.{path}' instead." if _leads(families, family, parts) else ""
+            raise _refusal(path, hint)
+        if not inside or not _leads(families, family, inside):
+            raise _refusal(path, "")
+
+
+def _refusal(path: str, hint: str) -> ApiError:
+    return invalid(f"This property cannot be expanded ({path}).{hint}", "expand")
+
+
+def _leads(families: Mapping[str, Family], family: Family, parts: Sequence[str]) -> bool:
+    """Tell whether a path ends at, or passes through, an expandable field; a container of one is accepted (observed)."""
+    for dotted in (*family.hidden, *family.references, *family.embeds):
+        field = dotted.split(".")
+        if _matches(parts, field[: len(parts)]):
+            return True
+        kind = family.references.get(dotted) or family.embeds.get(dotted)
+        if kind and _matches(parts[: len(field)], field):
+            return kind in families and _leads(families, families[kind], parts[len(field) :])
+    return False
+
+
+def _matches(parts: Sequence[str], field: Sequence[str]) -> bool:
+    return len(parts) == len(field) and all(want in {ANY, part} for part, want in zip(parts, field, strict=True))
+
+
+def show(tx: Tx, families: Mapping[str, Family], family: Family, obj: Obj, paths: Iterable[str] = ()) -> Obj:
+    """Return an object as a client sees it; ``paths`` are checked and relative to the object."""
+    wanted = [path.split(".") for path in paths]
+    shown = dict(obj)
+    for dotted in sorted(family.hidden, reverse=True):
+        _hide(shown, dotted.split("."), wanted, [])
+    for dotted, kind in {**family.embeds, **family.references}.items():
+        field = dotted.split(".")
+        inner = [".".join(path[len(field) :]) for path in wanted if path[: len(field)] == field]
+        if (inner or dotted in family.embeds) and kind in families:
+            _replace(shown, field, tx, families, families[kind], [path for path in inner if path])
+    return shown
+
+
+def _hide(node: dict[str, Any], field: Sequence[str], wanted: Sequence[Sequence[str]], above: list[str]) -> None:
+    """Leave a field out unless a path names it; containers on the way are copied, never changed."""
+    head, *rest = field
+    for key in [key for key in node if head in {ANY, key}]:
+        here = [*above, key]
+        if rest and isinstance(node[key], dict):
+            node[key] = dict(node[key])
+            _hide(node[key], rest, wanted, here)
+        elif not rest and not any(path[: len(here)] == here for path in map(list, wanted)):
+            del node[key]
+
+
+def _replace(
+    node: dict[str, Any],
+    field: Sequence[str],
+    tx: Tx,
+    families: Mapping[str, Family],
+    family: Family,
+    paths: list[str],
+) -> None:
+    head, *rest = field
+    value = node.get(head)
+    if rest and isinstance(value, dict):
+        node[head] = dict(value)
+        _replace(node[head], rest, tx, families, family, paths)
+    elif isinstance(value, str) and (row := tx.find(family.kind, value)):
+        node[head] = show(tx, families, family, row.body, paths)

@@ -1,0 +1,89 @@
+"""Cursor lists: newest first, both cursors, ``created`` bounds, ``has_more`` (https://docs.stripe.com/api/pagination)."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
+from reconciler.sandbox.errors import ApiError, exclusive, invalid, no_such, out_of_range
+from reconciler.sandbox.objects.base import Call, Family
+from reconciler.sandbox.store import EVERYTHING, Row, Term, Window
+from reconciler.sandbox.wire import Obj
+
+DEFAULT_LIMIT, MAX_LIMIT = 10, 100
+_START, _END = (-(1 << 62), 0), (1 << 62, 0)
+
+#: One filter: the values of a field of which an object must carry one.
+Filter = tuple[str, Sequence[str]]
+
+
+def page(call: Call, family: Family, *filters: Filter, oldest: int | None = None) -> Obj:
+    """Return the list envelope for the call's paging parameters.
+
+    The first filter is walked, the others are looked up for each object: put the most selective one first. ``oldest``
+    leaves out what was created before it.
+    """
+    params = call.params
+    limit = params.get("limit", DEFAULT_LIMIT)
+    if limit < 1:
+        raise out_of_range("limit", limit, least=1)
+    if limit > MAX_LIMIT:
+        raise out_of_range("limit", limit, most=MAX_LIMIT)
+    window = _window(call, family, limit + 1, oldest)
+    rows = _walk(call, family, filters, window)
+    kept = rows[-limit:] if window.from_oldest else rows[:limit]
+    return {"object": "list", "url": call.url, "has_more": len(rows) > limit, "data": [row.body for row in kept]}
+
+
+def _walk(call: Call, family: Family, filters: Sequence[Filter], window: Window) -> list[Row]:
+    """Merge one walk per combination of filter values."""
+    choices: list[list[Term]] = [[(name, value) for value in dict.fromkeys(values)] for name, values in filters]
+    walks = [call.tx.page(family.kind, terms or (EVERYTHING,), window) for terms in product(*choices)]
+    found = {(row.created, row.seq): row for walk in walks for row in walk}
+    rows = [found[position] for position in sorted(found, reverse=True)]
+    return rows[-window.limit :] if window.from_oldest else rows[: window.limit]
+
+
+def _window(call: Call, family: Family, limit: int, oldest: int | None) -> Window:
+    above, below = _START, _END
+    for name, value in _created(call.params.get("created")).items():
+        above, below = {
+            "gt": (max(above, (value + 1, -1)), below),
+            "gte": (max(above, (value, -1)), below),
+            "lt": (above, min(below, (value, -1))),
+            "lte": (above, min(below, (value + 1, -1))),
+        }[name]
+    window = Window(limit, above if oldest is None else max(above, (oldest, -1)), below)
+    if "starting_after" in call.params and "ending_before" in call.params:
+        raise exclusive("starting_after", "ending_before")
+    if "starting_after" in call.params:
+        return replace(window, below=min(window.below, _position(call, family, "starting_after")))
+    if "ending_before" in call.params:
+        return replace(window, above=max(window.above, _position(call, family, "ending_before")), from_oldest=True)
+    return window
+
+
+def _created(value: Any) -> dict[str, int]:
+    if value is None:
+        return {}
+    return value if isinstance(value, dict) else {"gte": value, "lte": value}
+
+
+def _position(call: Call, family: Family, param: str) -> tuple[int, int]:
+    row = call.tx.find(family.kind, call.params[param])
+    if row is None:
+        status = 404 if call.settings.unknown_cursor_is_404 else 400
+        raise no_such(family.noun, call.params[param], param, status=status)
+    return row.created, row.seq
+
+
+def at_most(values: Sequence[str], count: int, param: str) -> Sequence[str]:
+    """Return the values of an array filter, or refuse more than Stripe takes."""
+    if len(values) > count:
+        raise too_many(param, count)
+    return values
+
+
+def too_many(param: str, count: int) -> ApiError:
+    """Return the refusal of an array that is too long."""
+    return invalid(f"Array parameter {param} can have at most {count} elements.", param)

@@ -1,0 +1,221 @@
+"""What an object family is made of, and what a handler may do.
+
+A family is one file: the template of its complete object, its routes, what it is listed by, which keys it holds alone,
+and its rules. Everything else (decoding, types, events, uniqueness, lists, expansion, storage) is the same for all.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from reconciler.sandbox.errors import ApiError, invalid, no_such
+from reconciler.sandbox.ids import BASE62, derive
+from reconciler.sandbox.params import METADATA_KEYS
+from reconciler.sandbox.settings import Settings
+from reconciler.sandbox.store import Claim, Row, Term, Tx
+from reconciler.sandbox.wire import Obj
+
+Handler = Callable[["Call"], Obj]
+
+#: The field of the term under which objects with an end wait for it.
+LAPSES = "lapses_at"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One endpoint: method, path pattern, parameter type in ``stripe.params``, handler.
+
+    ``lists`` says that the reply is a list envelope; ``clears`` names parameters that ``''`` unsets although the SDK's
+    types do not say so.
+    """
+
+    method: str
+    pattern: str
+    params: str
+    handler: Handler
+    lists: bool = False
+    clears: frozenset[str] = frozenset()
+
+
+def _no_terms(_: Obj) -> Iterable[Term]:
+    return ()
+
+
+def _no_claims(_obj: Obj, _settings: Settings) -> Iterable[Claim]:
+    return ()
+
+
+def _no_lapse(_: Obj) -> int | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Family:
+    """An object family; ``kind`` is the value of ``object`` and the stem of event types, ``noun`` stands in messages.
+
+    ``missing_param`` is the ``param`` of the 404. ``hidden`` fields are absent until expanded, ``references`` maps fields
+    that hold an id to the kind it names, ``embeds`` those that are always shown as the whole object; fields are dotted.
+    ``terms`` gives the (filter, value) pairs an object is listed by, ``claims`` the keys it alone may hold in its present
+    state, ``collision`` the refusal of a claim held by another. ``lapses_at`` is the time ``lapse`` must be applied at.
+    """
+
+    kind: str
+    noun: str
+    missing_param: str = "id"
+    template: Mapping[str, Any] = field(default_factory=dict)
+    routes: tuple[Route, ...] = ()
+    hidden: frozenset[str] = frozenset()
+    references: Mapping[str, str] = field(default_factory=dict)
+    embeds: Mapping[str, str] = field(default_factory=dict)
+    lengths: Mapping[str, int] = field(default_factory=dict)
+    emits_events: bool = True
+    terms: Callable[[Obj], Iterable[Term]] = _no_terms
+    claims: Callable[[Obj, Settings], Iterable[Claim]] = _no_claims
+    collision: Callable[[Claim, str], ApiError] = lambda claim, _: invalid(f"{claim[1]} is already in use.")
+    lapses_at: Callable[[Obj], int | None] = _no_lapse
+    lapse: Callable[["Call", Row], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The request a change comes from, as events name it."""
+
+    request_id: str | None
+    idempotency_key: str | None
+
+
+@dataclass(slots=True)
+class Call:
+    """One request inside its transaction: validated parameters, the account's objects, the clock."""
+
+    family: Family
+    families: Mapping[str, Family]
+    tx: Tx
+    settings: Settings
+    now: int
+    seed: int
+    origin: Origin
+    record: Callable[["Call", str, Obj, Obj | None], None]
+    params: Obj = field(default_factory=dict)
+    ids: Mapping[str, str] = field(default_factory=dict)
+    url: str = ""
+
+    def row(self, family: Family | None = None, name: str = "id") -> Row:
+        """Return the object named in the URL; 404 if it does not exist."""
+        family = family or self.family
+        row = self.tx.find(family.kind, self.ids[name])
+        if row is None:
+            raise no_such(family.noun, self.ids[name], family.missing_param, status=404)
+        return row
+
+    def refer(self, kind: str, object_id: str, param: str) -> Obj:
+        """Return the object a parameter names; 400 if it does not exist."""
+        row = self.tx.find(kind, object_id)
+        if row is None:
+            noun = self.families[kind].noun if kind in self.families else kind
+            raise no_such(noun, object_id, param)
+        return row.body
+
+    def new_id(self, prefix: str, length: int, alphabet: str = BASE62) -> str:
+        """Return a fresh id: the prefix and ``length`` characters."""
+        return prefix + derive(self.seed, self.tx.next("id"), length=length, alphabet=alphabet)
+
+    def fill(self, family: Family, object_id: str, **fields: Any) -> Obj:
+        """Return the family's complete object with the given fields laid over its template."""
+        created = {"created": self.now} if "created" in family.template else {}
+        updated = {"updated": self.now} if "updated" in family.template else {}
+        return {**deepcopy(dict(family.template)), **created, **updated, **fields, "id": object_id}
+
+    def create(self, family: Family, obj: Obj) -> Obj:
+        """Store a new object, take its keys, record its event."""
+        self._claim(family, set(), obj)
+        self.tx.insert(family.kind, obj, self.now, self._terms(family, obj))
+        self._emit(family, "created", obj, None)
+        return obj
+
+    def save(self, family: Family, row: Row, changed: Obj, verb: str = "updated") -> Obj:
+        """Replace an object; a change of nothing is no event and leaves ``updated`` alone."""
+        if changed == row.body:
+            return changed
+        if "updated" in changed:
+            changed = {**changed, "updated": self.now}
+        self.replace(family, row, changed)
+        self._emit(family, verb, changed, row.body)
+        return changed
+
+    def replace(self, family: Family, row: Row, changed: Obj) -> None:
+        """Store an object's new body, lists and keys without an event."""
+        held = set(family.claims(row.body, self.settings))
+        self._claim(family, held, changed)
+        for claim in held - set(family.claims(changed, self.settings)):
+            self.tx.release(claim, row.body["id"])
+        self.tx.update(
+            family.kind, row, changed, old_terms=self._terms(family, row.body), new_terms=self._terms(family, changed)
+        )
+
+    def delete(self, family: Family, row: Row, final: Obj | None = None) -> Obj:
+        """Remove an object, free its keys, record its event with the ``final`` state; return the deletion's reply."""
+        for claim in family.claims(row.body, self.settings):
+            self.tx.release(claim, row.body["id"])
+        self.tx.delete(family.kind, row, self._terms(family, row.body))
+        self._emit(family, "deleted", final or row.body, None)
+        return {"id": row.body["id"], "object": family.kind, "deleted": True}
+
+    def _claim(self, family: Family, held: set[Claim], obj: Obj) -> None:
+        for claim in family.claims(obj, self.settings):
+            if claim not in held and (holder := self.tx.claim(claim, obj["id"])) != obj["id"]:
+                raise family.collision(claim, holder)
+
+    def _emit(self, family: Family, verb: str, obj: Obj, previous: Obj | None) -> None:
+        if family.emits_events:
+            self.record(self, f"{family.kind}.{verb}", obj, previous)
+
+    def _terms(self, family: Family, obj: Obj) -> list[Term]:
+        due = family.lapses_at(obj)
+        return [*family.terms(obj), *([] if due is None else [lapse_term(due)])]
+
+
+def retrieve(call: Call) -> Obj:
+    """Handle ``GET /v1/<kind>s/{id}``."""
+    return call.row().body
+
+
+def merge_metadata(old: Mapping[str, str], patch: Mapping[str, str | None] | None) -> dict[str, str]:
+    """Apply a metadata patch: absent keys stay, ``None`` unsets one, no patch at all clears everything.
+
+    Source: https://docs.stripe.com/api/metadata.
+    """
+    if patch is None:
+        return {}
+    merged = {key: value for key, value in {**old, **patch}.items() if value is not None}
+    if len(merged) > METADATA_KEYS:
+        raise invalid(f"Metadata can have at most {METADATA_KEYS} keys.", "metadata")
+    return merged
+
+
+def overlay(obj: Obj, params: Obj, fields: Iterable[str]) -> Obj:
+    """Return the object with those of the named fields that were given; metadata is merged, a cleared list is empty."""
+    changed = dict(obj)
+    for name in fields:
+        if name == "metadata" and name in params:
+            changed[name] = merge_metadata(obj[name], params[name])
+        elif name in params:
+            changed[name] = [] if params[name] is None and isinstance(obj[name], list) else params[name]
+    return changed
+
+
+def lapse_term(due: int) -> Term:
+    """Return the term under which an object waits for a time: as text these sort like the times themselves."""
+    return LAPSES, f"{due:020d}"
+
+
+def flag(value: Any) -> str:
+    """Write a truth value as a filter term."""
+    return "true" if value else "false"
+
+
+def json_number(value: Decimal) -> int | float:
+    """Return the JSON number of a percentage: an integer where it is one."""
+    return int(value) if value == value.to_integral_value() else float(value)

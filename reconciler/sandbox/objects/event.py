@@ -1,0 +1,53 @@
+"""Events: what happened, newest first, for 30 days (https://docs.stripe.com/api/events)."""
+
+from collections.abc import Iterable
+
+from reconciler.sandbox.errors import exclusive
+from reconciler.sandbox.lists import at_most, page
+from reconciler.sandbox.objects.base import Call, Family, Route, retrieve
+from reconciler.sandbox.store import Term
+from reconciler.sandbox.wire import Obj
+
+RETENTION_SECONDS = 30 * 86_400
+MAX_TYPES = 20
+
+
+def _list(call: Call) -> Obj:
+    params = call.params
+    if "type" in params and "types" in params:
+        raise exclusive("type", "types")
+    types = [params["type"]] if "type" in params else at_most(params.get("types", ()), MAX_TYPES, "types")
+    filters = [("type", types)] if types else []
+    if not params.get("delivery_success", True):
+        filters.append(("delivery_success", ["false"]))
+    return page(call, FAMILY, *filters, oldest=call.now - RETENTION_SECONDS)
+
+
+def _terms(obj: Obj) -> Iterable[Term]:
+    """List an event under its type and every group of types: ``billing.meter.*``, ``billing.*``, ``*``."""
+    yield "type", obj["type"]
+    parts = obj["type"].split(".")
+    for length in range(len(parts)):
+        yield "type", ".".join([*parts[:length], "*"])
+
+
+FAMILY = Family(
+    kind="event",
+    noun="event",
+    emits_events=False,
+    terms=_terms,
+    template={
+        "object": "event",
+        "api_version": None,
+        "created": 0,
+        "data": {},
+        "livemode": False,
+        "pending_webhooks": 0,
+        "request": {"id": None, "idempotency_key": None},
+        "type": "",
+    },
+    routes=(
+        Route("GET", "/v1/events", "EventListParams", _list, lists=True),
+        Route("GET", "/v1/events/{id}", "EventRetrieveParams", retrieve),
+    ),
+)

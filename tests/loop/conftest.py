@@ -1,0 +1,25 @@
+"""Every setting of the sandbox that stands for an unverified behaviour of Stripe, alone and all together."""
+
+from dataclasses import fields
+
+import pytest
+
+from reconciler.sandbox import Settings
+
+
+def variants() -> list[Settings]:
+    """Return the default, each open point turned the other way, and all of them turned at once."""
+    flags = {field.name: not field.default for field in fields(Settings) if isinstance(field.default, bool)}
+    return [Settings(), *(Settings(**{name: value}) for name, value in flags.items()), Settings(**flags)]
+
+
+def label(settings: Settings) -> str:
+    """Name a variant by what differs from the default."""
+    changed = [field.name for field in fields(Settings) if getattr(settings, field.name) != field.default]
+    return "default" if not changed else changed[0] if len(changed) == 1 else "all-turned"
+
+
+@pytest.fixture(params=variants(), ids=label)
+def settings(request: pytest.FixtureRequest) -> Settings:
+    """One way the open points of Stripe may turn out."""
+    return request.param

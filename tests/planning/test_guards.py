@@ -1,0 +1,105 @@
+"""Guards: each stops what it is for, names what allows it, and lets the rest pass."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+
+from reconciler.config.models import Guards
+from reconciler.planning.change import Action, Change, Reason, State
+from reconciler.planning.guards import check_guards
+from reconciler.planning.plan import Plan, Target
+from reconciler.resources import BY_NAME
+
+NOW = datetime(2027, 1, 1, tzinfo=UTC)
+
+
+def plan(*changes: Change, unchanged: int = 0) -> Plan:
+    """Return a plan of these changes."""
+    target = Target("acct_1", "test", "v", "acme", None, "0")
+    return Plan("0" * 32, NOW, NOW, target, "", "", changes, {}, {}, unchanged)
+
+
+def change(action: Action, address: str, before: dict | None = None, after: dict | None = None) -> Change:
+    """Return a price change."""
+    old = State(before or {"currency": "usd"}, {})
+    new = None if action is Action.RETIRE else State(after or {"currency": "usd"}, {})
+    return Change(address, BY_NAME["price"], action, Reason.CONFIG, (), old, new, id="price_1")
+
+
+def amount(minor: str, currency: str = "usd") -> dict:
+    """Return a flat price."""
+    return {"currency": currency, "unit_amount_decimal": minor}
+
+
+def test_a_mass_retirement_is_refused() -> None:
+    """Four of ten is more than 30 percent."""
+    retired = [change(Action.RETIRE, f"plans.p{number}.prices.m") for number in range(4)]
+    (refusal,) = check_guards(plan(*retired, unchanged=6), Guards(max_retired_percent=Decimal(30)))
+    assert refusal.allow == "max_retired_percent"
+
+
+def test_a_share_within_the_bound_passes() -> None:
+    """Three of ten is exactly 30 percent, which is not more."""
+    retired = [change(Action.RETIRE, f"plans.p{number}.prices.m") for number in range(3)]
+    assert check_guards(plan(*retired, unchanged=7), Guards(max_retired_percent=Decimal(30))) == []
+
+
+def test_a_mass_update_is_refused() -> None:
+    """Replacements count as updates."""
+    changes = [change(Action.REPLACE, f"plans.p{number}.prices.m") for number in range(6)]
+    (refusal,) = check_guards(plan(*changes, unchanged=6), Guards(max_updated_percent=Decimal(30)))
+    assert refusal.guard == "max_updated_percent"
+
+
+@pytest.mark.parametrize("pattern", ["plans.pro", "plans.*", "plans.pro.prices.m"])
+def test_a_protected_address_is_refused(pattern: str) -> None:
+    """A protected address covers itself and everything below it."""
+    found = check_guards(plan(change(Action.RETIRE, "plans.pro.prices.m")), Guards(protected=(pattern,)))
+    assert [refusal.allow for refusal in found] == ["plans.pro.prices.m"]
+
+
+@pytest.mark.parametrize("pattern", ["plans.pr", "plans.promo", "tenants.*", "plans.pro.prices.m.x"])
+def test_other_addresses_are_not_protected(pattern: str) -> None:
+    """A pattern never reaches its neighbours."""
+    assert check_guards(plan(change(Action.RETIRE, "plans.pro.prices.m")), Guards(protected=(pattern,))) == []
+
+
+def test_a_steep_rise_is_refused() -> None:
+    """From 10.00 to 12.01 is more than 20 percent; to 12.00 is not."""
+    guards = Guards(max_price_rise_percent=Decimal(20))
+    steep = change(Action.REPLACE, "plans.pro.prices.m", amount("1000"), amount("1201"))
+    (refusal,) = check_guards(plan(steep), guards)
+    assert "1201" in refusal.message
+    assert check_guards(plan(change(Action.REPLACE, "p", amount("1000"), amount("1200"))), guards) == []
+
+
+def test_a_price_that_was_free_counts_as_a_rise() -> None:
+    """No percentage holds from zero, so any price after a free one is a rise."""
+    rise = change(Action.REPLACE, "plans.pro.prices.m", amount("0"), amount("1"))
+    assert check_guards(plan(rise), Guards(max_price_rise_percent=Decimal(100)))
+
+
+def test_a_bracket_that_rises_is_refused() -> None:
+    """Brackets are compared one by one."""
+    before = {"currency": "usd", "tiers": [{"up_to": "inf", "unit_amount_decimal": "1"}]}
+    after = {"currency": "usd", "tiers": [{"up_to": "inf", "unit_amount_decimal": "2"}]}
+    rise = change(Action.REPLACE, "plans.pro.usage.calls", before, after)
+    assert check_guards(plan(rise), Guards(max_price_rise_percent=Decimal(50)))
+
+
+def test_a_currency_flip_is_refused() -> None:
+    """The same number in another currency is another price."""
+    flip = change(Action.REPLACE, "plans.pro.prices.m", amount("1000"), amount("1000", "eur"))
+    (refusal,) = check_guards(plan(flip), Guards())
+    assert refusal.guard == "currency"
+
+
+def test_what_was_allowed_by_address_passes() -> None:
+    """Allowing one address lets that one pass and no other."""
+    flips = [
+        change(Action.REPLACE, name, amount("1"), amount("1", "eur"))
+        for name in ("plans.a.prices.m", "plans.b.prices.m")
+    ]
+    found = check_guards(plan(*flips), Guards(), allowed={"plans.a.prices.m"})
+    assert [refusal.allow for refusal in found] == ["plans.b.prices.m"]
