@@ -49,7 +49,7 @@ _LONGEST = 400
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What text is written on: columns (40 or more), ANSI colours, symbols beyond ASCII, and whether counts per kind are wanted."""
+    """What text is written on: columns (40 or more), ANSI colours, symbols beyond ASCII; ``verbose`` adds counts."""
 
     width: int = 100
     color: bool = False

@@ -137,7 +137,7 @@ class Gateway:
         return self._send("delete", path, {}, None)
 
     def _send(self, method: str, path: str, params: Values, idempotency_key: str | None) -> Answer:
-        waits = self._backoff.waits()
+        waits = self._backoff.waits(reading=method == "get")
         while True:
             self._limiter.wait(f"{method} {_endpoint(path)}")
             self.requests += 1

@@ -50,30 +50,36 @@ class Failure:
 
 @dataclass
 class Backoff:
-    """How often and how long to wait; clock, sleep and randomness can be replaced."""
+    """How often and how long to wait; clock, sleep and randomness can be replaced.
+
+    A read that nobody answers is given up after ``unanswered_reads`` tries: nothing is lost, and somebody is waiting.
+    """
 
     tries: int = 8
+    unanswered_reads: int = 4
     budget: float = 120.0
     sleep: Callable[[float], None] = time.sleep
     random: Callable[[], float] = field(default=random.random)
 
-    def waits(self) -> "Waits":
+    def waits(self, *, reading: bool = False) -> "Waits":
         """Start counting for one request."""
-        return Waits(self)
+        return Waits(self, reading=reading)
 
 
 class Waits:
     """The waits of one request: at most ``tries - 1`` of them, ``budget`` seconds in all."""
 
-    def __init__(self, policy: Backoff) -> None:
+    def __init__(self, policy: Backoff, *, reading: bool) -> None:
         self._policy = policy
+        self._unanswered = min(policy.tries, policy.unanswered_reads) if reading else policy.tries
         self._made = 0
         self._spent = 0.0
 
     def again(self, failure: Failure) -> bool:
         """Wait before the next try and tell whether there is one."""
         self._made += 1
-        if not failure.retriable or self._made >= self._policy.tries:
+        tries = self._unanswered if failure.status is None else self._policy.tries
+        if not failure.retriable or self._made >= tries:
             return False
         ceiling = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (self._made - 1))
         wait = max(ceiling * self._policy.random(), failure.retry_after or 0.0)

@@ -31,7 +31,7 @@ def test_exactly_the_codes_that_can_occur_are_explained() -> None:
 def test_an_explanation_is_complete(code: str) -> None:
     """A code has four digits, a short title without full stop, a cause in sentences, an example and a fix."""
     each = EXPLANATIONS[code]
-    assert re.fullmatch(r"E\d{4}", code)
+    assert re.fullmatch(r"[EW]\d{4}", code)
     assert each.title
     assert not each.title.endswith(".")
     assert each.cause.endswith(".")

@@ -129,6 +129,7 @@ CASES: dict[str, dict[str, tuple[str, Figures]]] = {
                 {"ai-analysis": "200", "data-processing": "100", "simple-lookup": "25"},
                 "50",
                 breaks=(("after", 1000, "10%"), ("after", 5000, "20%")),
+                scope="tenant",
             ),
         ),
     },
@@ -147,13 +148,15 @@ CASES: dict[str, dict[str, tuple[str, Figures]]] = {
     "per-call-three-breaks-after": {
         "tool_prices": (
             "plans.studio-batch.per_call",
-            Calls(BATCH, "50", "25", (("after", 50, "45"), ("after", 200, "40"), ("after", 1000, "30"))),
+            Calls(
+                BATCH, "50", "25", (("after", 50, "45"), ("after", 200, "40"), ("after", 1000, "30")), scope="tenant"
+            ),
         ),
     },
     "per-call-three-breaks-from": {
         "tool_prices": (
             "plans.studio-batch-from.per_call",
-            Calls(BATCH, "50", "25", (("from", 50, "45"), ("from", 200, "40"), ("from", 1000, "30"))),
+            Calls(BATCH, "50", "25", (("from", 50, "45"), ("from", 200, "40"), ("from", 1000, "30")), scope="tenant"),
         ),
     },
     "per-word-writing-assistant": {

@@ -47,13 +47,14 @@ class Limit:
 
 @dataclass(frozen=True)
 class Calls:
-    """Prices of calls; a break is ``("after" | "from", calls, "10%" | amount)``."""
+    """Prices of calls; a break is ``("after" | "from", calls, "10%" | amount)``, counted by tool or for all of them."""
 
     tools: Mapping[str, str] = field(default_factory=dict)
     default: str | None = None
     minimum: str | None = None
     breaks: tuple[Break, ...] = ()
     currency: str = "usd"
+    scope: str = "tool"
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,7 @@ def calls(terms: PerCall, currency: str) -> Calls:
         None if terms.minimum is None else minor(terms.minimum, currency),
         tuple(("after", int(before.up_to), _terms(step)) for before, step in pairwise(steps)),
         currency,
+        terms.discounts.scope if terms.discounts else "tool",
     )
 
 

@@ -1,5 +1,6 @@
 """The catalogue in ``billing.d``: it is valid, and it states every known billing model with exactly its figures."""
 
+from dataclasses import replace
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from reconciler.config.catalog import Catalog, inspect
 from reconciler.config.models import Overage
+from reconciler.config.models.usage import Measured
 from reconciler.diagnostics.render import render_text
 from reconciler.resources import desire
 
@@ -88,7 +90,7 @@ def test_every_file_names_its_schema(path: Path) -> None:
 def test_a_part_has_its_figures(address: str, figures: Figures) -> None:
     """Each part of each model stands at its address with exactly its figures."""
     if isinstance(figures, Calls):
-        figures = Calls(figures.tools, figures.default, figures.minimum, after(figures.breaks), figures.currency)
+        figures = replace(figures, breaks=after(figures.breaks))
     assert read(catalog(), address) == figures
 
 
@@ -259,15 +261,38 @@ def test_a_reservation_link_costs_the_sum_of_its_lines() -> None:
         assert values["product"] == {"$ref": f"meters.{meter}.product"}
 
 
-def test_a_plan_in_two_currencies_has_both_on_every_price() -> None:
-    """The plan that is also sold in euro has a euro amount on its flat price and on its overage."""
-    flat, usage = price("plans.analysis-pro.prices.monthly"), price("plans.analysis-pro.usage.calls")
-    assert flat["currency_options"] == {"eur": {"unit_amount_decimal": "4599"}}
-    assert usage["currency_options"]["eur"]["tiers"] == [
+@pytest.mark.parametrize(
+    ("address", "amount", "interval", "euro"),
+    [
+        ("plans.analysis-pro.prices.monthly", "4999", "month", "4599"),
+        ("plans.search-premium.prices.monthly", "999", "month", "899"),
+        ("plans.search-premium.prices.annual", "9990", "year", "8990"),
+        ("plans.suite-professional.prices.annual", "99000", "year", None),
+        ("credit_packs.studio-large.price", "8000", None, "7400"),
+        ("plans.analysis-basic.prices.monthly", "1999", "month", None),
+    ],
+)
+def test_annual_and_euro_prices(address: str, amount: str, interval: str | None, euro: str | None) -> None:
+    """Prices for a year, and amounts in euro, are at Stripe where the files have them and nowhere else."""
+    values = price(address)
+    assert values["unit_amount_decimal"] == amount
+    assert values.get("recurring", {}).get("interval") == interval
+    assert values.get("currency_options") == ({"eur": {"unit_amount_decimal": euro}} if euro else None)
+
+
+def test_overage_is_sold_in_every_currency_of_its_plan() -> None:
+    """The plan that is also sold in euro has the brackets of its overage in euro."""
+    assert price("plans.analysis-pro.usage.calls")["currency_options"]["eur"]["tiers"] == [
         {"up_to": 5000, "unit_amount_decimal": "0"},
         {"up_to": INF, "unit_amount_decimal": "23"},
     ]
-    assert "currency_options" not in price("plans.analysis-basic.prices.monthly")
+
+
+def test_one_exchange_counts_on_two_meters() -> None:
+    """A verified exchange is one unit of its own meter, and as many fallback units as its result names."""
+    counts = catalog().file.tools["verify-exchange"].counts
+    assert counts["vex"] == 1
+    assert counts["fu"] == Measured.model_validate({"from": "result.fallback_units"})
 
 
 def test_trials_are_on_subscriptions_only() -> None:

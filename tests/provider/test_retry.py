@@ -66,3 +66,15 @@ def test_the_budget_ends_it() -> None:
     slept: list[float] = []
     assert not Backoff(budget=5, sleep=slept.append).waits().again(failure(429, retry_after=6.0))
     assert slept == []
+
+
+def test_an_unanswered_read_is_given_up_early() -> None:
+    """Nobody waits long for a server that is not there; a write is tried to the end, and so is a read that is limited."""
+
+    def tries(case: Failure, *, reading: bool) -> int:
+        waits = Backoff(budget=1000, sleep=lambda _s: None).waits(reading=reading)
+        return 1 + sum(iter(lambda: waits.again(case), False))
+
+    assert tries(failure(None), reading=True) == 4
+    assert tries(failure(None), reading=False) == 8
+    assert tries(failure(429), reading=True) == 8

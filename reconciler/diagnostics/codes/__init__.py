@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from reconciler.diagnostics.codes import text
+from reconciler.diagnostics.codes import account, catalog, money, plans, structure, text
 from reconciler.diagnostics.codes.model import Explanation
 
 __all__ = ["EXPLANATIONS", "Explanation"]
 
-_TABLES = (text.CODES,)
+_TABLES = (text.CODES, structure.CODES, money.CODES, plans.CODES, catalog.CODES, account.CODES)
 
 
 def _merge(tables: tuple[Mapping[str, Explanation], ...]) -> Mapping[str, Explanation]:
