@@ -1,4 +1,4 @@
-"""Which account a command works on: Stripe's by its key, or the embedded sandbox. Never the one instead of the other."""
+"""Which account a command works on: Stripe's by its key, or the embedded sandbox; never one in place of the other."""
 
 import ipaddress
 import os
@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import click
+
 from reconciler.cli.files import read_bounded
 from reconciler.cli.options import MEMORY, AccountOptions
 from reconciler.diagnostics import UsageError
-from reconciler.provider.gateway import Connection, Gateway, check_key
+from reconciler.provider.gateway import Connection, check_key
 from reconciler.provider.limiter import UNLIMITED
 from reconciler.sandbox import Sandbox
 
@@ -40,16 +42,15 @@ def connect(options: AccountOptions, environ: Mapping[str, str] | None = None) -
     return Connection(check_key(key), base=base and base.rstrip("/"))
 
 
-def open_gateway(options: AccountOptions, *, read_only: bool) -> Gateway:
-    """Connect to the account; a read-only gateway can send nothing but GET."""
-    return Gateway(connect(options), read_only=read_only)
-
-
 def sandbox_connection(file: str) -> Connection:
     """Open the embedded sandbox in this process; state in a file, or in memory."""
     if file != MEMORY:
-        _check_database(Path(file))
-    return Connection(SANDBOX_KEY, transport=Sandbox(file).http_client(), rates=UNLIMITED)
+        check_database(Path(file))
+    sandbox = Sandbox(file)
+    context = click.get_current_context(silent=True)
+    if context is not None:
+        context.call_on_close(sandbox.close)
+    return Connection(SANDBOX_KEY, transport=sandbox.http_client(), rates=UNLIMITED)
 
 
 def find_key(environ: Mapping[str, str]) -> str | None:
@@ -90,7 +91,7 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _check_database(path: Path) -> None:
+def check_database(path: Path) -> None:
     """Refuse a file that is no sandbox, such as a plan file taken for the value of ``--sandbox``."""
     wrong = path.suffix in (".json", ".yaml", ".yml") or path.is_dir()
     if not wrong and path.exists():
@@ -99,5 +100,5 @@ def _check_database(path: Path) -> None:
         raise UsageError(
             "E1025",
             f"{path} is not a sandbox database",
-            remedy="Write --sandbox=FILE with the sandbox's own file, or put --sandbox last to keep its state in memory.",
+            remedy="Write --sandbox=FILE with the sandbox's own file, or put --sandbox last for one in memory.",
         )

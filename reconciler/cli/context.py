@@ -3,14 +3,14 @@
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from reconciler.cli.output import Output, is_terminal
 from reconciler.diagnostics import ReconcilerError
 
-F = TypeVar("F", bound=Callable[..., Any])
+Command = Callable[..., Any]
 TRACEBACK = 2
 
 
@@ -61,7 +61,7 @@ _COMMON = (
 )
 
 
-def common_options(function: F) -> F:
+def common_options(function: Command) -> Command:
     """Give a command the options every command has."""
     for option in reversed(_COMMON):
         function = option(function)

@@ -4,11 +4,11 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
-F = TypeVar("F", bound=Callable[..., Any])
+Command = Callable[..., Any]
 MEMORY = ":memory:"
 
 
@@ -29,7 +29,7 @@ class AccountOptions:
     allow_custom_endpoint: bool = False
 
 
-def config_options(function: F) -> F:
+def config_options(function: Command) -> Command:
     """Add ``--config`` and ``--env``; the command takes ``config: ConfigOptions``."""
 
     @functools.wraps(function)
@@ -48,7 +48,7 @@ def config_options(function: F) -> F:
     )
 
 
-def account_options(function: F) -> F:
+def account_options(function: Command) -> Command:
     """Add ``--sandbox``, ``--api-base``, ``--allow-custom-endpoint``; the command takes ``account: AccountOptions``."""
 
     @functools.wraps(function)
@@ -71,7 +71,7 @@ def account_options(function: F) -> F:
     )
 
 
-def format_option(*formats: str) -> Callable[[F], F]:
+def format_option(*formats: str) -> Callable[[Command], Command]:
     """Add ``--format`` with these choices, the first by default; the command takes ``form: str``."""
     return click.option(
         "--format", "form", type=click.Choice(formats), default=formats[0], show_default=True, help="Form of stdout."
@@ -90,7 +90,7 @@ allow_option = click.option(
 )
 
 
-def _with(function: Any, *options: Callable[[Any], Any]) -> Any:
+def _with(function: Command, *options: Callable[[Command], Command]) -> Command:
     for option in reversed(options):
         function = option(function)
     return function

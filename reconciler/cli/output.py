@@ -11,7 +11,7 @@ from reconciler.diagnostics import ReconcilerError
 from reconciler.diagnostics.redact import redact
 from reconciler.diagnostics.visible import visible
 
-_DEFAULT_WIDTH = 80
+_DEFAULT_WIDTH, _MIN_WIDTH = 80, 40
 _RED, _CYAN, _RESET = "\x1b[1;31m", "\x1b[1;36m", "\x1b[0m"
 
 
@@ -76,8 +76,8 @@ class Output:
 
     @property
     def width(self) -> int:
-        """Return the columns of the terminal, or 80."""
-        return shutil.get_terminal_size((_DEFAULT_WIDTH, 24)).columns
+        """Return the columns of the terminal, 80 where there is none; a terminal that claims fewer than 40 wraps."""
+        return max(shutil.get_terminal_size((_DEFAULT_WIDTH, 24)).columns, _MIN_WIDTH)
 
 
 def is_terminal(stream: TextIO | None) -> bool:

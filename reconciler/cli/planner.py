@@ -41,10 +41,8 @@ def make(app: App, config: ConfigOptions, connection: Connection, allow: Collect
     gateway = Gateway(connection, read_only=True)
     check_account(gateway, catalog.environment)
     proposal = propose(catalog, gateway, plan_id=secrets.token_hex(16), now=datetime.now(UTC))
-    attachments = proposal.cost.attachments
-    app.out.note(
-        f"Read {proposal.live.account} with {gateway.requests - attachments} requests, and {attachments} for attachments."
-    )
+    apart = proposal.cost.attachments
+    app.out.note(f"Read {proposal.live.account} with {gateway.requests - apart} requests, and {apart} for attachments.")
     if proposal.problems:
         refuse(app, proposal.problems, sources)
     return Made(catalog, proposal.plan, check_guards(proposal.plan, catalog.file.guards, allow))

@@ -141,26 +141,29 @@ class _Patching:
             elif value is None:
                 self._remove(result, here)
             elif isinstance(value, dict):
-                result[key] = self._inner(base, value, here, fresh=fresh)
+                if self._may_stand(base, value, here, fresh=fresh):
+                    result[key] = self._inner(base, value, here)
             else:
                 self._gone.add(here)
                 result[key] = value
         return result
 
-    def _inner(self, base: Mapping[str, Any], value: dict[str, Any], here: Path_, *, fresh: bool) -> dict[str, Any]:
+    def _inner(self, base: Mapping[str, Any], value: dict[str, Any], here: Path_) -> dict[str, Any]:
         old = base.get(str(here[-1]))
         if isinstance(old, dict):
             self._shared.add(here)
-            return self.mapping(old, value, here, fresh=fresh)
-        if _is_entry(here) and not fresh and "new" not in value:
-            self._refuse(
-                "E0604",
-                here,
-                f"the base files do not define {_dotted(here)}{did_you_mean(str(here[-1]), base)}",
-                "write 'new: true' inside it to add it",
-            )
+            return self.mapping(old, value, here, fresh=False)
         self._gone.add(here)
         return self.mapping({}, value, here, fresh=True)
+
+    def _may_stand(self, base: Mapping[str, Any], value: dict[str, Any], here: Path_, *, fresh: bool) -> bool:
+        """Tell whether a mapping has its place; an id that the base lacks must be called new, unless all of it is."""
+        key = str(here[-1])
+        if fresh or key in base or not _is_entry(here) or "new" in value:
+            return True
+        summary = f"the base files do not define {_dotted(here)}{did_you_mean(key, base)}"
+        self._refuse("E0604", here, summary, "write 'new: true' inside it to add it")
+        return False
 
     def _check_new(self, value: Any, here: Path_, *, fresh: bool) -> None:
         if value is not True:

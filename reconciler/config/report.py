@@ -41,22 +41,26 @@ class Report:
                 self._secret(self.at(number, start + 1, number, end + 1), prefix)
 
     def assembled_secrets(self, value: str, source: str, where: SourceRange) -> None:
-        """Note every Stripe secret in a value that its source spells with escapes or folds, and hide that source."""
+        """Note a value with a Stripe secret that its source spells with escapes or folds, and hide that source."""
+        as_written = {source[start:end] for start, end, _ in find_secrets(source)}
         for start, end, prefix in find_secrets(value):
-            if value[start:end] not in source:
+            if value[start:end] not in as_written:
                 self._secret(where, prefix)
                 self._hidden.append(where)
+                return
 
     def hide(self, lines: tuple[str, ...]) -> tuple[str, ...]:
         """Return the lines with ``*`` over every place whose source must not be shown."""
-        shown = list(lines)
+        shown: dict[int, list[str]] = {}
         for where in self._hidden:
-            for index in range(where.line - 1, min(where.end_line, len(shown))):
-                text = shown[index]
-                start = where.column - 1 if index == where.line - 1 else 0
-                end = where.end_column - 1 if index == where.end_line - 1 else len(text)
-                shown[index] = text[:start] + "*" * (end - start) + text[end:]
-        return tuple(shown)
+            for number in range(where.line, where.end_line + 1):
+                if number not in shown:
+                    shown[number] = list(lines[number - 1])
+                chars = shown[number]
+                start = where.column - 1 if number == where.line else 0
+                end = where.end_column - 1 if number == where.end_line else len(chars)
+                chars[start:end] = "*" * (end - start)
+        return tuple("".join(shown.get(number, line)) for number, line in enumerate(lines, start=1))
 
     def diagnostics(self) -> list[Diagnostic]:
         """Return the problems kept and, where some were left out, a last one that says so."""

@@ -59,12 +59,23 @@ class _Generator(GenerateJsonSchema):
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002  the signature is pydantic's
         return False
 
+    def dict_schema(self, schema: Any) -> Schema:
+        """Keep the titles of a map's values, which pydantic drops."""
+        generated = super().dict_schema(schema)
+        values = self.generate_inner(schema["values_schema"]) if "values_schema" in schema else {}
+        if "title" in values:
+            for entry in generated.get("patternProperties", {}).values():
+                entry["title"] = values["title"]
+        return generated
+
 
 @cache
 def whole_schema() -> Schema:
     """Return the schema of one file of ``billing.d``, every definition inside it. Not to be changed by the caller."""
     generated = File.model_json_schema(by_alias=True, schema_generator=_Generator)
-    return _document(WHOLE, _tidy(generated))
+    definitions = {_name(name): _plain(each) for name, each in generated.pop("$defs").items()}
+    models = {name: _model(name, each) for name, each in definitions.items()}
+    return _with_definitions(WHOLE, _model("File", _plain(generated)), models)
 
 
 @cache
@@ -72,18 +83,21 @@ def overlay_schema() -> Schema:
     """Return the schema of one overlay file: nothing is required, ``null`` removes, ``new: true`` adds an id."""
     base = whole_schema()
     overlay: Schema = {name: _patchable(definition, name) for name, definition in base["$defs"].items()}
-    definitions = {f"{name}Overlay": definition for name, definition in overlay.items()} | base["$defs"]
-    body = _patchable({key: value for key, value in base.items() if key not in {"$schema", "$id", "$defs"}}, "File")
-    body["title"] = "Overlay"
-    body["description"] = "One file of an environment: merged over the base by key."
-    return _document(OVERLAY, {**body, "$defs": definitions})
+    definitions = base["$defs"] | {f"{name}Overlay": definition for name, definition in overlay.items()}
+    whole = {key: value for key, value in base.items() if key not in {"$schema", "$id", "$defs", "examples"}}
+    body = _patchable(whole, "File") | {
+        "title": "Overlay",
+        "description": "One file of an environment, merged over the base by key; null removes, lists replace.",
+        "examples": [{"plans": {"pro": {"trial_days": None, "prices": {"monthly": {"amount": "59.99"}}}}}],
+    }
+    return _with_definitions(OVERLAY, body, definitions)
 
 
 def kind_schema(kind: str) -> Schema:
     """Return the schema of one kind, such as ``credit-pack``; KeyError where there is none."""
     definitions = whole_schema()["$defs"]
     body = definitions[KINDS[kind]]
-    return _document(kind, {**body, "$defs": {name: definitions[name] for name in sorted(_reached(body, definitions))}})
+    return _with_definitions(kind, body, definitions)
 
 
 def schema_files() -> dict[str, str]:
@@ -110,19 +124,11 @@ def check_schemas(directory: Path) -> list[str]:
     ]
 
 
-def _document(name: str, schema: Schema) -> Schema:
-    ordered = {"$schema": DIALECT, "$id": f"urn:reconciler:schema:{name}"}
-    definitions = schema.pop("$defs", {})
-    document = {**ordered, **schema}
-    return {**document, "$defs": dict(sorted(definitions.items()))} if definitions else document
-
-
-def _tidy(generated: Schema) -> Schema:
-    """Turn pydantic's schema into ours: no null, closed maps, words, hover texts, examples."""
-    definitions = generated.pop("$defs")
-    root = _model("File", _plain(generated))
-    root["$defs"] = {_name(name): _model(name, _plain(definition)) for name, definition in definitions.items()}
-    return root
+def _with_definitions(name: str, body: Schema, definitions: Schema) -> Schema:
+    """Return a document with the definitions it refers to, directly or not, and no others."""
+    reached = {each: definitions[each] for each in sorted(_reached(body, definitions))}
+    document = {"$schema": DIALECT, "$id": f"urn:reconciler:schema:{name}", **body}
+    return {**document, "$defs": reached} if reached else document
 
 
 def _name(model: str) -> str:
@@ -157,9 +163,11 @@ def _without_null(schema: Schema) -> Schema:
 def _model(name: str, schema: Schema) -> Schema:
     """Give a model its title and examples, and every property its hover text and example."""
     title = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", _name(name)).capitalize()
-    examples = EXAMPLES.get(name, ())
+    examples = EXAMPLES[_name(name)]
     properties = {key: _property(key, value, examples) for key, value in schema["properties"].items()}
-    return {**schema, "title": title, "properties": properties, "examples": list(examples)}
+    body = {key: value for key, value in schema.items() if key not in {"title", "description"}}
+    said = {"title": title, "description": schema["description"].replace("``", "`")}
+    return {**said, **body, "properties": properties, "examples": list(examples)}
 
 
 def _property(key: str, schema: Schema, examples: tuple[Schema, ...]) -> Schema:
@@ -185,7 +193,7 @@ def _patchable(schema: Schema, name: str) -> Schema:
 
 
 def _nullable(schema: Schema) -> Schema:
-    hover = {key: schema[key] for key in ("description", "markdownDescription", "examples") if key in schema}
+    hover: Schema = {key: schema[key] for key in ("description", "markdownDescription", "examples") if key in schema}
     return {**hover, "anyOf": [_merging(schema), {"type": "null"}]}
 
 

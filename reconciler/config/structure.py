@@ -18,6 +18,7 @@ from pydantic import ValidationError as ModelError
 
 from reconciler.config.merge import BY_ID, Merged
 from reconciler.config.models import File
+from reconciler.config.models.base import DATE
 from reconciler.config.schemas import Schema, whole_schema
 from reconciler.config.source import Path_
 from reconciler.config.words import (
@@ -26,6 +27,7 @@ from reconciler.config.words import (
     count,
     did_you_mean,
     empty_value,
+    foreign,
     place,
     pointer,
     shown,
@@ -164,7 +166,8 @@ def _validator() -> Any:
     }
     formats = FormatChecker(formats=())
     formats.checks("instant")(_is_instant)
-    return extend(Draft202012Validator, validators={**keywords, "pattern": _pattern}, type_checker=checker)(
+    build: Any = extend
+    return build(Draft202012Validator, validators={**keywords, "pattern": _pattern}, type_checker=checker)(
         whole_schema(), format_checker=formats
     )
 
@@ -187,7 +190,7 @@ def _pattern(_validator: Any, pattern: str, instance: Any, _schema: Schema) -> I
 
 def _is_instant(value: object) -> bool:
     try:
-        return not isinstance(value, str) or bool(datetime.fromisoformat(value))
+        return not isinstance(value, str) or not re.fullmatch(DATE, value) or bool(datetime.fromisoformat(value))
     except ValueError:
         return False
 
@@ -213,7 +216,9 @@ def _leaves(error: ValidationError) -> Iterator[ValidationError]:
 
 
 def _translate(merged: Merged, path: Path_, error: ValidationError) -> Iterator[Diagnostic]:
-    schema, value, bound = error.schema, error.instance, error.validator_value
+    schema: Any = error.schema
+    value: Any = error.instance
+    bound: Any = error.validator_value
     where, name = merged.offending(path), place(path)
 
     def problem(code: str, summary: str, remedy: str) -> Diagnostic:
@@ -233,7 +238,7 @@ def _translate(merged: Merged, path: Path_, error: ValidationError) -> Iterator[
             summary = f"{name}: {quoted(str(value))} is not one of its values{did_you_mean(str(value), known)}"
             yield problem("E0204", summary, f"write {choice(known)}")
         case "pattern":
-            summary = f"{name}: {quoted(value)} is not {article(schema['title'])}"
+            summary = f"{name}: {quoted(value)} is not {article(schema['title'])}{_stranger(value, [bound])}"
             yield problem("E0205", summary, _form(schema))
         case "format":
             yield problem("E0211", f"{name}: there is no day or time {quoted(value)}", "write a day of the calendar")
@@ -243,9 +248,9 @@ def _translate(merged: Merged, path: Path_, error: ValidationError) -> Iterator[
             summary = f"{name} has {len(value)} characters, more than {bound}"
             yield problem("E0206", summary, "shorten it")
         case "minimum" | "exclusiveMinimum" | "maximum":
-            words = {"minimum": "at least", "exclusiveMinimum": "more than", "maximum": "at most"}
-            summary = f"{name} is {shown(value)}, it must be {words[str(error.validator)]} {bound}"
-            yield problem("E0207", summary, f"write a number {words[str(error.validator)]} {bound}")
+            words = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most"}[error.validator]
+            summary = f"{name} is {shown(value)}, it must be {words} {bound}"
+            yield problem("E0207", summary, f"write a number of {words} {bound}".replace("of above", "above"))
         case "minItems":
             yield problem("E0208", f"{name} is an empty list", "add an item, or remove the line")
         case "maxItems" | "maxProperties":
@@ -263,9 +268,14 @@ def _surplus(merged: Merged, path: Path_, schema: Schema, value: Mapping[str, An
         if known:
             yield unknown_key(schema["title"].lower(), here, merged.keys.get(here), known)
             continue
-        summary = f"{quoted(key)} cannot be a key of {place(path)}"
+        summary = f"{quoted(key)} cannot be a key of {place(path)}{_stranger(key, schema['patternProperties'])}"
         help_ = _form(schema.get("propertyNames", {}))
         yield Diagnostic("E0210", summary, merged.keys.get(here), path=pointer(here), help=help_)
+
+
+def _stranger(text: str, patterns: Iterable[str]) -> str:
+    """Name a character outside ASCII where the form knows ASCII only: it may look like a letter that is allowed."""
+    return "" if any("[^" in pattern for pattern in patterns) else foreign(text)
 
 
 def _form(schema: Schema) -> str:

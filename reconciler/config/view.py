@@ -1,14 +1,17 @@
-"""What a check sees: the typed sections, every id that is defined, and a way to point at a node."""
+"""What a check sees: the typed sections by model, every id that is defined, and a way to point at a node."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, TypeVar
 
 from reconciler.config.merge import Merged
-from reconciler.config.models import File, Settings
+from reconciler.config.models import File, Model, Settings
 from reconciler.config.source import Path_
 from reconciler.config.words import pointer
 from reconciler.diagnostics import Diagnostic, Related, Severity
+
+Some = TypeVar("Some", bound=Model)
 
 
 @dataclass(frozen=True)
@@ -26,25 +29,58 @@ class View:
 
     @property
     def complete(self) -> bool:
-        """Tell whether every entry could be typed, so that what is not used is known to be unused."""
+        """Tell whether every entry could be typed, so that what nothing refers to is known to be unused."""
         return not self.broken
 
     def ids(self, section: str) -> Collection[str]:
         """Return every id of a section, those of broken entries too."""
         return (self.merged.root.get(section) or {}).keys()
 
-    def error(self, code: str, path: Path_, summary: str, remedy: str, *, related: Path_ | None = None) -> Diagnostic:
-        """Report an error at a node; ``related`` is the node that explains it."""
-        return self._problem(Severity.ERROR, code, path, summary, remedy, related)
+    def each(self, *types: type[Some]) -> Iterator[tuple[Path_, Some]]:
+        """Yield every instance of exactly these models that the files write, with its path."""
+        for kind in types:
+            yield from self._models.get(kind, ())
 
-    def warning(self, code: str, path: Path_, summary: str, remedy: str, *, related: Path_ | None = None) -> Diagnostic:
-        """Report a warning at a node; ``related`` is the node that explains it."""
-        return self._problem(Severity.WARNING, code, path, summary, remedy, related)
+    def items(self, *types: type[Model]) -> Iterator[tuple[Path_, Any]]:
+        """Yield the same as ``each``, for models that share fields but no base."""
+        return self.each(*types)
+
+    def having(self, field: str) -> Iterator[tuple[Path_, Any]]:
+        """Yield every instance of a model that has the field, with its path."""
+        for kind, models in self._models.items():
+            if field in kind.model_fields:
+                yield from models
+
+    def currency(self, path: Path_) -> str:
+        """Return the currency of what names none of its own: the plan's, the tenant's, or the default."""
+        owner = (getattr(self.file, str(path[0])) or {}).get(path[1]) if path[0] in {"plans", "tenants"} else None
+        return (owner.currency if owner else None) or self.settings.currency
+
+    @cached_property
+    def _models(self) -> dict[type[Model], list[tuple[Path_, Any]]]:
+        found: dict[type[Model], list[tuple[Path_, Any]]] = {}
+        for path, model in _walk(self.file, ()):
+            found.setdefault(type(model), []).append((path, model))
+        return found
+
+    def error(self, code: str, path: Path_, summary: str, remedy: str, *others: tuple[Path_, str]) -> Diagnostic:
+        """Report an error at a node; ``others`` are nodes that explain it, each with a note."""
+        return self._problem(Severity.ERROR, code, path, summary, remedy, others)
+
+    def warning(self, code: str, path: Path_, summary: str, remedy: str, *others: tuple[Path_, str]) -> Diagnostic:
+        """Report a warning at a node; ``others`` are nodes that explain it, each with a note."""
+        return self._problem(Severity.WARNING, code, path, summary, remedy, others)
 
     def _problem(
-        self, severity: Severity, code: str, path: Path_, summary: str, remedy: str, related: Path_ | None
+        self,
+        severity: Severity,
+        code: str,
+        path: Path_,
+        summary: str,
+        remedy: str,
+        others: Sequence[tuple[Path_, str]],
     ) -> Diagnostic:
-        other = self.merged.offending(related) if related else None
+        places = [(self.merged.offending(other), note) for other, note in others]
         return Diagnostic(
             code=code,
             summary=summary,
@@ -52,5 +88,20 @@ class View:
             severity=severity,
             path=pointer(path),
             help=remedy,
-            related=(Related(other, "see here"),) if other else (),
+            related=tuple(Related(where, note) for where, note in places if where),
         )
+
+
+def _walk(value: Any, path: Path_) -> Iterator[tuple[Path_, Model]]:
+    """Yield every model below a value; only what the files write is visited."""
+    if isinstance(value, Model):
+        yield path, value
+        fields = type(value).model_fields
+        for name in value.model_fields_set:
+            yield from _walk(getattr(value, name), (*path, fields[name].alias or name))
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _walk(item, (*path, key))
+    elif isinstance(value, tuple):
+        for index, item in enumerate(value):
+            yield from _walk(item, (*path, index))

@@ -5,8 +5,10 @@ The three commonest problems of form are worded here, because files are checked 
 
 import difflib
 from collections.abc import Collection, Iterable
+from decimal import Decimal
 from typing import Any
 
+from reconciler.config.characters import name
 from reconciler.config.scalars import Scalar
 from reconciler.config.source import Path_
 from reconciler.diagnostics import Diagnostic, SourceRange
@@ -15,6 +17,8 @@ from reconciler.diagnostics.visible import quoted, visible
 #: Longest list of possible keys or ids that is written out in a message.
 MAX_LISTED = 12
 _MAX_SHOWN = 40
+#: What is expected where quotes would not help.
+_NOT_QUOTED = ("mapping", "list", "true or", "number", "amount", "percentage", "size", "bound")
 
 
 def describe(value: Any) -> str:
@@ -36,7 +40,7 @@ def describe(value: Any) -> str:
 
 def shown(value: Scalar) -> str:
     """Write a number as a file would, other scalars as text; cut where it is long."""
-    text = visible(str(value))
+    text = str(value).lower() if isinstance(value, bool) else visible(str(value))
     return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 1]}…"
 
 
@@ -60,7 +64,7 @@ def close(word: str, known: Collection[str]) -> str | None:
     """Return the known word that was probably meant, also where only the case or the separators differ."""
     folded = {_fold(each): each for each in sorted(known, reverse=True)}
     same = folded.get(_fold(word))
-    near = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.7)
+    near = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.6)
     return same or (near[0] if near else None)
 
 
@@ -73,6 +77,11 @@ def did_you_mean(word: str, known: Collection[str]) -> str:
 def listed(known: Collection[str]) -> str | None:
     """Return the words in order, or nothing where there are too many to read."""
     return ", ".join(map(visible, sorted(known))) if 0 < len(known) <= MAX_LISTED else None
+
+
+def foreign(text: str) -> str:
+    """Name the first character that is not ASCII, which may look like one that is; nothing where there is none."""
+    return next((f": {quoted(char)} is {name(char)}" for char in text if not char.isascii()), "")
 
 
 def _literal(value: Scalar) -> str:
@@ -117,19 +126,19 @@ def empty_value(path: Path_, where: SourceRange | None) -> Diagnostic:
 
 def place(path: Path_) -> str:
     """Name the node a path leads to by its last key, and by its number where it is an item of a list."""
-    names = [part for part in path if isinstance(part, str)]
-    name = visible(names[-1]) if names else "the file"
-    return f"item {path[-1] + 1} of {name}" if path and isinstance(path[-1], int) else name
+    keys = [part for part in path if isinstance(part, str)]
+    key = visible(keys[-1]) if keys else "the file"
+    return f"item {path[-1] + 1} of {key}" if path and isinstance(path[-1], int) else key
 
 
 def _conversion(expected: str, value: Any) -> str:
-    text = expected.removeprefix("a ").removeprefix("an ")
-    if isinstance(value, str) and "number" in expected and value.isdecimal():
-        return f"remove the quotes: {value}"
-    if isinstance(value, str) and value in {"true", "false"} and "true" in expected:
-        return f"remove the quotes: {value}"
-    if expected.startswith("a list") and not isinstance(value, dict | list | tuple):
+    """Say how the value becomes what was expected, where that is plain; else what was expected."""
+    if isinstance(value, str):
+        unquoted = value.isdecimal() if "number" in expected else value in {"true", "false"} and "true" in expected
+        if unquoted:
+            return f"remove the quotes: {value}"
+    if expected.startswith("a list") and not isinstance(value, dict | tuple):
         return f"write it as a list: [{_literal(value)}]"
-    if not isinstance(value, dict | list | tuple | str) and not text.startswith(("mapping", "list", "true", "whole")):
+    if isinstance(value, int | Decimal) and not any(word in expected for word in _NOT_QUOTED):
         return f'quote it: "{shown(value)}"'
     return f"write {expected}"

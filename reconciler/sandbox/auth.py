@@ -16,7 +16,7 @@ _SHOWN = 12
 
 
 def account_of(headers: Mapping[str, str]) -> str:
-    """Return the account id of a request: one per text after ``sk_test_`` or ``rk_test_``; raise Stripe's 401 or 403."""
+    """Return the account id of a request, one per text after ``sk_test_`` or ``rk_test_``; raise Stripe's 401, 403."""
     key = _key(headers.get("authorization", ""))
     if key.startswith(_LIVE_PREFIXES):
         raise _unauthorized(
@@ -56,8 +56,8 @@ def _key(authorization: str) -> str:
         except (binascii.Error, UnicodeDecodeError):
             raise _unauthorized("Invalid API Key provided: the Basic credentials cannot be decoded.") from None
     raise _unauthorized(
-        "You did not provide an API key. You need to provide your API key in the Authorization header, using Bearer auth "
-        "(e.g. 'Authorization: Bearer YOUR_SECRET_KEY'). See https://stripe.com/docs/api#authentication for details."
+        "You did not provide an API key. You need to provide your API key in the Authorization header, using Bearer "
+        "auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY'). See https://stripe.com/docs/api#authentication."
     )
 
 

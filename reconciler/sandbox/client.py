@@ -29,7 +29,8 @@ class InProcessClient(stripe.HTTPClient):
         try:
             response = self._dispatch(Request(method.upper(), path, headers or {}, body))
         except ConnectionDroppedError:
-            raise stripe.APIConnectionError("The connection was dropped.", should_retry=True) from None
+            error = stripe.APIConnectionError("The connection was dropped.", should_retry=True)  # type: ignore[no-untyped-call]  # the SDK leaves it so
+            raise error from None
         return response.body, response.status, response.headers
 
     async def request_async(

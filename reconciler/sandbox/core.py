@@ -1,7 +1,7 @@
 """The sandbox: one request in, one reply out, everything between them in one transaction.
 
-Order of a request, as Stripe's: key, version, route, rate limit, idempotency key, parameters (refusals up to here are not
-stored), execution, storing the outcome.
+Order of a request, as Stripe's: key, version, route, rate limit, idempotency key, parameters (refusals up to here are
+not stored), execution, storing the outcome.
 """
 
 import json
@@ -83,8 +83,8 @@ _ROUTES = _routes()
 class Sandbox:
     """A Stripe account server that keeps state: in memory or in a SQLite file, safe for many threads and processes.
 
-    ``clock`` is a function or a fixed number of Unix seconds, ``None`` the system clock. With a fixed clock and the same
-    ``seed`` the same requests get byte-identical replies.
+    ``clock`` is a function or a fixed number of Unix seconds, ``None`` the system clock. With a fixed clock and the
+    same ``seed`` the same requests get byte-identical replies.
     """
 
     def __init__(
@@ -111,8 +111,6 @@ class Sandbox:
         self._numbers = count(1)
         self._swept: dict[str, int] = {}
         self._sweeping = threading.Lock()
-        with self._store.write("") as tx:
-            self._boot = tx.next("boot")
 
     def __enter__(self) -> Self:
         return self
@@ -138,7 +136,7 @@ class Sandbox:
         """Answer a request; raise :class:`ConnectionDroppedError` where a fault cuts the connection."""
         path, _, query = request.path.partition("?")
         headers = {name.lower(): value for name, value in request.headers.items()}
-        request_id = "req_" + derive(self._seed, "request", self._boot, next(self._numbers), length=14)
+        request_id = "req_" + derive(self._seed, "request", self._store.boot, next(self._numbers), length=14)
         exchange = _Exchange(request, path, query, headers, request_id)
         try:
             response = self._answer(exchange)
@@ -146,10 +144,9 @@ class Sandbox:
             self._note(request.method, path, DROPPED)
             raise
         except ApiError as error:
-            response = Response(error.status, error.headers, error.body())
+            response = _refusal(error)
         except sqlite3.Error as error:
-            failure = _storage_failure(error)
-            response = Response(failure.status, failure.headers, failure.body())
+            response = _refusal(_storage_failure(error))
         self._note(request.method, path, response.status)
         return Response(response.status, self._headers(exchange, response), response.body)
 
@@ -176,9 +173,12 @@ class Sandbox:
         self._limiter.admit(account, f"{request.method} {target.route.pattern}")
         with self._in_flight.hold(account, exchange.key):
             struck = self.faults.strike(request.method, exchange.path)
-            _before(struck)
+            _before(struck, request.method)
             self._sweep(account)
-            response = self._execute(account, exchange, target, struck)
+            try:
+                response = self._execute(account, exchange, target, struck)
+            except ApiError as error:
+                response = _refusal(error)
             if any(fault.kind == "drop_after" for fault in struck):
                 raise ConnectionDroppedError
             return response
@@ -187,7 +187,7 @@ class Sandbox:
         tree = form.decode(exchange.query, _form_body(exchange))
         if exchange.request.method == "GET":
             with self._store.read(account) as tx:
-                return self._run(tx, exchange, target, tree)
+                return _reply(self._call(tx, exchange, target, tree), target)
         key = idempotency.key_of(exchange.key, exchange.path, tree)
         now = self._clock()
         with self._store.write(account) as tx:
@@ -204,7 +204,7 @@ class Sandbox:
             return Response(response.status, {**own, **response.headers}, response.body)
 
     def _attempt(self, call: Call, target: _Target, struck: list[Fault]) -> Response:
-        """Execute with rules' refusals and injected errors as outcomes: their writes are undone, the outcome is kept."""
+        """Execute; a rule's refusal or an injected error is an outcome too, with its writes undone."""
         injected = [fault for fault in struck if fault.kind == "error" and fault.when != "before"]
         try:
             with call.tx.attempt():
@@ -213,14 +213,8 @@ class Sandbox:
                     if fault.when == "instead":
                         raise fault.error()
         except ApiError as error:
-            return Response(error.status, error.headers, error.body())
-        for fault in injected:
-            error = fault.error()
-            return Response(error.status, error.headers, error.body())
-        return response
-
-    def _run(self, tx: Tx, exchange: _Exchange, target: _Target, tree: form.Tree) -> Response:
-        return _reply(self._call(tx, exchange, target, tree), target)
+            return _refusal(error)
+        return _refusal(injected[0].error()) if injected else response
 
     def _call(self, tx: Tx, exchange: _Exchange, target: _Target, tree: form.Tree) -> Call:
         """Validate the parameters, the paths to expand included, and gather what a handler needs."""
@@ -285,14 +279,14 @@ def _find(method: str, path: str) -> _Target:
     raise unrecognized_url(method, path)
 
 
-def _before(struck: list[Fault]) -> None:
-    """Wait, lose the request or refuse it, as the faults say."""
+def _before(struck: list[Fault], method: str) -> None:
+    """Wait, lose the request or refuse it, as the faults say; a GET writes nothing, so all its errors come first."""
     for fault in struck:
         if fault.kind == "latency":
             time.sleep(fault.seconds)
         elif fault.kind == "drop_before":
             raise ConnectionDroppedError
-        elif fault.kind == "error" and fault.when == "before":
+        elif fault.kind == "error" and (fault.when == "before" or method == "GET"):
             raise fault.error()
 
 
@@ -314,6 +308,10 @@ def _reply(call: Call, target: _Target) -> Response:
     elif not result.get("deleted"):
         result = expand.show(call.tx, FAMILIES, target.family, result, paths)
     return Response(200, {}, json.dumps(result).encode())
+
+
+def _refusal(error: ApiError) -> Response:
+    return Response(error.status, error.headers, error.body())
 
 
 def _storage_failure(error: sqlite3.Error) -> ApiError:

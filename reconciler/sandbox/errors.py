@@ -15,7 +15,7 @@ ErrorType = Literal["invalid_request_error", "idempotency_error", "api_error", "
 
 
 class ApiError(Exception):
-    """A refusal in Stripe's shape: status, error type, message, and ``code``, ``param`` and headers where Stripe sends them."""
+    """A refusal in Stripe's shape: status, type, message, and ``code``, ``param``, headers where Stripe sends them."""
 
     def __init__(
         self,

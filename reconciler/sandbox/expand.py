@@ -36,7 +36,7 @@ def _refusal(path: str, hint: str) -> ApiError:
 
 
 def _leads(families: Mapping[str, Family], family: Family, parts: Sequence[str]) -> bool:
-    """Tell whether a path ends at, or passes through, an expandable field; a container of one is accepted (observed)."""
+    """Tell whether a path ends at or passes through an expandable field; a container of one is accepted (observed)."""
     for dotted in (*family.hidden, *family.references, *family.embeds):
         field = dotted.split(".")
         if _matches(parts, field[: len(parts)]):

@@ -17,6 +17,6 @@ from reconciler.sandbox.objects import (
 )
 from reconciler.sandbox.objects.base import Family
 
-_MODULES = (*(account, product, price, meter, feature, product_feature, tax_rate, coupon, promotion_code, event),)
+_MODULES = (account, product, price, meter, feature, product_feature, tax_rate, coupon, promotion_code, event)
 
 FAMILIES: Mapping[str, Family] = MappingProxyType({module.FAMILY.kind: module.FAMILY for module in _MODULES})

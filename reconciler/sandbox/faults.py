@@ -5,7 +5,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from reconciler.diagnostics import UsageError
 from reconciler.sandbox.errors import ApiError
@@ -13,17 +13,26 @@ from reconciler.sandbox.errors import ApiError
 Kind = Literal["drop_before", "drop_after", "error", "latency"]
 When = Literal["before", "instead", "after"]
 
+_BOUNDS = (
+    ("nth", 1, 1_000_000),
+    ("every", 1, 1_000_000),
+    ("probability", 0, 1),
+    ("status", 400, 599),
+    ("seconds", 0, 3600),
+)
+
 #: Refusals Stripe never stores under an idempotency key, so they can only come before execution.
 NEVER_STORED = frozenset({401, 409, 429})
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What goes wrong and how often: on the ``nth`` matching request, on ``every`` so many, with a ``probability``, or always.
+    """What goes wrong and how often: on the ``nth`` matching request, ``every`` so many, by ``probability`` or always.
 
-    ``drop_before`` loses the request, ``drop_after`` the answer of a committed one. An ``error`` comes ``before`` execution
-    (nothing written, nothing stored under the key), ``instead`` of it (nothing written, the error stored) or ``after`` it
-    (everything written, the error stored). ``latency`` waits ``seconds`` first. ``path`` is a glob; ``*`` is any method.
+    ``path`` is a glob, ``*`` is any method. ``latency`` waits ``seconds``, ``drop_before`` loses the request,
+    ``drop_after`` the answer of a committed one. An ``error`` comes ``before`` execution (nothing written, nothing
+    stored under the key), ``instead`` of it (nothing written, the error stored) or ``after`` it (everything written,
+    the error stored).
     """
 
     method: str = "*"
@@ -41,10 +50,14 @@ class Fault:
     seconds: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.kind not in {"drop_before", "drop_after", "error", "latency"}:
-            raise UsageError("E1204", f"no fault is of kind {self.kind!r}")
+        if self.kind not in get_args(Kind) or self.when not in get_args(When):
+            raise UsageError("E1204", f"no fault is of kind {self.kind!r} and comes {self.when!r}")
         if sum(value is not None for value in (self.nth, self.every, self.probability)) > 1:
             raise UsageError("E1204", "a fault has one of nth, every and probability")
+        for name, least, most in _BOUNDS:
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, int | float) and least <= value <= most):
+                raise UsageError("E1204", f"the {name} of a fault is a number from {least} to {most}, not {value!r}")
         if self.when != "before" and self.status in NEVER_STORED:
             raise UsageError("E1204", f"a fault with status {self.status} can come only before execution")
 

@@ -43,7 +43,7 @@ def key_of(text: str | None, path: str, params: Tree) -> Key | None:
 
 
 def recall(tx: Tx, key: Key, now: int) -> Outcome | None:
-    """Return the stored outcome of a key, ``None`` if it is new; refuse other parameters (stripe/stripe-ruby#503, #598)."""
+    """Return the stored outcome of a key, ``None`` if it is new; refuse another use (stripe/stripe-ruby#503, #598)."""
     tx.forget(now - RETENTION_SECONDS)
     stored = tx.replay(key.text)
     if stored is None:

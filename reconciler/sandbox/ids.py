@@ -8,9 +8,5 @@ UPPER = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 def derive(*source: object, length: int, alphabet: str = BASE62) -> str:
     """Return ``length`` characters of the alphabet that depend on every source value, 32 characters at most."""
-    number = int.from_bytes(hashlib.sha256(repr(source).encode()).digest(), "big")
-    characters = []
-    for _ in range(length):
-        number, index = divmod(number, len(alphabet))
-        characters.append(alphabet[index])
-    return "".join(characters)
+    digest = hashlib.sha256(repr(source).encode()).digest()
+    return "".join([alphabet[byte % len(alphabet)] for byte in digest[:length]])

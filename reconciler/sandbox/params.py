@@ -62,6 +62,12 @@ def _scalar(value: str | Tree, at: Place, kind: str) -> str:
     return value
 
 
+def _branch(value: str | Tree, at: Place, kind: str) -> Tree:
+    if isinstance(value, dict):
+        return value
+    raise invalid(f"Invalid {kind}", at.path) if value else empty(at.path)
+
+
 @dataclass(frozen=True, slots=True)
 class Text:
     """Text, or one of ``choices`` where Stripe documents them."""
@@ -134,11 +140,10 @@ class Array:
 
     def read(self, value: str | Tree, at: Place) -> list[Any]:
         """Return the items in the order of their indexes."""
-        if isinstance(value, str) or not all(
-            key.isascii() and key.isdecimal() and len(key) <= _MAX_INDEX_DIGITS for key in value
-        ):
+        branch = _branch(value, at, "array")
+        if not all(key.isascii() and key.isdecimal() and len(key) <= _MAX_INDEX_DIGITS for key in branch):
             raise invalid("Invalid array", at.path)
-        return [self.item.read(value[key], at.child(key)) for key in sorted(value, key=int)]
+        return [self.item.read(branch[key], at.child(key)) for key in sorted(branch, key=int)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +154,10 @@ class Map:
 
     def read(self, value: str | Tree, at: Place) -> dict[str, Any]:
         """Return the mapping, ``None`` for keys to unset; metadata obeys Stripe's caps."""
-        if isinstance(value, str):
-            raise invalid("Invalid object", at.path)
+        branch = _branch(value, at, "object")
         if at.path.rpartition("[")[2].rstrip("]") == "metadata":
-            _check_metadata(value, at)
-        return {key: None if item == "" else self.value.read(item, at.child(key)) for key, item in value.items()}
+            _check_metadata(branch, at)
+        return {key: None if item == "" else self.value.read(item, at.child(key)) for key, item in branch.items()}
 
 
 def _check_metadata(value: Tree, at: Place) -> None:
@@ -202,15 +206,14 @@ class Struct:
 
     def read(self, value: str | Tree, at: Place) -> Obj:
         """Return the given members, ``None`` for those to unset."""
-        if isinstance(value, str):
-            raise invalid("Invalid object", at.path)
-        unknown = [at.child(key).path for key in value if key not in self.members]
+        branch = _branch(value, at, "object")
+        unknown = [at.child(key).path for key in branch if key not in self.members]
         if unknown:
             raise unknown_parameters(unknown)
         for name, member in self.members.items():
-            if member.required and name not in value:
+            if member.required and name not in branch:
                 raise missing(at.child(name).path)
-        return {key: self._member(key, item, at) for key, item in value.items()}
+        return {key: self._member(key, item, at) for key, item in branch.items()}
 
     def _member(self, key: str, item: str | Tree, at: Place) -> Any:
         member = self.members[key]

@@ -5,8 +5,9 @@ Source: https://docs.stripe.com/rate-limits. A 429 comes before execution and is
 
 import threading
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, get_args
 
+from reconciler.diagnostics import UsageError
 from reconciler.sandbox.errors import ApiError
 
 Profile = Literal["off", "sandbox", "live"]
@@ -19,6 +20,8 @@ class Limiter:
     """Token buckets that hold one second's worth, per account and per operation of an account."""
 
     def __init__(self, profile: Profile, monotonic: Callable[[], float]) -> None:
+        if profile not in get_args(Profile):
+            raise UsageError("E1208", f"the rate profile is one of {', '.join(get_args(Profile))}, not {profile!r}")
         self._profile = profile
         self._monotonic = monotonic
         self._lock = threading.Lock()

@@ -201,10 +201,10 @@ def _uvicorn(app: _App) -> "uvicorn.Server":
                 await app({**scope, ABORT: transport.abort}, receive, send)
 
             super().connection_made(_Corked(transport, self.loop))  # type: ignore[arg-type]  # quacks like one
-            self.app = abortable  # type: ignore[assignment]  # as above
+            self.app = abortable
 
     config = uvicorn.Config(
-        app,  # type: ignore[arg-type]  # an ASGI application with plain mappings
+        app,
         http=Protocol,
         loop="asyncio",
         lifespan="off",

@@ -1,8 +1,8 @@
 """Objects, their filter terms, unique claims and idempotency rows in one SQLite database.
 
-One writer at a time (``BEGIN IMMEDIATE``); in a file (WAL) readers run beside it on their own connections and see the last
-commit. Every list is a walk over ``term``, whose key ends in ``created`` and the insertion number: newest first with a
-tie-breaker, and as expensive as the page, not as the table.
+One writer at a time (``BEGIN IMMEDIATE``); in a file (WAL) readers run beside it on their own connections and see the
+last commit. Every list is a walk over ``term``, whose key ends in ``created`` and the insertion number: newest first
+with a tie-breaker, and as expensive as the page, not as the table.
 """
 
 import json
@@ -72,7 +72,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The part of a list to read: ``limit`` rows strictly between two positions ``(created, seq)``, from one of its ends."""
+    """The part of a list to read: ``limit`` rows strictly between two positions ``(created, seq)``, from one end."""
 
     limit: int
     above: tuple[int, int]
@@ -223,11 +223,14 @@ class Store:
         try:
             self._writer = self._connect()
             self._prepare()
+            with self.write("") as tx:
+                #: How often the database has been opened: makes request ids of different runs different.
+                self.boot = tx.next("boot")
         except sqlite3.Error as error:
             raise ReconcilerError(
                 "E1203",
                 f"the sandbox cannot use {path} as its database: {error}",
-                remedy="name a file that is a sandbox database or does not exist yet, in a directory that can be written",
+                remedy="name a sandbox database or a new file, in a directory that can be written",
             ) from error
 
     def _connect(self) -> sqlite3.Connection:
@@ -251,10 +254,10 @@ class Store:
             self._writer.execute("BEGIN IMMEDIATE")
             try:
                 yield Tx(self._writer, account)
-            except BaseException:
-                self._writer.execute("ROLLBACK")
-                raise
-            self._writer.execute("COMMIT")
+                self._writer.execute("COMMIT")
+            finally:
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
 
     @contextmanager
     def read(self, account: str) -> Iterator[Tx]:

@@ -105,8 +105,8 @@ def test_nothing_is_said_about_files_that_could_not_be_read(tmp_path: Path) -> N
 
 def test_errors_of_every_stage_are_reported_together() -> None:
     """Text, form, references and terms are checked in one run, in the order of the file."""
-    text = "settings: {namespace: acme}\nplans:\n  a: {name: A, trial_days: 010}\n  b: {nme: B}\n  c: {name: C, features: [x]}\n"
-    assert codes(catalog_from_text(text)[1]) == ["E0131", "E0202", "E0201", "E0401"]
+    plans = "plans:\n  a: {name: A, trial_days: 010}\n  b: {nme: B}\n  c: {name: C, features: [x]}\n"
+    assert codes(catalog_from_text(SETTINGS + plans)[1]) == ["E0131", "E0202", "E0201", "E0401"]
 
 
 def test_warnings_about_unused_things_wait_for_sound_entries() -> None:
@@ -126,14 +126,14 @@ def test_a_node_is_found_where_it_is_named(tmp_path: Path) -> None:
     places = {
         ("plans", "pro"): "billing.d/p/pro.yaml:2:3",
         ("plans", "free", "name"): "billing.d/q.yaml:2:10",
-        ("plans", "pro", "prices", "monthly", "amount"): "billing.d/p/pro.yaml:2:71",
-        ("plans", "pro", "tools", 1): "billing.d/p/pro.yaml:2:45",
+        ("plans", "pro", "prices", "monthly", "amount"): "billing.d/p/pro.yaml:2:70",
+        ("plans", "pro", "tools", 1): "billing.d/p/pro.yaml:2:47",
         ("plans", "pro", "spend"): "billing.d/p/pro.yaml:2:3",
         ("plans",): "billing.d/p/pro.yaml:1:1",
     }
     assert {path: str(catalog.at(*path)) for path in places} == places
     assert catalog.at("coupons", "x") is None
-    assert str(catalog.positions["plans", "pro", "prices", "monthly", "amount"]) == "billing.d/p/pro.yaml:2:79"
+    assert str(catalog.positions["plans", "pro", "prices", "monthly", "amount"]) == "billing.d/p/pro.yaml:2:78"
 
 
 def test_moved_entries_of_all_files_keep_their_places(tmp_path: Path) -> None:
@@ -235,13 +235,13 @@ def test_an_overlay_changes_by_key_and_keeps_the_rest(tmp_path: Path) -> None:
 
 def test_null_removes_and_lists_replace(tmp_path: Path) -> None:
     """Null takes a key, an entry or a section away; a list stands in place of the other, with its positions."""
-    base = SETTINGS + PRO + "coupons: {x: {percent_off: 5}}\nmeters: {m: {name: M}, n: {name: N}}\n"
+    base = SETTINGS + PRO + "coupons: {x: {percent_off: 5}}\nmeters: {m: {name: M}, k: {name: K}}\n"
     patch = "plans: {pro: {trial_days: null, tools: [c]}}\ncoupons: null\nmeters: {m: null}\n"
     catalog = overlaid(tmp_path, patch, base)
     assert catalog.file.plans["pro"].trial_days is None
     assert catalog.file.plans["pro"].tools == ("c",)
     assert catalog.file.coupons == {}
-    assert set(catalog.file.meters) == {"n"}
+    assert set(catalog.file.meters) == {"k"}
     assert ("plans", "pro", "tools", 1) not in catalog.positions
     assert not [path for path in catalog.keys if path[0] == "coupons"]
 
@@ -250,7 +250,8 @@ def test_new_adds_an_entry_and_is_not_part_of_it(tmp_path: Path) -> None:
     """An id the base lacks is added where it says so; fields need not say so, and what is inside it neither."""
     patch = (
         "plans:\n  team: {new: true, name: Team, prices: {m: {amount: 5, interval: month}}}\n"
-        "  pro: {description: For teams, metadata: {a: b}, prices: {annual: {new: true, amount: 500, interval: year}}}\n"
+        "  pro:\n    description: For teams\n    metadata: {a: b}\n"
+        "    prices: {annual: {new: true, amount: 500, interval: year}}\n"
     )
     catalog = overlaid(tmp_path, patch)
     assert set(catalog.file.plans) == {"pro", "team"}

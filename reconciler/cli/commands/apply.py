@@ -58,6 +58,7 @@ def command(
     planfile: Path | None,
     config: ConfigOptions,
     account: AccountOptions,
+    *,
     form: str,
     out: Path | None,
     auto_approve: bool,
@@ -102,7 +103,7 @@ class _Request:
         plan = read(planfile)
         env = self._config.env or plan.target.environment
         config = ConfigOptions(self._config.directory, env)
-        environment = (env, Environment(mode=plan.target.mode)) if env else None
+        environment = (env, Environment.model_validate({"mode": plan.target.mode})) if env else None
         guards, namespace, catalog = Guards(), plan.target.namespace, None
         if with_config:
             catalog, _sources = load(self._app, config)

@@ -33,6 +33,7 @@ def command(
     app: App,
     config: ConfigOptions,
     account: AccountOptions,
+    *,
     form: str,
     out: Path | None,
     allow: tuple[str, ...],

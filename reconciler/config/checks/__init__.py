@@ -2,12 +2,73 @@
 
 from collections.abc import Callable, Iterator
 
+from reconciler.config.checks import (
+    brackets,
+    limits,
+    money,
+    moved,
+    plans,
+    references,
+    selling,
+    spend,
+    together,
+    usage,
+)
 from reconciler.config.view import View
 from reconciler.diagnostics import Diagnostic
 
 Check = Callable[[View], Iterator[Diagnostic]]
 
-CHECKS: tuple[Check, ...] = ()
+CHECKS: tuple[Check, ...] = (
+    references.settings_present,
+    references.defined,
+    references.offered,
+    references.prices_defined,
+    references.tools_reached,
+    references.features_granted,
+    references.tools_allowed,
+    references.tables_used,
+    money.currencies_known,
+    money.amounts_held,
+    money.thousandths_rounded,
+    money.options_differ,
+    money.options_fit,
+    money.fine_numbers,
+    brackets.bounds_ascend,
+    brackets.steps_priced,
+    brackets.discounts_stated,
+    brackets.tables_in_currency,
+    brackets.table_options_fit,
+    spend.charges_whole,
+    spend.discounts_whole,
+    together.one_currency,
+    together.one_rhythm,
+    plans.one_amount,
+    plans.custom_amounts,
+    plans.packages,
+    plans.payment_order,
+    plans.intervals_short,
+    plans.trials_possible,
+    plans.prices_differ,
+    plans.listed_once,
+    plans.limits_sensible,
+    plans.limits_meant,
+    usage.periods_used,
+    usage.counts_fit,
+    selling.tenants_buy,
+    selling.subscriptions_possible,
+    selling.links_sell,
+    selling.packs_expire_once,
+    selling.coupons_consistent,
+    selling.restrictions_consistent,
+    selling.portal_changes_possible,
+    selling.keys_unique,
+    limits.metadata_free,
+    limits.overrides_unique,
+    limits.codes_unique,
+    moved.moves_possible,
+    moved.protected_known,
+)
 
 
 def run_checks(view: View) -> list[Diagnostic]:

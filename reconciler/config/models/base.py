@@ -11,9 +11,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-PLAIN_DECIMAL = r"^[0-9]+(\.[0-9]+)?$"
+PLAIN_DECIMAL = r"^[0-9]{1,18}(\.[0-9]{1,18})?$"
 DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}:[0-9]{2}Z)?$"
 MAX_UNITS = 10**15 - 1
+#: In millionths, as balances are kept, a trillion credits still fit into 64 bits.
+MAX_CREDITS = 10**12
 
 #: Editors show the text behind this key where a pattern does not match, and so do our messages.
 _FORM = "patternErrorMessage"
@@ -35,7 +37,7 @@ def _exact(value: Any) -> Any:
     return Decimal(value) if isinstance(value, str | int) else value
 
 
-_DIGITS = "Digits with a point at most, such as 49.99: no exponent, sign, separator or space."
+_DIGITS = "At most 18 digits on either side of a point, such as 49.99: no exponent, sign, separator or space."
 
 
 def decimal_type(
@@ -73,8 +75,8 @@ Percent = decimal_type(
     "percentage", "Percentage above 0, at most 100, exact.", above_zero=True, maximum=100, example="12.5"
 )
 TaxPercent = decimal_type("percentage", "Percentage between 0 and 100, exact.", maximum=100, example="21")
-Credits = decimal_type("number of credits", _CREDITS, maximum=MAX_UNITS, example="10")
-PositiveCredits = decimal_type("number of credits", _CREDITS, above_zero=True, maximum=MAX_UNITS, example="100")
+Credits = decimal_type("number of credits", _CREDITS, maximum=MAX_CREDITS, example="10")
+PositiveCredits = decimal_type("number of credits", _CREDITS, above_zero=True, maximum=MAX_CREDITS, example="100")
 Size = decimal_type(
     "size", "Inches, or ounces for weight; at most two decimals.", above_zero=True, maximum=10000, example="8.5"
 )
@@ -123,7 +125,7 @@ Url = Annotated[
     str, form("URL", r"^https?://[^\s]+$", "An address that begins with https:// or http://.", max_length=2048)
 ]
 HttpsUrl = Annotated[
-    str, form("https URL", r"^https://[^\s]+$", "An address that begins with https://.", max_length=2048)
+    str, form("URL with https", r"^https://[^\s]+$", "An address that begins with https://.", max_length=2048)
 ]
 MetadataKey = Annotated[str, form("metadata key", r"^[^\[\]]{1,40}$", "At most 40 characters, no '[' and no ']'.")]
 Metadata = Annotated[
@@ -163,7 +165,7 @@ TaxCode = Annotated[
     form(
         "tax code",
         r"^txcd_[0-9]{8}$",
-        "Stripe's code of the product category: txcd_ and eight digits.",
+        "Code of the product category at Stripe: txcd_ and eight digits.",
         examples=["txcd_10103000"],
     ),
 ]

@@ -115,7 +115,12 @@ class TaxRate(Model):
     tax_type: (
         Annotated[
             str,
-            form("tax type", r"^[a-z_]{2,40}$", "Stripe's word for the tax.", examples=["vat", "sales_tax"]),
+            form(
+                "tax type",
+                r"^[a-z_]{2,40}$",
+                "Word for the tax at Stripe: lower-case letters and '_'.",
+                examples=["vat", "sales_tax"],
+            ),
         ]
         | None
     ) = None
@@ -198,7 +203,7 @@ class Webhook(Model):
                 form(
                     "event type",
                     r"^(\*|[a-z0-9_]+(\.[a-z0-9_]+)+)$",
-                    "Stripe's name of an event, or '*' for all.",
+                    "Name of an event at Stripe, or '*' for all.",
                     examples=["invoice.paid"],
                 ),
             ],

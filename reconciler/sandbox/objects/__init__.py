@@ -1,1 +1,1 @@
-"""One file per object family: its template, routes, filters, unique keys and rules; :mod:`reconciler.sandbox.families` lists them."""
+"""One file per object family: template, routes, filters, unique keys, rules; ``families.py`` lists them."""

@@ -24,7 +24,7 @@ def currency(text: str, param: str = "currency") -> str:
 
 
 def option_currency(text: str, base: str, param: str) -> str:
-    """Check a key of ``currency_options``: known, lower case (observed), not the base currency (stripe/stripe-node#1559)."""
+    """Check a key of ``currency_options``: known, lower case (observed), not the base (stripe/stripe-node#1559)."""
     code = currency(text, param)
     if code != text:
         raise invalid(
@@ -32,7 +32,7 @@ def option_currency(text: str, base: str, param: str) -> str:
         )
     if code == base:
         raise invalid(
-            f"You are specifying an update to a currency option that matches the top-level currency for this object ({base}).",
+            f"You are specifying a currency option that matches the top-level currency for this object ({base}).",
             f"{param}[{code}]",
         )
     return code
@@ -94,7 +94,7 @@ def _custom_amount(custom: Mapping[str, Any], at: str) -> Obj:
 
 
 def _tiers(tiers: Sequence[Mapping[str, Any]], at: str, settings: Settings) -> list[Obj]:
-    """Return the tiers: ascending, the last one open, an amount in each (missing amount: lukasaron/terraform-provider-stripe#45)."""
+    """Return the tiers: ascending, the last one open, an amount in each (lukasaron/terraform-provider-stripe#45)."""
     bounds = [tier["up_to"] for tier in tiers]
     for index, bound in enumerate(bounds):
         last = index == len(bounds) - 1

@@ -5,7 +5,6 @@ and its rules. Everything else (decoding, types, events, uniqueness, lists, expa
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from copy import deepcopy
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -53,27 +52,33 @@ def _no_lapse(_: Obj) -> int | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
-    """An object family; ``kind`` is the value of ``object`` and the stem of event types, ``noun`` stands in messages.
+    """Everything one kind of object does not share with the others."""
 
-    ``missing_param`` is the ``param`` of the 404. ``hidden`` fields are absent until expanded, ``references`` maps fields
-    that hold an id to the kind it names, ``embeds`` those that are always shown as the whole object; fields are dotted.
-    ``terms`` gives the (filter, value) pairs an object is listed by, ``claims`` the keys it alone may hold in its present
-    state, ``collision`` the refusal of a claim held by another. ``lapses_at`` is the time ``lapse`` must be applied at.
-    """
-
+    #: The value of ``object`` and the stem of event types.
     kind: str
+    #: The kind's name in messages.
     noun: str
+    #: The ``param`` of the 404 for an unknown id in the URL.
     missing_param: str = "id"
+    #: The complete object with its defaults; ``created`` and ``updated`` are stamped where it has them.
     template: Mapping[str, Any] = field(default_factory=dict)
     routes: tuple[Route, ...] = ()
+    #: Dotted fields that are absent until expanded; ``*`` is any key.
     hidden: frozenset[str] = frozenset()
+    #: Dotted fields that hold an id, and the kind it names.
     references: Mapping[str, str] = field(default_factory=dict)
+    #: Dotted fields that hold an id and always show the object it names.
     embeds: Mapping[str, str] = field(default_factory=dict)
+    #: Longest text per parameter path, where it is not Stripe's default.
     lengths: Mapping[str, int] = field(default_factory=dict)
     emits_events: bool = True
+    #: The (filter, value) pairs an object is listed by.
     terms: Callable[[Obj], Iterable[Term]] = _no_terms
+    #: The keys an object alone may hold in its present state.
     claims: Callable[[Obj, Settings], Iterable[Claim]] = _no_claims
+    #: The refusal of a claim, given the claim and its holder's id.
     collision: Callable[[Claim, str], ApiError] = lambda claim, _: invalid(f"{claim[1]} is already in use.")
+    #: When time alone changes an object, and how.
     lapses_at: Callable[[Obj], int | None] = _no_lapse
     lapse: Callable[["Call", Row], None] | None = None
 
@@ -123,10 +128,12 @@ class Call:
         return prefix + derive(self.seed, self.tx.next("id"), length=length, alphabet=alphabet)
 
     def fill(self, family: Family, object_id: str, **fields: Any) -> Obj:
-        """Return the family's complete object with the given fields laid over its template."""
-        created = {"created": self.now} if "created" in family.template else {}
-        updated = {"updated": self.now} if "updated" in family.template else {}
-        return {**deepcopy(dict(family.template)), **created, **updated, **fields, "id": object_id}
+        """Return the family's complete object with the given fields laid over its template.
+
+        Nested values are the template's own: handlers replace them, they never change them in place.
+        """
+        stamps = {name: self.now for name in ("created", "updated") if name in family.template}
+        return {**family.template, **stamps, **fields, "id": object_id}
 
     def create(self, family: Family, obj: Obj) -> Obj:
         """Store a new object, take its keys, record its event."""

@@ -10,7 +10,12 @@ from reconciler.sandbox.store import Claim, Term
 from reconciler.sandbox.wire import Obj
 
 _GIVEN = (
-    *("customer_mapping", "default_aggregation", "display_name", "event_name", "event_time_window", "value_settings"),
+    "customer_mapping",
+    "default_aggregation",
+    "display_name",
+    "event_name",
+    "event_time_window",
+    "value_settings",
 )
 
 

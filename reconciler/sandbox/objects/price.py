@@ -67,7 +67,7 @@ def build(call: Call, params: Obj, product_id: str, price_id: str) -> Obj:
 
 
 def _check_shape(params: Obj, *, tiered: bool) -> None:
-    """Refuse combinations of parameters that exclude or need each other (one-time tiers and the rule's param: observed)."""
+    """Refuse combinations of parameters that exclude or need each other (one-time tiers and their param: observed)."""
     if tiered and not params.get("recurring"):
         raise invalid("Prices with `type=one_time` are not supported with tiered billing.", "interval")
     if "tiers" in params and "transform_quantity" in params:
@@ -111,7 +111,7 @@ def _recurring(call: Call, given: Mapping[str, Any]) -> Obj:
 
 
 def _options(call: Call, price: Obj, given: Mapping[str, Mapping[str, Any]]) -> Obj:
-    """Return the options as stored: those given over those the price has, with the base currency if it belongs there."""
+    """Return the options as stored: those given over those the price has, the base currency where it belongs."""
     options: Obj = {code: dict(option) for code, option in price["currency_options"].items()}
     if call.settings.base_currency_in_options:
         shared = ("custom_unit_amount", "tax_behavior", "tiers", "unit_amount", "unit_amount_decimal")
@@ -158,7 +158,7 @@ def _check_not_default(call: Call, price: Obj) -> None:
 
 
 def _transfer(call: Call, params: Obj, taker: str) -> None:
-    """Take the lookup key from its holder; the holder keeps everything else and is the only ``price.updated`` (observed)."""
+    """Take the lookup key from its holder, whose ``price.updated`` is the only one of a create (observed)."""
     if not params.get("transfer_lookup_key") or not params.get("lookup_key"):
         return
     holder = call.tx.holder((LOOKUP_KEY, params["lookup_key"]))

@@ -10,17 +10,21 @@ from reconciler.sandbox.objects.base import Call, Family, json_number, overlay
 from reconciler.sandbox.wire import Obj
 
 _FIELDS = (
-    *("active", "default_price", "description", "images", "marketing_features", "metadata", "name"),
-    *(
-        "package_dimensions",
-        "shippable",
-        "statement_descriptor",
-        "tax_code",
-        "tax_details",
-        "type",
-        "unit_label",
-        "url",
-    ),
+    "active",
+    "default_price",
+    "description",
+    "images",
+    "marketing_features",
+    "metadata",
+    "name",
+    "package_dimensions",
+    "shippable",
+    "statement_descriptor",
+    "tax_code",
+    "tax_details",
+    "type",
+    "unit_label",
+    "url",
 )
 MAX_IMAGES, MAX_MARKETING_FEATURES = 8, 15
 
@@ -42,6 +46,8 @@ def lay_over(product: Obj, params: Obj) -> Obj:
     changed = overlay(product, params, _FIELDS)
     if params.get("package_dimensions"):
         changed["package_dimensions"] = {k: json_number(v) for k, v in params["package_dimensions"].items()}
+    if params.get("tax_details"):
+        changed["tax_details"] = {"performance_location": None, "tax_code": None, **params["tax_details"]}
     return changed
 
 

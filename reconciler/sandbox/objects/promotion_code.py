@@ -51,8 +51,12 @@ def _create(call: Call) -> Obj:
         params,
         ("active", "customer", "customer_account", "expires_at", "max_redemptions", "metadata"),
     )
-    promotion_code |= {"code": code, "promotion": {"coupon": coupon_id, "type": "coupon"}}
-    promotion_code["restrictions"] |= _restrictions(call, params.get("restrictions", {}))
+    restrictions = promotion_code["restrictions"] | _restrictions(call, params.get("restrictions", {}))
+    promotion_code |= {
+        "code": code,
+        "promotion": {"coupon": coupon_id, "type": "coupon"},
+        "restrictions": restrictions,
+    }
     _check_unique(call, promotion_code)
     return call.create(FAMILY, promotion_code)
 

@@ -13,7 +13,7 @@ from reconciler.sandbox.wire import Obj
 
 MAX_PERCENT_DECIMALS = 4
 _COUNTRY = re.compile(r"[A-Z]{2}")
-_MUTABLE = (*("active", "country", "description", "display_name", "jurisdiction", "metadata", "state", "tax_type"),)
+_MUTABLE = ("active", "country", "description", "display_name", "jurisdiction", "metadata", "state", "tax_type")
 
 
 def _create(call: Call) -> Obj:
