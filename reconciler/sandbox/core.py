@@ -219,7 +219,8 @@ class Sandbox:
     def _call(self, tx: Tx, exchange: _Exchange, target: _Target, tree: form.Tree) -> Call:
         """Validate the parameters, the paths to expand included, and gather what a handler needs."""
         family, route = target.family, target.route
-        given = params.read(route.params, tree, family.lengths, route.clears)
+        blanks = route.blanks if self.settings.blank_text_unsets else frozenset()
+        given = params.read(route.params, tree, family.lengths, route.clears | blanks)
         expand.check(FAMILIES, family, given.get("expand", ()), lists=route.lists)
         return self._bare_call(tx, family, Origin(exchange.request_id, exchange.key), given, target.ids, exchange.path)
 

@@ -38,6 +38,9 @@ class Settings:
     unknown_cursor_is_404: bool = False
     #: ``lookup_key=''`` on a price update frees the key; off, it is refused as a value that cannot be unset.
     blank_lookup_key_unsets: bool = False
+    #: ``''`` on update unsets an optional text that the SDK types as plain text (stripe/stripe-java#852); off, it is
+    #: refused as a value that cannot be unset.
+    blank_text_unsets: bool = True
 
     @classmethod
     def parse(cls, values: Mapping[str, str]) -> "Settings":

@@ -292,3 +292,14 @@ def test_a_replayed_answer_is_not_believed(settings: Settings) -> None:
     assert report.ending is Ending.COMPLETE
     (alive,) = world.dashboard.v1.entitlements.features.list({"archived": False}).data
     assert alive.id != feature.id
+
+
+def test_a_text_that_cannot_be_cleared_is_reported() -> None:
+    """Where Stripe refuses to clear a text, the apply says so in Stripe's words and claims nothing."""
+    world = World(Settings(blank_text_unsets=False))
+    sections = {"plans": {"pro": {"name": "Pro", "statement_descriptor": "ACME PRO"}}}
+    world.apply(sections)
+    del sections["plans"]["pro"]["statement_descriptor"]
+    report = world.run(world.plan(sections))
+    assert report.ending is Ending.NOTHING
+    assert "cannot be unset" in report.failures[0].message

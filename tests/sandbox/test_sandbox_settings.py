@@ -177,3 +177,13 @@ def test_settings_are_read_from_texts():
     for bad in ({"nope": "true"}, {"replay_header": "maybe"}):
         with pytest.raises(UsageError):
             Settings.parse(bad)
+
+
+@pytest.mark.parametrize("unsets", [True, False])
+def test_blank_text_unsets(having, unsets):
+    """An optional text typed as plain text is unset by '' on update, or refused (stripe/stripe-java#852)."""
+    api = having(blank_text_unsets=unsets)
+    product = api.ok("POST", "/v1/products", {"name": "Pro", "statement_descriptor": "ACME PRO"})
+    reply = api.send("POST", f"/v1/products/{product['id']}", {"statement_descriptor": ""})
+    shown = api.ok("GET", f"/v1/products/{product['id']}")
+    assert (reply.status, shown["statement_descriptor"]) == ((200, None) if unsets else (400, "ACME PRO"))

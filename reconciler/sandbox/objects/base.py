@@ -27,7 +27,7 @@ class Route:
     """One endpoint: method, path pattern, parameter type in ``stripe.params``, handler.
 
     ``lists`` says that the reply is a list envelope; ``clears`` names parameters that ``''`` unsets although the SDK's
-    types do not say so.
+    types do not say so, ``blanks`` those where that is a setting.
     """
 
     method: str
@@ -36,6 +36,7 @@ class Route:
     handler: Handler
     lists: bool = False
     clears: frozenset[str] = frozenset()
+    blanks: frozenset[str] = frozenset()
 
 
 def _no_terms(_: Obj) -> Iterable[Term]:

@@ -168,7 +168,7 @@ FAMILY = Family(
         Route("POST", "/v1/coupons", "CouponCreateParams", _create),
         Route("GET", "/v1/coupons", "CouponListParams", _list, lists=True),
         Route("GET", "/v1/coupons/{id}", "CouponRetrieveParams", retrieve),
-        Route("POST", "/v1/coupons/{id}", "CouponUpdateParams", _update),
+        Route("POST", "/v1/coupons/{id}", "CouponUpdateParams", _update, blanks=frozenset({"name"})),
         Route("DELETE", "/v1/coupons/{id}", "CouponDeleteParams", _delete),
     ),
 )

@@ -240,6 +240,13 @@ FAMILY = Family(
         Route("POST", "/v1/prices", "PriceCreateParams", _create),
         Route("GET", "/v1/prices", "PriceListParams", _list, lists=True),
         Route("GET", "/v1/prices/{id}", "PriceRetrieveParams", retrieve),
-        Route("POST", "/v1/prices/{id}", "PriceUpdateParams", _update, clears=frozenset({"lookup_key"})),
+        Route(
+            "POST",
+            "/v1/prices/{id}",
+            "PriceUpdateParams",
+            _update,
+            clears=frozenset({"lookup_key"}),
+            blanks=frozenset({"nickname"}),
+        ),
     ),
 )

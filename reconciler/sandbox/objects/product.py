@@ -112,7 +112,14 @@ FAMILY = Family(
         Route("POST", "/v1/products", "ProductCreateParams", _create),
         Route("GET", "/v1/products", "ProductListParams", _list, lists=True),
         Route("GET", "/v1/products/{id}", "ProductRetrieveParams", retrieve),
-        Route("POST", "/v1/products/{id}", "ProductUpdateParams", _update, clears=frozenset({"default_price"})),
+        Route(
+            "POST",
+            "/v1/products/{id}",
+            "ProductUpdateParams",
+            _update,
+            clears=frozenset({"default_price"}),
+            blanks=frozenset({"statement_descriptor"}),
+        ),
         Route("DELETE", "/v1/products/{id}", "ProductDeleteParams", _delete),
     ),
 )

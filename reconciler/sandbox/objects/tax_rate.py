@@ -87,6 +87,12 @@ FAMILY = Family(
         Route("POST", "/v1/tax_rates", "TaxRateCreateParams", _create),
         Route("GET", "/v1/tax_rates", "TaxRateListParams", _list, lists=True),
         Route("GET", "/v1/tax_rates/{id}", "TaxRateRetrieveParams", retrieve),
-        Route("POST", "/v1/tax_rates/{id}", "TaxRateUpdateParams", _update),
+        Route(
+            "POST",
+            "/v1/tax_rates/{id}",
+            "TaxRateUpdateParams",
+            _update,
+            blanks=frozenset({"country", "description", "jurisdiction", "state"}),
+        ),
     ),
 )
