@@ -77,7 +77,7 @@ class Apply:
             self.app.out.problem(_failure(result))
         if self.form == "text":
             already = report.count(Status.ALREADY)
-            before = f", {already} of them were done before" if already else ""
+            before = f", {already} of them before" if already else ""
             self.app.out.data(f"{_ENDINGS[report.ending]}: {done}/{report.total} writes are done{before}.\n")
         if report.ending is not Ending.COMPLETE:
             self.app.out.problem(self.resume)

@@ -20,7 +20,7 @@ class Category(StrEnum):
 _FINAL_REMOVAL = frozenset({"feature", "coupon"})
 _FINAL_CREATION = frozenset({"meter"})
 #: Fields that take effect on invoices of subscriptions that exist.
-_FELT = frozenset({"tax_code", "tax_details", "percentage", "inclusive"})
+_FELT = frozenset({"tax_code", "tax_details"})
 #: Fields that can be set but never changed back.
 _ONE_WAY = frozenset({"tax_behavior"})
 #: Fields that decide what a new customer gets or pays.

@@ -198,7 +198,7 @@ def test_a_partial_apply_is_told_and_resumed(shell: Shell, served: Sandbox) -> N
     command = next(line for line in done.err.splitlines() if line.startswith("Resume with: reconciler "))
     served.faults.clear()
     resumed = shell(*shlex.split(command)[3:])
-    assert (resumed.code, "Applied: 3/3 writes are done, 1 of them were done before." in resumed.out) == (0, True)
+    assert (resumed.code, "Applied: 3/3 writes are done, 1 of them before." in resumed.out) == (0, True)
     assert shell("plan", "--detailed-exitcode").code == 0
 
 

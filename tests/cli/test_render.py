@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.planning.markdown import LIMIT, MARKER
+from reconciler.provider.gateway import Gateway
 
 from .support import SIMPLE, STATE, Done, Shell, dashboard, write
 
@@ -262,6 +263,20 @@ def test_equal_input_gives_equal_text(changed: Shell) -> None:
     one, two = ({k: v for k, v in json.loads(each.out).items() if k not in strip} for each in (first, second))
     assert one == two
     assert changed.stored("plan").out == changed.stored("plan").out
+
+
+def test_a_plan_cannot_write(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The transport a plan is made with refuses a write, even if planning tried one."""
+
+    def tries(_catalog: object, gateway: Gateway, **_options: object) -> None:
+        gateway.post("/v1/products", {"name": "x"}, "key")
+
+    monkeypatch.setattr("reconciler.cli.planner.propose", tries)
+    write(SIMPLE)
+    done = shell.stored("plan")
+    assert (done.code, "E0901" in done.err) == (1, True)
+    with dashboard() as sandbox:
+        assert sandbox.client().v1.products.list().data == []
 
 
 def test_a_plan_writes_nothing(shell: Shell) -> None:
