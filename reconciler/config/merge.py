@@ -116,7 +116,7 @@ def _twice(code: str, path: Path_, summary: str, remedy: str, merged: Merged, do
 
 def overlay(base: Merged, patch: Merged) -> tuple[Merged, list[Diagnostic]]:
     """Lay an environment over the base: by key, ``null`` removes, lists replace, a new id says ``new: true``."""
-    patching = _Patching(base, patch)
+    patching = _Patching(patch)
     root = patching.mapping(base.root, patch.root, (), fresh=False)
     return Merged(root, patching.positions(base.values, patch.values), patching.positions(base.keys, patch.keys)), (
         patching.problems
@@ -124,11 +124,11 @@ def overlay(base: Merged, patch: Merged) -> tuple[Merged, list[Diagnostic]]:
 
 
 class _Patching:
-    def __init__(self, base: Merged, patch: Merged) -> None:
-        self._base = base
+    def __init__(self, patch: Merged) -> None:
         self._patch = patch
         self._gone: set[Path_] = set()
-        self._shared: set[Path_] = {()}
+        #: Nodes of the patch without a position of their own: merged mappings, removals, the word new.
+        self._silent: set[Path_] = {()}
         self.problems: list[Diagnostic] = []
 
     def mapping(self, base: Mapping[str, Any], patch: Mapping[str, Any], path: Path_, *, fresh: bool) -> dict[str, Any]:
@@ -137,8 +137,10 @@ class _Patching:
         for key, value in patch.items():
             here = (*path, key)
             if key == "new" and _is_entry(path):
+                self._silent.add(here)
                 self._check_new(value, here, fresh=fresh)
             elif value is None:
+                self._silent.add(here)
                 self._remove(result, here)
             elif isinstance(value, dict):
                 if self._may_stand(base, value, here, fresh=fresh):
@@ -151,7 +153,7 @@ class _Patching:
     def _inner(self, base: Mapping[str, Any], value: dict[str, Any], here: Path_) -> dict[str, Any]:
         old = base.get(str(here[-1]))
         if isinstance(old, dict):
-            self._shared.add(here)
+            self._silent.add(here)
             return self.mapping(old, value, here, fresh=False)
         self._gone.add(here)
         return self.mapping({}, value, here, fresh=True)
@@ -199,7 +201,7 @@ class _Patching:
             for path, where in base.items()
             if not any(path[:length] in self._gone for length in range(1, len(path) + 1))
         }
-        return kept | {path: where for path, where in patch.items() if path not in self._shared}
+        return kept | {path: where for path, where in patch.items() if path not in self._silent}
 
 
 def _is_entry(path: Path_) -> bool:

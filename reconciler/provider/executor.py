@@ -54,8 +54,8 @@ class Report:
         done = self.count(Status.APPLIED) + self.count(Status.ALREADY)
         if done == self.total:
             return Ending.COMPLETE
-        uncertain = self.count(Status.UNCERTAIN) + self.count(Status.DIFFERS)
-        return Ending.PARTLY if self.count(Status.APPLIED) or uncertain else Ending.NOTHING
+        touched = done + self.count(Status.UNCERTAIN) + self.count(Status.DIFFERS)
+        return Ending.PARTLY if touched else Ending.NOTHING
 
 
 class Executor:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
 
+from reconciler.diagnostics import ProviderError
 from reconciler.planning.change import Op, Step, as_made, fallback_key, states_before
 from reconciler.planning.live import Live, read_object
 from reconciler.planning.plan import Plan
@@ -63,6 +64,10 @@ class Writer:
             return self._create(step) if step.op is Op.CREATE else self._change(step)
         except RequestFailedError as error:
             return _failed(step, error.failure)
+        except ProviderError as error:
+            return Result(
+                step, Status.UNCERTAIN, f"whether it happened could not be read: {error.message}", code=error.code
+            )
 
     def _known(self) -> Ids:
         with self._lock:
@@ -113,7 +118,10 @@ class Writer:
         assert object_id is not None  # noqa: S101  the preflight has found every object that is changed
         ids = self._known()
         if kind.parent is None:
-            current = self._reader.one(kind, object_id)
+            try:
+                current = self._reader.one(kind, object_id)
+            except ProviderError as error:
+                return Result(step, Status.FAILED, f"{object_id} could not be read: {error.message}", code=error.code)
             if current is not None and _reached(step, current, ids):
                 return Result(step, Status.ALREADY)
             if current is None and step.sets is None:

@@ -1,5 +1,6 @@
 """Structural validation: the models and the schema agree, and nothing that a file can hold makes it fail."""
 
+import re
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -15,6 +16,8 @@ from reconciler.config.source import Path_, load_text
 from reconciler.config.structure import check_structure, schema_errors
 from reconciler.diagnostics import SourceRange
 
+#: How many examples the profile asks for.
+EXAMPLES = settings().max_examples
 LANGUAGE = Path(__file__).parents[1] / "valid" / "language.yaml"
 DOCUMENT, _ = load_text(LANGUAGE.read_text(), "language.yaml")
 assert DOCUMENT is not None
@@ -108,7 +111,7 @@ def test_the_language_is_accepted_by_models_and_schema() -> None:
     assert check_structure(located(ROOT)).problems == ()
 
 
-@settings(max_examples=400)
+@settings(max_examples=4 * EXAMPLES)
 @given(mutants())
 def test_models_and_schema_accept_the_same(tree: dict[str, Any]) -> None:
     """What one view accepts the other accepts: files pay for the schema only where they are refused."""
@@ -118,7 +121,7 @@ def test_models_and_schema_accept_the_same(tree: dict[str, Any]) -> None:
     assert not [each for each in structure.problems if "form that is not accepted here" in each.summary]
 
 
-@settings(max_examples=200)
+@settings(max_examples=2 * EXAMPLES)
 @given(mutants())
 def test_every_problem_is_placed_and_remediable(tree: dict[str, Any]) -> None:
     """Whatever stands in a file, each problem has a position, a help and plain words, and sound entries are kept."""
@@ -127,15 +130,14 @@ def test_every_problem_is_placed_and_remediable(tree: dict[str, Any]) -> None:
         assert each.range is not None
         assert each.help
         assert each.path.startswith("/")
-        for word in ("NoneType", "tuple", "dict", "Decimal", "validat", "pydantic", "Input should"):
-            assert word not in each.summary
+        assert not re.search(r"\b(NoneType|tuple|dict|str|int|Decimal|pydantic|Input should)\b", each.summary)
     broken = {path for path in structure.broken if len(path) == 2}
     for section in ("plans", "tenants"):
         kept = set(getattr(structure.file, section))
         assert kept == {name for name in tree.get(section) or {} if (section, name) not in broken}
 
 
-@settings(max_examples=200)
+@settings(max_examples=2 * EXAMPLES)
 @given(
     st.recursive(
         SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4)

@@ -24,7 +24,8 @@ _FORM = "patternErrorMessage"
 class Model(BaseModel):
     """A closed, immutable mapping: a key it does not name is an error, never ignored."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    #: Built on first use: only the whole file is ever validated, and building every part as well doubles start-up.
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, defer_build=True)
 
 
 def _exact(value: Any) -> Any:

@@ -3,12 +3,21 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from reconciler.diagnostics.codes import account, catalog, money, plans, structure, text
+from reconciler.diagnostics.codes import account, catalog, command, money, plans, sandbox, structure, text
 from reconciler.diagnostics.codes.model import Explanation
 
 __all__ = ["EXPLANATIONS", "Explanation"]
 
-_TABLES = (text.CODES, structure.CODES, money.CODES, plans.CODES, catalog.CODES, account.CODES)
+_TABLES = (
+    text.CODES,
+    structure.CODES,
+    money.CODES,
+    plans.CODES,
+    catalog.CODES,
+    account.CODES,
+    command.CODES,
+    sandbox.CODES,
+)
 
 
 def _merge(tables: tuple[Mapping[str, Explanation], ...]) -> Mapping[str, Explanation]:

@@ -60,7 +60,7 @@ _PLAN_FILE = {
     ),
     "E0805": _prose(
         "plan is sealed with a key",
-        "The plan was sealed with RECONCILER_PLAN_KEY and that key is not set here, so nobody can tell whether the plan "
+        "The plan was sealed with RECONCILER_PLAN_KEY, which is not set here, so nobody can tell whether the plan "
         "is genuine.",
         "applying in a job that lacks the secret",
         "set RECONCILER_PLAN_KEY to the same value where plans are made and applied",
@@ -108,7 +108,7 @@ _PROVIDER = {
     ),
     "E0902": _prose(
         "not a secret key",
-        "A secret key begins with sk_test_, sk_live_, rk_test_ or rk_live_. Publishable keys cannot manage a catalogue.",
+        "A secret key begins with sk_test_, sk_live_, rk_test_ or rk_live_. Publishable keys manage no catalogue.",
         "STRIPE_API_KEY set to a publishable key",
         "use a restricted key with the permissions that doctor lists",
     ),

@@ -140,7 +140,7 @@ _PLANS = {
     ),
     "E0416": Explanation(
         "count that does not fit the meter",
-        "A meter with aggregation count ignores the number it is sent; one with aggregation last keeps only the newest, "
+        "A meter with aggregation count ignores the number it is sent, one with aggregation last keeps the newest, "
         "so a fixed number says nothing.",
         "meters: {calls: {name: Calls, aggregation: count}}\ntools: {search: {counts: {calls: 2}}}\n",
         "meters: {calls: {name: Calls, aggregation: sum}}\ntools: {search: {counts: {calls: 2}}}\n",

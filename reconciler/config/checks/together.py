@@ -1,0 +1,170 @@
+"""What one subscription holds together: a plan's price, its usage lines, a tenant's own terms."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from reconciler.config.models import BillingPlan, File, Overage, Price, Tenant, Tier, UsageLine
+from reconciler.config.source import Path_
+from reconciler.config.terms import (
+    default_currency,
+    plan_currency,
+    recurring,
+    sold,
+    spends,
+    tenant_currency,
+    through_spend,
+)
+from reconciler.config.view import View
+from reconciler.config.words import choice
+from reconciler.diagnostics import Diagnostic
+
+_DAYS = frozenset({"day", "week"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One price of a subscription: where it stands, the currencies it has, its interval (none for one-time prices)."""
+
+    path: Path_
+    currencies: frozenset[str]
+    interval: str | None
+
+
+def one_currency(view: View) -> Iterator[Diagnostic]:
+    """E0308, W0301: all parts of a subscription can be sold in one currency, and in every currency one part offers."""
+    for first, rest in _subscriptions(view.file):
+        for part in rest:
+            if not first.currencies & part.currencies:
+                summary = f"{_name(first)} is sold in {_codes(first)}, this in {_codes(part)}"
+                remedy = "a subscription has one currency; use the same, or add it to currency_options"
+                yield view.error("E0308", part.path, summary, remedy, (first.path, "sold with this"))
+            elif part.path[0] == "plans":
+                yield from _narrower(view, first, part)
+    for name, link in view.file.payment_links.items():
+        parts = [part for index, _ in enumerate(link.items) for part in _item(view.file, name, index)]
+        for part in parts[1:]:
+            if not parts[0].currencies & part.currencies:
+                summary = f"the first item is sold in {_codes(parts[0])}, this in {_codes(part)}"
+                yield view.error(
+                    "E0308", part.path, summary, "a payment has one currency", (parts[0].path, "the first item")
+                )
+
+
+def one_rhythm(view: View) -> Iterator[Diagnostic]:
+    """E0411: days and weeks are not sold together with months and years."""
+    for first, rest in _subscriptions(view.file):
+        for part in rest:
+            if None not in (first.interval, part.interval) and (first.interval in _DAYS) != (part.interval in _DAYS):
+                summary = f"{_name(first)} is billed by the {first.interval}, this by the {part.interval}"
+                remedy = "one subscription holds days and weeks, or months and years"
+                yield view.error("E0411", part.path, summary, remedy, (first.path, "sold with this"))
+
+
+def _narrower(view: View, first: _Part, part: _Part) -> Iterator[Diagnostic]:
+    for here, other in ((first, part), (part, first)):
+        missing = other.currencies - here.currencies
+        if missing:
+            summary = f"{_name(other)} is also sold in {choice(sorted(missing), 'and')}, this is not"
+            remedy = "add it to currency_options; without it the plan is not sold in that currency"
+            yield view.warning("W0301", here.path, summary, remedy, (other.path, "sold with this"))
+
+
+def _subscriptions(file: File) -> Iterator[tuple[_Part, list[_Part]]]:
+    """Yield every way to combine parts: the price (or the first usage line) and what comes with it."""
+    for name, plan in file.plans.items():
+        yield from _combined(_prices(file, name, plan), _metered(file, name, plan))
+    for name, tenant in file.tenants.items():
+        target = file.plans.get(tenant.plan or "")
+        own = list(_own(file, name, tenant))
+        prices = list(_prices(file, tenant.plan or "", target)) if target else []
+        chosen = [part for part in prices if tenant.price in (None, part.path[3])]
+        if own:
+            yield from _combined(chosen, own)
+
+
+def _combined(prices: Iterable[_Part], lines: Iterable[_Part]) -> Iterator[tuple[_Part, list[_Part]]]:
+    along = list(lines)
+    firsts = list(prices)
+    if firsts:
+        yield from ((first, along) for first in firsts)
+    elif along:
+        yield along[0], along[1:]
+
+
+def _prices(file: File, name: str, plan: BillingPlan) -> Iterator[_Part]:
+    for price_id, price in recurring(plan).items():
+        yield _Part(("plans", name, "prices", price_id), _price_currencies(file, price, plan), price.interval)
+
+
+def _price_currencies(file: File, price: Price, plan: BillingPlan) -> frozenset[str]:
+    return frozenset(
+        {price.currency or plan_currency(file, plan), *price.currency_options, *_table_options(file, price.tiers)}
+    )
+
+
+def _metered(file: File, name: str, plan: BillingPlan) -> Iterator[_Part]:
+    currency = plan_currency(file, plan)
+    for meter, line in plan.usage.items():
+        if sold(line) is not None and not through_spend(file, plan, line):
+            yield _line(file, ("plans", name, "usage", meter), line, currency)
+    if spends(file, plan):
+        yield _Part(_spend_path(file, name, plan), frozenset({currency}), "month")
+
+
+def _spend_path(file: File, name: str, plan: BillingPlan) -> Path_:
+    """Return what makes a plan charge through the spend meter, which is monthly and has one currency."""
+    if plan.per_call is not None:
+        return "plans", name, "per_call"
+    if plan.minimum is not None:
+        return "plans", name, "minimum"
+    return next(
+        ("plans", name, "usage", meter) for meter, line in plan.usage.items() if through_spend(file, plan, line)
+    )
+
+
+def _own(file: File, name: str, tenant: Tenant) -> Iterator[_Part]:
+    currency = tenant_currency(file, tenant)
+    for meter, line in tenant.usage.items():
+        path = ("tenants", name, "usage", meter)
+        if line.reserved_price is not None:
+            reserved = line.reserved_price
+            yield _Part((*path, "reserved_price"), frozenset({reserved.currency or currency}), reserved.interval)
+        if through_spend(file, None, line):
+            yield _Part(path, frozenset({currency}), "month")
+        elif sold(line) is not None:
+            yield _line(file, path, line, currency)
+
+
+def _line(file: File, path: Path_, line: UsageLine, currency: str) -> _Part:
+    overage = line.overage
+    options = (
+        {*overage.currency_options, *_table_options(file, overage.tiers)} if isinstance(overage, Overage) else set()
+    )
+    return _Part(path, frozenset({currency, *options}), line.interval)
+
+
+def _table_options(file: File, table: str | None) -> Sequence[str]:
+    target: Tier | None = file.tiers.get(table or "")
+    return tuple(target.currency_options) if target else ()
+
+
+def _item(file: File, link: str, index: int) -> Iterator[_Part]:
+    item = file.payment_links[link].items[index]
+    path: Path_ = ("payment_links", link, "items", index)
+    plan, pack = file.plans.get(item.plan or ""), file.credit_packs.get(item.pack or "")
+    tenant = file.tenants.get(item.tenant or "")
+    price = plan.prices.get(item.price or plan.default_price or "") if plan else None
+    if plan and price:
+        yield _Part(path, _price_currencies(file, price, plan), None)
+    elif pack:
+        yield _Part(path, frozenset({pack.currency or default_currency(file), *pack.currency_options}), None)
+    elif tenant and (line := tenant.usage.get(item.reserved or "")) and line.reserved_price:
+        yield _Part(path, frozenset({line.reserved_price.currency or tenant_currency(file, tenant)}), None)
+
+
+def _name(part: _Part) -> str:
+    return ".".join(map(str, part.path))
+
+
+def _codes(part: _Part) -> str:
+    return choice(sorted(part.currencies), "and")

@@ -1,0 +1,74 @@
+"""Usage lines whose keys have an effect, and counts that fit their meters."""
+
+from collections.abc import Iterator
+
+from reconciler.config.models import Overage, Price, UsageLine
+from reconciler.config.terms import Line, lines, sold, through_spend
+from reconciler.config.view import View
+from reconciler.diagnostics import Diagnostic
+from reconciler.diagnostics.visible import quoted
+
+#: Keys of an overage that say something about a Stripe price of its own.
+_OF_A_PRICE = ("nickname", "tax_behavior", "metadata", "lookup_key", "currency_options")
+#: Of a tenant's line that goes through the spend meter, the price is its own; only what the amount brings is lost.
+_OF_AN_AMOUNT = ("nickname", "tax_behavior", "currency_options")
+
+
+def periods_used(view: View) -> Iterator[Diagnostic]:
+    """E0410: no key of a usage line or price is without effect."""
+    for line in lines(view.file):
+        for key, reason in _useless(view, line):
+            inside = key in Overage.model_fields and key not in UsageLine.model_fields
+            path = (*line.path, "overage", key) if inside else (*line.path, key)
+            yield view.error("E0410", path, f"{key} has no effect: {reason}", f"remove {key}")
+    for path, price in view.each(Price):
+        if price.interval == "once" and "interval_count" in price.model_fields_set:
+            summary = "interval_count has no effect: the price is paid once"
+            yield view.error("E0410", (*path, "interval_count"), summary, "remove interval_count")
+
+
+def _useless(view: View, line: Line) -> Iterator[tuple[str, str]]:
+    terms = line.terms
+    written = terms.model_fields_set
+    if sold(terms) is not None:
+        reason = "sold units follow the billing period of the subscription"
+        yield from ((key, reason) for key in ("per", "resets_on") if key in written)
+    else:
+        reason = "nothing is billed; the included units return by per"
+        yield from ((key, reason) for key in ("interval", "interval_count") if key in written)
+        if terms.resets_on is not None and terms.per != "month":
+            yield "resets_on", f"the units return every {terms.per}, only months begin on a chosen day"
+    if not isinstance(terms.overage, Overage):
+        return
+    if terms.overage.credits is not None:
+        yield from _written(terms.overage, _OF_A_PRICE, "the unit is paid with credits, there is no Stripe price")
+    elif through_spend(view.file, line.plan, terms):
+        keys = _OF_A_PRICE if line.plan else _OF_AN_AMOUNT
+        yield from _written(terms.overage, keys, "the line is charged through the spend meter")
+        reason = "the line is charged through the spend meter, which is billed every month"
+        yield from ((key, reason) for key in ("interval", "interval_count") if key in written)
+
+
+def _written(overage: Overage, keys: tuple[str, ...], reason: str) -> Iterator[tuple[str, str]]:
+    return ((key, reason) for key in keys if key in overage.model_fields_set)
+
+
+def counts_fit(view: View) -> Iterator[Diagnostic]:
+    """E0416: what a call counts on a meter is something the meter's aggregation can hold."""
+    default = view.file.meters.get(view.settings.default_meter or "")
+    if default and default.aggregation == "last":
+        summary = f"meter {quoted(view.settings.default_meter or '')} keeps the last value, it cannot count calls"
+        remedy = "name a meter with aggregation sum or count"
+        other = (("meters", view.settings.default_meter or "", "aggregation"), "its aggregation")
+        yield view.error("E0416", ("settings", "default_meter"), summary, remedy, other)
+    for tool, terms in view.file.tools.items():
+        for name, counted in terms.counts.items():
+            meter = view.file.meters.get(name)
+            path = ("tools", tool, "counts", name)
+            other = (("meters", name, "aggregation"), "its aggregation")
+            if meter and meter.aggregation == "count" and counted != 1:
+                summary = f"meter {quoted(name)} counts calls, whatever number they carry"
+                yield view.error("E0416", path, summary, "write 1, or give the meter aggregation sum", other)
+            elif meter and meter.aggregation == "last" and isinstance(counted, int):
+                summary = f"meter {quoted(name)} keeps the last value, a fixed number says nothing"
+                yield view.error("E0416", path, summary, "write {from: …}, or give the meter aggregation sum", other)

@@ -1,0 +1,109 @@
+"""What the terms of the language mean, as far as validation needs it: which lines are sold, through which price."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from reconciler.config.models import BillingPlan, File, Overage, Price, Tenant, UsageLine
+from reconciler.config.source import Path_
+
+
+def sold(line: UsageLine) -> Overage | None:
+    """Return the overage of a line that sells units beyond the included ones for money."""
+    overage = line.overage
+    return overage if isinstance(overage, Overage) and overage.credits is None else None
+
+
+def beyond_one_price(file: File, line: UsageLine) -> bool:
+    """Tell whether a line cannot be one Stripe price: volume brackets or packages behind included units."""
+    overage = sold(line)
+    if overage is None or not line.included:
+        return False
+    table = file.tiers.get(overage.tiers or "")
+    return overage.transform_quantity is not None or (table is not None and table.mode == "volume")
+
+
+def through_spend(file: File, plan: BillingPlan | None, line: UsageLine) -> bool:
+    """Tell whether a line is charged through the spend meter; a plan's minimum draws every line there."""
+    drawn = plan is not None and plan.minimum is not None
+    return sold(line) is not None and (drawn or beyond_one_price(file, line))
+
+
+def spends(file: File, plan: BillingPlan) -> bool:
+    """Tell whether a plan charges anything through the spend meter."""
+    lines = plan.usage.values()
+    return plan.per_call is not None or plan.minimum is not None or any(beyond_one_price(file, line) for line in lines)
+
+
+def recurring(plan: BillingPlan) -> dict[str, Price]:
+    """Return the prices of a plan that a subscription can have."""
+    return {name: price for name, price in plan.prices.items() if price.interval != "once"}
+
+
+def is_glob(pattern: str) -> bool:
+    """Tell whether a tool pattern can match several tools."""
+    return "*" in pattern or "?" in pattern
+
+
+def allows(patterns: Collection[str] | None, tool: str) -> bool:
+    """Tell whether a list of tool patterns allows a tool; no list allows every tool."""
+    return patterns is None or any(fnmatchcase(tool, pattern) for pattern in patterns)
+
+
+def plan_currency(file: File, plan: BillingPlan) -> str:
+    """Return the currency a plan is sold in unless a price says otherwise."""
+    return plan.currency or default_currency(file)
+
+
+def tenant_currency(file: File, tenant: Tenant) -> str:
+    """Return the currency of a tenant's own usage."""
+    return tenant.currency or default_currency(file)
+
+
+def default_currency(file: File) -> str:
+    """Return the currency wherever none is written."""
+    return file.settings.currency if file.settings else "usd"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A usage line with its path, its currency, and the plan it belongs to; none where it is a tenant's own."""
+
+    path: Path_
+    terms: UsageLine
+    currency: str
+    plan: BillingPlan | None
+
+
+def lines(file: File) -> Iterator[Line]:
+    """Yield the usage lines of plans and tenants."""
+    for name, plan in file.plans.items():
+        for meter, terms in plan.usage.items():
+            yield Line(("plans", name, "usage", meter), terms, plan_currency(file, plan), plan)
+    for name, tenant in file.tenants.items():
+        for meter, terms in tenant.usage.items():
+            yield Line(("tenants", name, "usage", meter), terms, tenant_currency(file, tenant), None)
+
+
+def table_uses(file: File) -> Iterator[tuple[Path_, str, str]]:
+    """Yield, for every use of a table of tiers, where it is named, its id, and the currency of the price."""
+    for name, plan in file.plans.items():
+        for price_id, price in plan.prices.items():
+            if price.tiers:
+                yield (
+                    ("plans", name, "prices", price_id, "tiers"),
+                    price.tiers,
+                    price.currency or plan_currency(file, plan),
+                )
+    for line in lines(file):
+        if line.terms.overage != "deny" and line.terms.overage.tiers:
+            yield (*line.path, "overage", "tiers"), line.terms.overage.tiers, line.currency
+
+
+def table_currencies(file: File) -> dict[str, set[str]]:
+    """Return, by table of tiers, the currencies its amounts are in: its own, or those of the prices that use it."""
+    found = {name: {table.currency} if table.currency else set() for name, table in file.tiers.items()}
+    for _, name, currency in table_uses(file):
+        if name in file.tiers and not file.tiers[name].currency:
+            found[name].add(currency)
+    return {name: currencies or {default_currency(file)} for name, currencies in found.items()}
