@@ -1,7 +1,7 @@
 """Exact money: decimals in major units, the minor units Stripe counts in, and what Stripe can hold.
 
 No float enters this module. Exponents follow Stripe's list of zero-decimal and three-decimal currencies
-(https://docs.stripe.com/currencies#zero-decimal).
+(https://docs.stripe.com/currencies#zero-decimal), its special cases before it: UGX is charged with two decimals.
 """
 
 from decimal import Context, Decimal, Inexact, InvalidOperation
@@ -12,16 +12,23 @@ EXACT = Context(prec=60, traps=[Inexact, InvalidOperation])
 #: ``unit_amount_decimal`` holds at most this many decimal places of a minor unit.
 MAX_MINOR_DECIMALS = 12
 
-#: Stripe's largest amount is eight digits in minor units for a charge (https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts).
-MAX_MINOR_AMOUNT = Decimal(99_999_999)
+#: Stripe's largest charge by card: twelve digits in minor units (https://docs.stripe.com/currencies).
+MAX_MINOR_AMOUNT = Decimal(999_999_999_999)
 
-ZERO_DECIMAL = frozenset("bif clp djf gnf jpy kmf krw mga pyg rwf ugx vnd vuv xaf xof xpf".split())
+#: The largest charge every way of paying takes, eight digits in minor units, where a currency has no limit of its own.
+COMMON_MINOR_AMOUNT = Decimal(99_999_999)
+LARGER_MINOR_AMOUNT = {"idr": MAX_MINOR_AMOUNT, "cop": Decimal(9_999_999_999), "inr": Decimal(999_999_999)}
+
+#: Currencies whose amounts have two decimals at Stripe that must be zero (https://docs.stripe.com/currencies#special-cases).
+WHOLE_MAJOR = frozenset({"isk", "ugx"})
+
+ZERO_DECIMAL = frozenset("bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf".split())
 THREE_DECIMAL = frozenset("bhd jod kwd omr tnd".split())
 TWO_DECIMAL = frozenset(
     """aed afn all amd ang aoa ars aud awg azn bam bbd bdt bgn bmd bnd bob brl bsd bwp byn bzd cad cdf chf cny cop crc
     cve czk dkk dop dzd egp etb eur fjd fkp gbp gel gip gmd gtq gyd hkd hnl hrk htg huf idr ils inr isk jmd kes kgs
     khr kyd kzt lak lbp lkr lrd lsl mad mdl mkd mmk mnt mop mur mvr mwk mxn myr mzn nad ngn nio nok npr nzd pab pen
-    pgk php pkr pln qar ron rsd rub sar sbd scr sek sgd shp sle sos srd std szl thb tjs top try ttd twd tzs uah usd
+    pgk php pkr pln qar ron rsd rub sar sbd scr sek sgd shp sle sos srd std szl thb tjs top try ttd twd tzs uah ugx usd
     uyu uzs wst xcd xcg yer zar zmw""".split()
 )
 CURRENCIES = ZERO_DECIMAL | THREE_DECIMAL | TWO_DECIMAL

@@ -77,9 +77,15 @@ def _nickname(live: Mapping[str, Any]) -> Json:
 
 
 def _only_adds(live: Json, desired: Json) -> bool:
-    """Accept new currencies only: the amount of an existing one is what subscribers pay."""
+    """Accept new currencies, and a tax behavior where there was none: an amount is what subscribers pay."""
     wanted = desired or {}
-    return all(wanted.get(currency) == option for currency, option in (live or {}).items())
+    return all(_settles(option, wanted.get(currency)) for currency, option in (live or {}).items())
+
+
+def _settles(live: Values, desired: Values | None) -> bool:
+    if desired is None or "tax_behavior" in live:
+        return live == desired
+    return live == {name: value for name, value in desired.items() if name != "tax_behavior"}
 
 
 def _was_unspecified(live: Json, _desired: Json) -> bool:
@@ -212,11 +218,23 @@ def _resource(
         kind=KIND,
         address=address,
         key=key,
-        values=KIND.canonical(values | {"product": ref(product), "lookup_key": key}),
+        values=KIND.canonical(_taxed(values) | {"product": ref(product), "lookup_key": key}),
         metadata=getattr(item, "metadata", {}) if metadata is None else metadata,
         source=catalog.at(*path),
         adopts=override is not None,
     )
+
+
+def _taxed(values: Values) -> Values:
+    """Give each currency the price's tax behavior: Stripe Tax does not offer a currency without one.
+
+    https://docs.stripe.com/payments/checkout/localize-prices/manual-currency-prices
+    """
+    behavior, options = values.get("tax_behavior"), values.get("currency_options")
+    if not behavior or not options:
+        return values
+    taxed = {currency: {"tax_behavior": behavior, **option} for currency, option in options.items()}
+    return {**values, "currency_options": taxed}
 
 
 KIND = Kind(

@@ -148,15 +148,16 @@ class Array:
 
 @dataclass(frozen=True, slots=True)
 class Map:
-    """A mapping with free keys; a blank value unsets its key."""
+    """A mapping with free keys; in metadata a blank value unsets its key."""
 
     value: Spec
 
     def read(self, value: str | Tree, at: Place) -> dict[str, Any]:
         """Return the mapping, ``None`` for keys to unset; metadata obeys Stripe's caps."""
         branch = _branch(value, at, "object")
-        if at.path.rpartition("[")[2].rstrip("]") == "metadata":
-            _check_metadata(branch, at)
+        if at.path.rpartition("[")[2].rstrip("]") != "metadata":
+            return {key: self.value.read(item, at.child(key)) for key, item in branch.items()}
+        _check_metadata(branch, at)
         return {key: None if item == "" else self.value.read(item, at.child(key)) for key, item in branch.items()}
 
 

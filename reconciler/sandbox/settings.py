@@ -38,6 +38,10 @@ class Settings:
     unknown_cursor_is_404: bool = False
     #: ``lookup_key=''`` on a price update frees the key; off, it is refused as a value that cannot be unset.
     blank_lookup_key_unsets: bool = False
+    #: A currency option without ``tax_behavior`` takes the price's.
+    option_inherits_tax_behavior: bool = False
+    #: ``currency_options`` of an update are laid over the price's; off, they take their place.
+    currency_options_merge: bool = True
     #: ``''`` on update unsets an optional text that the SDK types as plain text (stripe/stripe-java#852); off, it is
     #: refused as a value that cannot be unset.
     blank_text_unsets: bool = True

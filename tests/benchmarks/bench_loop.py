@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import stripe
-from reconciler.config.catalog import Catalog, catalog_from_text
 
+from reconciler.config.catalog import Catalog, catalog_from_text
 from reconciler.planning.diff import diff
 from reconciler.planning.live import Live
 from reconciler.planning.plan import Target, make_plan, serialise

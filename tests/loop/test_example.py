@@ -17,7 +17,7 @@ def test_the_example_is_applied_and_planned_to_nothing(settings: Settings) -> No
     world = World(settings)
     catalog = load_catalog(EXAMPLE)
 
-    def plan(number: int):  # noqa: ANN202
+    def plan(number: int):
         return propose(catalog, world.gateway(), plan_id=f"{number:032x}", now=NOW).plan
 
     report = world.run(plan(1))

@@ -1,4 +1,4 @@
-"""The loop against the sandbox: what holds between a catalogue and an account, however Stripe's open points turn out."""
+"""What holds between a catalogue and an account, however the open points of Stripe turn out."""
 
 from typing import Any
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import stripe
-from reconciler.config.catalog import Catalog, catalog_from_text
 
+from reconciler.config.catalog import Catalog, catalog_from_text
 from reconciler.planning.plan import Plan, serialise
 from reconciler.planning.planfile import parse_plan
 from reconciler.provider.executor import Ending, Executor, Report

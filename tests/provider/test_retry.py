@@ -69,7 +69,7 @@ def test_the_budget_ends_it() -> None:
 
 
 def test_an_unanswered_read_is_given_up_early() -> None:
-    """Nobody waits long for a server that is not there; a write is tried to the end, and so is a read that is limited."""
+    """Nobody waits long for a server that is not there; writes, and reads that are limited, are tried to the end."""
 
     def tries(case: Failure, *, reading: bool) -> int:
         waits = Backoff(budget=1000, sleep=lambda _s: None).waits(reading=reading)

@@ -92,7 +92,7 @@ def stocked(api):
         ("/v1/billing/meters", {"status": "inactive"}, "other_meter"),
         ("/v1/entitlements/features", {"archived": False}, "feature"),
         ("/v1/entitlements/features", {"archived": True}, "archived"),
-        ("/v1/entitlements/features", {}, "archived feature"),
+        ("/v1/entitlements/features", {}, "feature"),
         ("/v1/entitlements/features", {"lookup_key": "x"}, "feature"),
         ("/v1/coupons", {}, "other_coupon coupon"),
         ("/v1/promotion_codes", {"active": True}, "code"),

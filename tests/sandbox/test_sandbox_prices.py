@@ -102,7 +102,7 @@ REFUSALS = {
     "two amounts": (PLAIN, {"unit_amount_decimal": "1"}, "unit_amount"),
     "amount and tiers": (TIERED, {"unit_amount": 1}, "unit_amount"),
     "negative amount": (PLAIN, {"unit_amount": -1}, "unit_amount"),
-    "amount too large": ({**PLAIN, "unit_amount": 99_999_999}, {"unit_amount": 100_000_000}, "unit_amount"),
+    "amount too large": ({**PLAIN, "unit_amount": 999_999_999_999}, {"unit_amount": 1_000_000_000_000}, "unit_amount"),
     "unknown currency": (PLAIN, {"currency": "xyz"}, "currency"),
     "no currency": (PLAIN, {"currency": None}, "currency"),
     "both products": (PLAIN, {"product_data": {"name": "x"}}, "product"),

@@ -187,3 +187,40 @@ def test_blank_text_unsets(having, unsets):
     reply = api.send("POST", f"/v1/products/{product['id']}", {"statement_descriptor": ""})
     shown = api.ok("GET", f"/v1/products/{product['id']}")
     assert (reply.status, shown["statement_descriptor"]) == ((200, None) if unsets else (400, "ACME PRO"))
+
+
+def _with_options(api, **options):
+    """Create a price of 5 usd with an option of 4 eur."""
+    option = {"unit_amount": 400, **options}
+    form = {"product": api.product()["id"], "currency": "usd", "unit_amount": 500, "tax_behavior": "exclusive"}
+    price = api.ok("POST", "/v1/prices", form | {"currency_options": {"eur": option}})
+    return f"/v1/prices/{price['id']}"
+
+
+@pytest.mark.parametrize("inherits", [True, False])
+def test_option_inherits_tax_behavior(having, inherits):
+    """An option without a tax behavior takes the price's, or has none."""
+    api = having(option_inherits_tax_behavior=inherits)
+    shown = api.ok("GET", _with_options(api), {"expand": ["currency_options"]})
+    assert shown["currency_options"]["eur"]["tax_behavior"] == ("exclusive" if inherits else "unspecified")
+
+
+@pytest.mark.parametrize("merges", [True, False])
+def test_currency_options_merge(having, merges):
+    """Options of an update are laid over the price's, or take their place."""
+    api = having(currency_options_merge=merges, base_currency_in_options=False)
+    path = _with_options(api)
+    api.ok("POST", path, {"currency_options": {"gbp": {"unit_amount": 300}}})
+    shown = api.ok("GET", path, {"expand": ["currency_options"]})
+    assert set(shown["currency_options"]) == ({"eur", "gbp"} if merges else {"gbp"})
+
+
+def test_the_tax_behavior_of_an_option_is_one_way(having):
+    """Once an option is inclusive or exclusive it stays so, also when an update leaves it out."""
+    api = having()
+    path = _with_options(api, tax_behavior="inclusive")
+    api.ok("POST", path, {"currency_options": {"eur": {"unit_amount": 400}}})
+    error = api.refused("POST", path, {"currency_options": {"eur": {"unit_amount": 400, "tax_behavior": "exclusive"}}})
+    assert error["param"] == "currency_options[eur][tax_behavior]"
+    shown = api.ok("GET", path, {"expand": ["currency_options"]})
+    assert shown["currency_options"]["eur"]["tax_behavior"] == "inclusive"

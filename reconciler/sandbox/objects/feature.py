@@ -24,12 +24,12 @@ def _update(call: Call) -> Obj:
 
 
 def _list(call: Call) -> Obj:
+    """List features; archived ones only if asked for (https://docs.stripe.com/api/entitlements/feature/update)."""
     params = call.params
     filters: list[Filter] = []
     if "lookup_key" in params:
         filters.append(("lookup_key", [params["lookup_key"]]))
-    if "archived" in params:
-        filters.append(("archived", [flag(params["archived"])]))
+    filters.append(("archived", [flag(params.get("archived", False))]))
     return page(call, FAMILY, *filters)
 
 

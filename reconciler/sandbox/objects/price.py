@@ -112,7 +112,8 @@ def _recurring(call: Call, given: Mapping[str, Any]) -> Obj:
 
 def _options(call: Call, price: Obj, given: Mapping[str, Mapping[str, Any]]) -> Obj:
     """Return the options as stored: those given over those the price has, the base currency where it belongs."""
-    options: Obj = {code: dict(option) for code, option in price["currency_options"].items()}
+    kept = price["currency_options"] if call.settings.currency_options_merge or not given else {}
+    options: Obj = {code: dict(option) for code, option in kept.items()}
     if call.settings.base_currency_in_options:
         shared = ("custom_unit_amount", "tax_behavior", "tiers", "unit_amount", "unit_amount_decimal")
         options[price["currency"]] = {name: price[name] for name in shared}
@@ -123,8 +124,19 @@ def _options(call: Call, price: Obj, given: Mapping[str, Mapping[str, Any]]) -> 
             continue
         at = f"currency_options[{code}]"
         amounts = price_amounts(option, tiered=price["billing_scheme"] == "tiered", settings=call.settings, at=at)
-        options[code] = {**amounts, "tax_behavior": option.get("tax_behavior", "unspecified")}
+        options[code] = {**amounts, "tax_behavior": _option_tax_behavior(call, price, options.get(code), option, at)}
     return options
+
+
+def _option_tax_behavior(call: Call, price: Obj, held: Obj | None, given: Mapping[str, Any], at: str) -> str:
+    """Return an option's tax behavior, which like the price's own never changes once it is set."""
+    before = held["tax_behavior"] if held else "unspecified"
+    inherited = price["tax_behavior"] if call.settings.option_inherits_tax_behavior else "unspecified"
+    behavior: str = given.get("tax_behavior", inherited if before == "unspecified" else before)
+    if behavior != before != "unspecified":
+        path = f"{at}[tax_behavior]"
+        raise invalid("`tax_behavior` cannot be changed once it is `inclusive` or `exclusive`.", path)
+    return behavior
 
 
 def _update(call: Call) -> Obj:
