@@ -17,6 +17,7 @@ from reconciler.config.models import (
     TenantUsage,
     UsageLine,
 )
+from reconciler.config.terms import beyond_one_price, plan_currency, sold, spends, tenant_currency, through_spend
 from reconciler.resources.amounts import (
     currency_options,
     custom,
@@ -31,15 +32,7 @@ from reconciler.resources.amounts import (
 )
 from reconciler.resources.model import Field, Json, Kind, Mode, Removal, Resource, Stage, Values, live_id, ref
 from reconciler.resources.names import LOOKUP_KEY_LIMIT, default_key
-from reconciler.resources.spend import (
-    beyond_one_price,
-    is_priced,
-    plan_currency,
-    spend_amounts,
-    spend_meter_address,
-    spends,
-    through_spend,
-)
+from reconciler.resources.spend import spend_amounts, spend_meter_address
 
 
 def _recurring(live: Mapping[str, Any]) -> Json:
@@ -111,7 +104,7 @@ def _plan_prices(catalog: Catalog, name: str, plan: BillingPlan) -> Iterator[Res
         values = _licensed(catalog, price, price.currency or currency) | {"active": active}
         yield _resource(catalog, ("plans", name, "prices", price_id), product, values, price)
     for meter, line in plan.usage.items():
-        if is_priced(line) and not through_spend(catalog.file, plan, line):
+        if sold(line) is not None and not through_spend(catalog.file, plan, line):
             values = _metered(catalog, line, meter, currency) | {"active": active}
             yield _resource(catalog, ("plans", name, "usage", meter), product, values, line.overage)
     if spends(catalog.file, plan):
@@ -129,10 +122,10 @@ def _pack_price(catalog: Catalog, name: str, pack: CreditPack) -> Resource:
 
 
 def _tenant_prices(catalog: Catalog, name: str, tenant: Tenant) -> Iterator[Resource]:
-    currency = tenant.currency or catalog.settings.currency
+    currency = tenant_currency(catalog.file, tenant)
     for meter, line in tenant.usage.items():
         product = f"meters.{meter}.product"
-        if is_priced(line):
+        if sold(line) is not None:
             yield _tenant_usage(catalog, (name, meter), product, line, currency)
         if line.reserved_price is not None:
             reserved = line.reserved_price
@@ -171,8 +164,8 @@ def _licensed(catalog: Catalog, price: Price, currency: str) -> Values:
 
 
 def _metered(catalog: Catalog, line: UsageLine, meter: str, currency: str) -> Values:
-    overage = line.overage
-    assert isinstance(overage, Overage)  # noqa: S101  only priced lines come here
+    overage = sold(line)
+    assert overage is not None  # noqa: S101  only lines that are sold come here
     tier = catalog.file.tiers[overage.tiers] if overage.tiers else None
     recurring = {
         "interval": line.interval,

@@ -6,10 +6,10 @@ from typing import Any
 from reconciler.config.catalog import Catalog
 from reconciler.config.models import BillingPlan, CreditPack, Meter, Tenant
 from reconciler.config.models.offers import ProductCommon
+from reconciler.config.terms import sold
 from reconciler.resources.amounts import decimal_text
 from reconciler.resources.model import Field, Json, Kind, Mode, Removal, Resource, Stage, Values, live_id, ref
 from reconciler.resources.names import ID_LIMIT, chosen_id
-from reconciler.resources.spend import is_priced
 
 SIDES = ("height", "length", "weight", "width")
 
@@ -59,7 +59,7 @@ def metered_for_tenants(tenants: Mapping[str, Tenant]) -> set[str]:
         meter
         for tenant in tenants.values()
         for meter, line in tenant.usage.items()
-        if is_priced(line) or line.reserved_price is not None
+        if sold(line) is not None or line.reserved_price is not None
     }
 
 

@@ -277,7 +277,8 @@ def test_annual_and_euro_prices(address: str, amount: str, interval: str | None,
     values = price(address)
     assert values["unit_amount_decimal"] == amount
     assert values.get("recurring", {}).get("interval") == interval
-    assert values.get("currency_options") == ({"eur": {"unit_amount_decimal": euro}} if euro else None)
+    amounts = {name: option["unit_amount_decimal"] for name, option in values.get("currency_options", {}).items()}
+    assert amounts == ({"eur": euro} if euro else {})
 
 
 def test_overage_is_sold_in_every_currency_of_its_plan() -> None:

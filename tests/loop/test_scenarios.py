@@ -303,3 +303,23 @@ def test_a_text_that_cannot_be_cleared_is_reported() -> None:
     report = world.run(world.plan(sections))
     assert report.ending is Ending.NOTHING
     assert "cannot be unset" in report.failures[0].message
+
+
+def taxed(behavior: str | None) -> dict[str, Any]:
+    """Return a plan in two currencies with a tax behavior for the whole catalogue."""
+    sections = simple()
+    sections["plans"]["pro"]["prices"]["monthly"]["currency_options"] = {"eur": "18.00"}
+    settings = {"namespace": "acme", "currency": "usd"} | ({"tax_behavior": behavior} if behavior else {})
+    return {"settings": settings, **sections}
+
+
+def test_a_tax_behavior_reaches_every_currency(settings: Settings) -> None:
+    """A tax behavior set later is set in place, in every currency of the price, and the price stays the same object."""
+    world = World(settings)
+    world.apply(taxed(None))
+    (before,) = world.prices(active=True)
+    world.apply(taxed("exclusive"))
+    (after,) = world.prices(active=True, expand=["data.currency_options"])
+    assert after.id == before.id
+    assert after.currency_options["eur"].tax_behavior == "exclusive"
+    assert actions(world.plan(taxed("exclusive"))) == {}

@@ -1,14 +1,9 @@
 """E07xx-E09xx: what can stand between a plan and an account."""
 
-from reconciler.diagnostics.codes.model import Explanation
-
-
-def _prose(title: str, cause: str, example: str, fix: str) -> Explanation:
-    return Explanation(title, cause, example, fix, loadable=False)
-
+from reconciler.diagnostics.codes.model import prose
 
 _PLANNING = {
-    "E0701": _prose(
+    "E0701": prose(
         "key held by another object",
         "A lookup key, id or event name is unique in a Stripe account. The one the files ask for belongs to an object "
         "made from another address or by another owner, and nothing is ever taken from its owner silently.",
@@ -16,14 +11,14 @@ _PLANNING = {
         "choose another key in the file (lookup_key, stripe_id, event_name), add a moved entry after a rename, or free "
         "the key at Stripe",
     ),
-    "E0702": _prose(
+    "E0702": prose(
         "meter cannot be changed",
         "Everything of a billing meter but its display name is fixed when it is created, its event name stays taken "
         "even after it is deactivated, and it can be neither replaced nor deleted.",
         "meters.tokens had aggregation sum at Stripe and has count in the file",
         "put the value back, or add a meter under a new id and move plans to it",
     ),
-    "E0703": _prose(
+    "E0703": prose(
         "object cannot be taken over as it is",
         "The file names the key of an existing object, but says something else about it that can only be set when an "
         "object is created. Taking it over would have to archive it, which is not what naming it means.",
@@ -33,63 +28,63 @@ _PLANNING = {
 }
 
 _PLAN_FILE = {
-    "E0801": _prose(
+    "E0801": prose(
         "not a plan file",
         "The file is not a plan, is cut off, or is far larger than a plan can be.",
         "reconciler apply billing.d/plans.yaml",
         "reconciler plan --out plan.json, then reconciler apply plan.json",
     ),
-    "E0802": _prose(
+    "E0802": prose(
         "plan of another format",
         "Plans are read by the version of the format they were written in.",
         "a plan written by another version of reconciler",
         "make a new plan with the version at hand",
     ),
-    "E0803": _prose(
+    "E0803": prose(
         "not the form of a plan",
         "A value in the file is missing, of the wrong kind, or contradicts another one.",
         "a plan whose count of changes differs from its list of changes",
         "make a new plan; plans are never edited",
     ),
-    "E0804": _prose(
+    "E0804": prose(
         "plan was changed",
         "A plan is bound by a digest and a seal to every byte it was written with, because what was reviewed is what "
         "must happen.",
         "a plan in which an amount was edited",
         "change the files and make a new plan",
     ),
-    "E0805": _prose(
+    "E0805": prose(
         "plan is sealed with a key",
         "The plan was sealed with RECONCILER_PLAN_KEY, which is not set here, so nobody can tell whether the plan "
         "is genuine.",
         "applying in a job that lacks the secret",
         "set RECONCILER_PLAN_KEY to the same value where plans are made and applied",
     ),
-    "E0806": _prose(
+    "E0806": prose(
         "plan for another target",
         "A plan is made for one account, mode, namespace, environment, API version and version of reconciler.",
         "applying a plan made in test mode with a live key",
         "make a plan with the key and version it will be applied with",
     ),
-    "E0807": _prose(
+    "E0807": prose(
         "plan expired",
         "An old plan describes an account as nobody has seen it for days.",
         "applying last month's plan",
         "make a new plan",
     ),
-    "E0808": _prose(
+    "E0808": prose(
         "plan from other files",
         "The files at hand are not those the plan was made from.",
         "the branch moved on after the plan was made",
         "make a new plan from the files at hand",
     ),
-    "E0809": _prose(
+    "E0809": prose(
         "plan differs from the files",
         "The plan was made from these files but asks for something they do not say: it was rewritten and sealed again.",
         "a plan whose after shows another amount than the file",
         "make a new plan",
     ),
-    "E0810": _prose(
+    "E0810": prose(
         "account has moved",
         "An object the plan relies on was created, changed, archived or deleted after the plan was made. Nothing was "
         "written.",
@@ -99,38 +94,38 @@ _PLAN_FILE = {
 }
 
 _PROVIDER = {
-    "E0901": _prose(
+    "E0901": prose(
         "read-only command tried to write",
         "validate, plan and drift are given a transport that sends nothing but GET. This message is a bug in "
         "reconciler, and nothing was written.",
         "a plan that would create a product",
         "report it",
     ),
-    "E0902": _prose(
+    "E0902": prose(
         "not a secret key",
         "A secret key begins with sk_test_, sk_live_, rk_test_ or rk_live_. Publishable keys manage no catalogue.",
         "STRIPE_API_KEY set to a publishable key",
         "use a restricted key with the permissions that doctor lists",
     ),
-    "E0903": _prose(
+    "E0903": prose(
         "key not accepted",
         "Stripe answered 401: the key is wrong, revoked or expired.",
         "a key that was rolled in the dashboard",
         "set STRIPE_API_KEY to a current key",
     ),
-    "E0904": _prose(
+    "E0904": prose(
         "key may not read",
         "A restricted key lacks the permission to read one of the managed kinds.",
         "a restricted key without access to billing meters",
         "grant read access; doctor lists every permission that is missing",
     ),
-    "E0905": _prose(
+    "E0905": prose(
         "Stripe could not be reached",
         "No answer came after several tries.",
         "no network, or --api-base points to a server that is not running",
         "check the network and the address, then run the same command again",
     ),
-    "E0906": _prose(
+    "E0906": prose(
         "reading failed",
         "Stripe refused a request that only reads.",
         "an outage at Stripe",

@@ -1,12 +1,8 @@
 """E0501-E0699, W0601: what is unique at Stripe, how files come together, what was renamed."""
 
-from reconciler.diagnostics.codes.model import Explanation
+from reconciler.diagnostics.codes.model import Explanation, prose
 
 _PRO = "plans:\n  pro: {name: Pro, prices: {monthly: {amount: 5, interval: month}}}\n"
-
-
-def _prose(title: str, cause: str, example: str, fix: str) -> Explanation:
-    return Explanation(title, cause, example, fix, loadable=False)
 
 
 _UNIQUE = {
@@ -33,38 +29,38 @@ _UNIQUE = {
 }
 
 _FILES = {
-    "E0601": _prose(
+    "E0601": prose(
         "no settings",
         "The namespace in settings owns every object made from the files, so one file must have it.",
         "a directory without a settings section",
         "settings: {namespace: acme, currency: usd}",
     ),
-    "E0602": _prose(
+    "E0602": prose(
         "id defined twice",
         "The sections of all files are merged, and which of two definitions would win must not depend on their names.",
         "plans.pro in plans.yaml and in plans/pro.yaml",
         "plans.pro in plans/pro.yaml only",
     ),
-    "E0603": _prose(
+    "E0603": prose(
         "section defined twice",
         "settings, portal and guards stand in one file, so that it is clear where to look.",
         "settings in settings.yaml and in plans.yaml",
         "settings in settings.yaml only",
     ),
-    "E0604": _prose(
+    "E0604": prose(
         "overlay of nothing",
         "An overlay changes what the base files define. An id they do not define is usually misspelt; an id that is "
         "meant to be new says so.",
         "env/production/plans.yaml with plans: {prro: {trial_days: 7}}",
         "plans: {pro: {trial_days: 7}}, or plans: {other: {new: true, name: Other}}",
     ),
-    "E0605": _prose(
+    "E0605": prose(
         "new that is not new",
         "new: true adds an id in an overlay; the base files define this one already, or the value is not true.",
         "env/production/plans.yaml with plans: {pro: {new: true, trial_days: 7}}",
         "plans: {pro: {trial_days: 7}}",
     ),
-    "E0606": _prose(
+    "E0606": prose(
         "nothing to remove",
         "null in an overlay removes a key that the base files have.",
         "env/production/plans.yaml with plans: {pro: {trial_dais: null}}",

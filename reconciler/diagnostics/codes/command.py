@@ -1,57 +1,52 @@
 """E10xx: what can be wrong with a command line, its environment, or the files it reads and writes for itself."""
 
-from reconciler.diagnostics.codes.model import Explanation
-
-
-def _prose(title: str, cause: str, example: str, fix: str) -> Explanation:
-    return Explanation(title, cause, example, fix, loadable=False)
-
+from reconciler.diagnostics.codes.model import prose
 
 _USAGE = {
-    "E1000": _prose(
+    "E1000": prose(
         "command line not understood",
         "The command, an option or a value is unknown or missing. Such an error ends with exit code 64, never with 2, "
         "which means that there are changes.",
         "reconciler plan --otu plan.json",
         "reconciler plan --out plan.json",
     ),
-    "E1001": _prose(
+    "E1001": prose(
         "argument cannot be used",
         "A value on the command line is well formed but of no use here.",
         "a file name that cannot be opened",
         "reconciler COMMAND --help says what each argument is",
     ),
-    "E1002": _prose(
+    "E1002": prose(
         "operating system refused",
         "A file or stream could not be used; the message is the operating system's.",
         "a full disk under stdout",
         "make room, or write elsewhere",
     ),
-    "E1003": _prose(
+    "E1003": prose(
         "nobody can be asked",
         "The command needs an answer, and stdin is not a terminal or --no-input is set. It never goes on by itself.",
         "reconciler apply in a CI job",
         "reconciler plan --out plan.json, then reconciler apply plan.json; or reconciler apply --auto-approve",
     ),
-    "E1004": _prose(
+    "E1004": prose(
         "cannot write a file",
         "A plan file is written whole, readable by its owner only, or not at all.",
         "reconciler plan --out /no/such/directory/plan.json",
         "reconciler plan --out plan.json",
     ),
-    "E1005": _prose(
+    "E1005": prose(
         "cannot read a file",
         "The file is missing, not readable, or not a regular file.",
         "reconciler apply plna.json",
         "reconciler apply plan.json",
     ),
-    "E1006": _prose(
+    "E1006": prose(
         "schemas differ",
         "The committed schemas are not those this version writes, so editors would check against another language.",
         "a schema edited by hand, or left behind by an upgrade",
         "reconciler schema --dir schemas",
     ),
-    "E1007": _prose(
+    "E1007": prose(
         "file is there already",
         "init writes into an empty place and overwrites nothing.",
         "reconciler init in a directory with a billing.d",
@@ -60,20 +55,20 @@ _USAGE = {
 }
 
 _BINDING = {
-    "E1010": _prose(
+    "E1010": prose(
         "live key without environment",
         "A live key moves real money. It is used only where the command names an environment and the files say that "
         "this environment is live.",
         "STRIPE_API_KEY set to a live key, and reconciler plan",
         "environments: {production: {mode: live}} in the files, and reconciler plan --env production",
     ),
-    "E1011": _prose(
+    "E1011": prose(
         "environment of another mode",
         "Test and live never mix: the mode of the key and of the environment must be the same.",
         "reconciler plan --env production with a test key, where production says mode: live",
         "the key of that environment, or the environment of that key",
     ),
-    "E1012": _prose(
+    "E1012": prose(
         "environment of another account",
         "The environment names a Stripe account, and the key belongs to another. Nothing but the account was read.",
         "the staging account's key with --env production",
@@ -82,73 +77,73 @@ _BINDING = {
 }
 
 _ACCOUNT = {
-    "E1020": _prose(
+    "E1020": prose(
         "sandbox and server at once",
         "--sandbox works inside the process, --api-base on a server; only one can be meant.",
         "reconciler plan --sandbox --api-base http://127.0.0.1:4242",
         "reconciler plan --sandbox",
     ),
-    "E1021": _prose(
+    "E1021": prose(
         "no Stripe key",
         "Without a key there is no account, and the sandbox is never used unless it is asked for.",
         "reconciler plan in a shell without STRIPE_API_KEY",
         "export STRIPE_API_KEY, or reconciler plan --sandbox",
     ),
-    "E1022": _prose(
+    "E1022": prose(
         "two keys that differ",
         "STRIPE_API_KEY, STRIPE_SECRET_KEY and their _FILE variants may all be set, but to one key.",
         "STRIPE_API_KEY and STRIPE_SECRET_KEY of two accounts",
         "unset one of them",
     ),
-    "E1023": _prose(
+    "E1023": prose(
         "not an API base",
         "The base is a URL with http or https and a host, without user name.",
         "--api-base localhost:4242",
         "--api-base http://localhost:4242",
     ),
-    "E1024": _prose(
+    "E1024": prose(
         "server beyond this machine",
         "The secret key is sent to the API base, so another machine than this one must be meant.",
         "--api-base https://stripe.internal.example",
         "--api-base https://stripe.internal.example --allow-custom-endpoint",
     ),
-    "E1025": _prose(
+    "E1025": prose(
         "not a sandbox database",
         "--sandbox takes an optional FILE, so a word right after it is taken for that file.",
         "reconciler apply --sandbox plan.json",
         "reconciler apply plan.json --sandbox",
     ),
-    "E1026": _prose(
+    "E1026": prose(
         "--no-config without a plan",
         "A plan made now is made from the files; only a saved one can be applied without them.",
         "reconciler apply --no-config",
         "reconciler apply plan.json --no-config",
     ),
-    "E1027": _prose(
+    "E1027": prose(
         "--out beside a saved plan",
         "--out says where a plan made now is kept.",
         "reconciler apply plan.json --out other.json",
         "reconciler apply plan.json",
     ),
-    "E1028": _prose(
+    "E1028": prose(
         "schema name beside --dir or --check",
         "A name prints one schema; --dir and --check are about all of them.",
         "reconciler schema plan --check",
         "reconciler schema --check",
     ),
-    "E1029": _prose(
+    "E1029": prose(
         "unknown schema",
         "There is one schema for a file, one for an overlay, and one for each kind.",
         "reconciler schema pack",
         "reconciler schema credit-pack",
     ),
-    "E1032": _prose(
+    "E1032": prose(
         "unknown code",
         "Codes are E and four digits.",
         "reconciler explain E9999",
         "reconciler explain E0121",
     ),
-    "E1033": _prose(
+    "E1033": prose(
         "not a setting",
         "Settings are NAME=VALUE, faults KEY=VALUE with commas between them, numbers where numbers belong.",
         "reconciler sandbox --fault nth=third",
@@ -157,25 +152,25 @@ _ACCOUNT = {
 }
 
 _APPLY = {
-    "E1030": _prose(
+    "E1030": prose(
         "refused by a guard",
         "A guard of the files says that a change of this size or kind needs a second look. Nothing was written.",
         "a plan that retires half of the catalogue",
         "read the plan, then add the --allow that the message names",
     ),
-    "E1031": _prose(
+    "E1031": prose(
         "another number of changes",
         "--expect-changes says how many changes were reviewed, and the plan has another number.",
         "reconciler apply plan.json --expect-changes 3, where the plan has 30",
         "read the plan again",
     ),
-    "E1040": _prose(
+    "E1040": prose(
         "demo not as promised",
         "A step of the demo ended otherwise than it must; its own message stands above.",
         "a billing.d that is invalid",
         "reconciler validate, then reconciler demo",
     ),
-    "E1041": _prose(
+    "E1041": prose(
         "demo without a price",
         "The demo changes a flat price, and the files have none.",
         "a billing.d with prices per call only",

@@ -16,3 +16,8 @@ class Explanation:
     example: str
     fix: str
     loadable: bool = True
+
+
+def prose(title: str, cause: str, example: str, fix: str) -> Explanation:
+    """Explain a cause that no snippet can show: ``example`` and ``fix`` are sentences."""
+    return Explanation(title, cause, example, fix, loadable=False)

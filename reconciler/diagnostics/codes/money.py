@@ -47,9 +47,9 @@ _AMOUNTS = {
     ),
     "E0304": Explanation(
         "amount too large",
-        "Stripe charges at most eight digits of the minor unit.",
-        _price("amount: 1000000"),
-        _price("amount: 999999.99"),
+        "Stripe charges at most twelve digits of the minor unit.",
+        _payg("default: 10000000000"),
+        _payg("default: 9999999999.99"),
     ),
     "E0305": Explanation(
         "option in the currency itself",
@@ -117,10 +117,18 @@ _AMOUNTS = {
         _usage("amount: 5, currency_options: {eur: 5}", "unit_amount: 0.01, currency_options: {eur: 0.01}"),
     ),
     "W0302": Explanation(
-        "third decimal",
-        "Charges in bhd, jod, kwd, omr and tnd have three decimals, the last of which must be zero at Stripe.",
+        "digits that must be zero",
+        "Charges in bhd, jod, kwd, omr and tnd have three decimals, the last of which must be zero at Stripe; charges "
+        "in isk and ugx have two, both zero.",
         _price("amount: 5.125, currency: kwd"),
         _price("amount: 5.120, currency: kwd"),
+    ),
+    "W0303": Explanation(
+        "large charge",
+        "Stripe takes up to twelve digits of the minor unit by card, but only eight by every way of paying (more in "
+        "idr, cop and inr).",
+        _price("amount: 1000000"),
+        _price("amount: 999999.99"),
     ),
 }
 

@@ -1,56 +1,51 @@
 """E12xx: what can be wrong about starting or configuring the sandbox."""
 
-from reconciler.diagnostics.codes.model import Explanation
-
-
-def _prose(title: str, cause: str, example: str, fix: str) -> Explanation:
-    return Explanation(title, cause, example, fix, loadable=False)
-
+from reconciler.diagnostics.codes.model import prose
 
 CODES = {
-    "E1201": _prose(
+    "E1201": prose(
         "unknown sandbox setting",
         "Every setting stands for one behaviour of Stripe that nobody has verified; there is none of this name.",
         "reconciler sandbox --set replay=true",
         "reconciler sandbox --set replay_header=true",
     ),
-    "E1202": _prose(
+    "E1202": prose(
         "sandbox setting is not a truth value",
         "A setting is on or off.",
         "reconciler sandbox --set replay_header=maybe",
         "reconciler sandbox --set replay_header=false",
     ),
-    "E1203": _prose(
+    "E1203": prose(
         "not a sandbox's file",
         "The file exists and was not written by a sandbox of this version, so it is left alone.",
         "reconciler plan --sandbox=billing.d/plans.yaml",
         "name a file that does not exist yet, or one that a sandbox has written",
     ),
-    "E1204": _prose(
+    "E1204": prose(
         "fault that cannot be",
         "A fault has a kind, a moment, and at most one of nth, every and probability.",
         "reconciler sandbox --fault kind=error,nth=1,every=2",
         "reconciler sandbox --fault kind=error,nth=1",
     ),
-    "E1205": _prose(
+    "E1205": prose(
         "server extra is not installed",
         "The sandbox over HTTP needs uvicorn; the embedded one needs nothing.",
         "reconciler sandbox, after pip install reconciler",
         'pip install "reconciler[server]"',
     ),
-    "E1206": _prose(
+    "E1206": prose(
         "sandbox listens on the loopback only",
         "The sandbox accepts any test key, so it is never offered to a network.",
         "a sandbox on 0.0.0.0",
         "127.0.0.1, ::1 or localhost",
     ),
-    "E1207": _prose(
+    "E1207": prose(
         "port is not free",
         "Another program listens there already.",
         "reconciler sandbox --port 80",
         "choose another port, or leave it out to get a free one",
     ),
-    "E1208": _prose(
+    "E1208": prose(
         "unknown rate profile",
         "Requests are limited like a sandbox account's, like a live account's, or not at all.",
         "a sandbox with rate fast",
