@@ -9,6 +9,7 @@ from reconciler.cli.context import App
 from reconciler.cli.exits import Exit
 from reconciler.cli.progress import progress
 from reconciler.cli.stopping import stoppable
+from reconciler.config.catalog import Catalog
 from reconciler.diagnostics import PartlyAppliedError, ReconcilerError
 from reconciler.diagnostics.visible import visible
 from reconciler.planning.change import Step, steps
@@ -27,6 +28,7 @@ class Apply:
     app: App
     gateway: Gateway
     plan: Plan
+    catalog: Catalog | None
     form: str
     resume: str
 
@@ -40,7 +42,7 @@ class Apply:
             seen: list[Result] = []
             executor = Executor(self.gateway, progress=self._watch(tick, seen), stop=stopper.stop)
             try:
-                report = executor.apply(self.plan)
+                report = executor.apply(self.plan, self.catalog)
             except ReconcilerError as error:
                 if all(result.status is Status.ALREADY for result in seen):
                     raise

@@ -11,7 +11,7 @@ from enum import StrEnum
 from reconciler.planning.live import Live
 from reconciler.resources import Kind
 from reconciler.resources.mark import owned_metadata
-from reconciler.resources.model import Json, Mode, Removal, Stage, Values, digest
+from reconciler.resources.model import FEATURES, Json, Mode, Removal, Stage, Values, digest
 
 
 class Action(StrEnum):
@@ -96,7 +96,7 @@ class Step:
     @property
     def label(self) -> str:
         """Name the write within its change, for keys and reports."""
-        return f"{self.change.address}:{self.stage}:{self.op}"
+        return f"{self.change.address}:{self.stage}:{self.op}:{'new' if self.on_new else self.change.id}"
 
 
 def steps(change: Change) -> tuple[Step, ...]:
@@ -165,7 +165,8 @@ def _update(change: Change) -> Iterator[Step]:
     kind, before, after = change.kind, change.before, change.after
     assert before is not None and after is not None  # noqa: S101, PT018  an update has both
     state = State(dict(before.values), before.metadata)
-    for stage, names in _by_stage(kind, before.values, after.values):
+    target = _until_detached(kind, before.metadata, after.metadata)
+    for stage, names in sorted(_by_stage(kind, before.values, after.values)):
         values = _overlaid(state.values, after.values, names)
         if names == ("active",) and kind.removal is Removal.DEACTIVATE:
             state = State(values, state.metadata)
@@ -173,13 +174,22 @@ def _update(change: Change) -> Iterator[Step]:
             continue
         params: Values = {name: after.values.get(name, _unset(kind, name)) for name in names}
         metadata = state.metadata
-        if stage == kind.create_stage and before.metadata != after.metadata:
-            metadata = after.metadata
-        state = State(values, metadata)
-        if metadata != before.metadata and stage == kind.create_stage:
+        if stage == kind.create_stage and before.metadata != target:
+            metadata = target
             params["metadata"] = metadata_patch(before.metadata, metadata)
+        state = State(values, metadata)
         if params:
             yield Step(change, stage, Op.UPDATE, params, state)
+    if target != after.metadata:
+        patch: Values = {"metadata": metadata_patch(target, after.metadata)}
+        yield Step(change, Stage.UNMARK, Op.UPDATE, patch, State(state.values, after.metadata))
+
+
+def _until_detached(kind: Kind, before: dict[str, str], after: dict[str, str]) -> dict[str, str]:
+    """Keep the mark of attachments until they are gone: without it nobody would look for them after a crash."""
+    if kind.metadata and FEATURES in before and FEATURES not in after:
+        return {**after, FEATURES: before[FEATURES]}
+    return after
 
 
 def _by_stage(kind: Kind, before: Values, after: Values) -> Iterator[tuple[Stage, tuple[str, ...]]]:

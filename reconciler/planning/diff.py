@@ -10,12 +10,14 @@ from reconciler.planning.match import Matching, match
 from reconciler.resources import KINDS, Kind, Resource
 from reconciler.resources.mark import marked, owned_metadata
 from reconciler.resources.model import (
+    DIGEST,
     MARK_KEYS,
     Json,
     Mode,
     Values,
     canonical_json,
     digest,
+    held,
     references,
     substitute,
 )
@@ -83,9 +85,15 @@ class _Comparison:
         self._moved = bool(moved)
         self._namespace = namespace
         self._addresses = matching.addresses()
+        self._once = {(live.kind.name, live.id): address for address, live in matching.strays} | self._addresses
         self._replaced: set[str] = set()
         self._with_features = {
             next(references(resource.values["product"])) for resource in desired if resource.kind.parent == "product"
+        }
+        self._absent = {
+            resource.address
+            for resource in desired
+            if resource.values.get("active", True) is False and resource.address not in matching.by_address
         }
         self.unchanged = 0
         self.problems: list[Diagnostic] = []
@@ -95,7 +103,7 @@ class _Comparison:
         live = self._matching.by_address.get(resource.address)
         after = State(dict(resource.values), self._metadata(resource))
         if live is None:
-            if resource.values.get("active", True) is False:
+            if resource.address in self._absent or self._hangs(resource):
                 return None
             return Change(
                 resource.address,
@@ -134,6 +142,13 @@ class _Comparison:
             fingerprint=live.fingerprint,
         )
 
+    def _hangs(self, resource: Resource) -> bool:
+        """Tell whether a resource refers to one that is no longer sold and never was at Stripe."""
+        missing = sorted(self._absent.intersection(references(resource.values)))
+        if missing and not resource.kind.parent:
+            self.problems.append(_refers_to_nothing(resource, missing[0]))
+        return bool(missing)
+
     def _metadata(self, resource: Resource) -> dict[str, str]:
         if not resource.kind.metadata:
             return {}
@@ -143,16 +158,9 @@ class _Comparison:
         values = resolve(resource.kind, live.values, self._address_of)
         return State(values, owned_metadata(live.metadata, after.metadata))
 
-    def _address_of(self, held: str) -> str | None:
-        address = self._known(held)
+    def _address_of(self, object_id: tuple[str, str]) -> str | None:
+        address = self._addresses.get(object_id)
         return None if address in self._replaced else address
-
-    def _known(self, held: str) -> str | None:
-        for kind in KINDS:
-            address = self._addresses.get((kind.name, held))
-            if address is not None:
-                return address
-        return None
 
     def _differing(self, kind: Kind, before: Values, after: Values) -> tuple[str, ...]:
         return tuple(row.name for row in kind.fields if before.get(row.name) != after.get(row.name))
@@ -163,7 +171,7 @@ class _Comparison:
         if not resource.kind.metadata and not resource.kind.parent:
             self.problems.append(_unchangeable(resource, live, fields))
             return None
-        if resource.address in self._matching.adopted and resource.adopts:
+        if resource.adopts and (resource.address in self._matching.adopted or resource.kind.fixed_key is not None):
             self.problems.append(_unlike(resource, live, before, after, fields))
             return None
         self._replaced.add(resource.address)
@@ -192,9 +200,9 @@ class _Comparison:
             return Reason.KEY
         if live.mark is None:
             return Reason.DRIFT if resource.kind.metadata else Reason.CONFIG
-        if live.mark.address != resource.address or (self._moved and before.values == after.values):
+        if live.mark.address != resource.address or (self._moved and _same_but_for_the_mark(before, after)):
             return Reason.MOVED
-        values = resolve(resource.kind, live.values, self._known)
+        values = resolve(resource.kind, live.values, self._once.get)
         own = {name: value for name, value in owned_metadata(live.metadata).items() if name not in MARK_KEYS}
         edited = resource.kind.digest(values, own) != live.mark.digest
         changed = resource.digest != live.mark.digest
@@ -203,13 +211,23 @@ class _Comparison:
         return Reason.CONFIG
 
 
-def resolve(kind: Kind, values: Values, address_of: Callable[[str], str | None]) -> Values:
+def _same_but_for_the_mark(before: State, after: State) -> bool:
+    """Tell whether nothing but the owner mark differs, as where something that is referred to was renamed."""
+    changed = {
+        name
+        for name in before.metadata.keys() | after.metadata.keys()
+        if before.metadata.get(name) != after.metadata.get(name)
+    }
+    return before.values == after.values and changed <= {DIGEST}
+
+
+def resolve(kind: Kind, values: Values, address_of: Callable[[tuple[str, str]], str | None]) -> Values:
     """Replace the ids of other objects by their addresses where they have one, and put sets in one order."""
 
     def replace(value: Json) -> Json:
         if not isinstance(value, dict) or "$id" not in value:
             return value
-        address = address_of(value["$id"])
+        address = address_of(held(value))
         return value if address is None else {"$ref": address}
 
     return kind.ordered({name: substitute(value, replace) for name, value in values.items()})
@@ -244,6 +262,15 @@ def _unchangeable(resource: Resource, live: Live, fields: tuple[str, ...]) -> Di
         f"{resource.address}: {', '.join(fields)} of {resource.kind.name} {live.id} cannot be changed at Stripe",
         resource.source,
         help="Add a meter under a new id and move usage to it, or put the value back.",
+    )
+
+
+def _refers_to_nothing(resource: Resource, address: str) -> Diagnostic:
+    return Diagnostic(
+        "E0704",
+        f"{resource.address} refers to {address}, which is no longer sold and is not at Stripe",
+        resource.source,
+        help=f"Remove the reference, or make {address} active.",
     )
 
 

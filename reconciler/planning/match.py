@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from reconciler.diagnostics import Diagnostic
 from reconciler.planning.live import Live
 from reconciler.resources import KINDS, Resource
+from reconciler.resources.model import held
 
 
 @dataclass
@@ -79,7 +80,7 @@ def _match_marked(
         if mine:
             _choose(matching, address, resource, mine)
             _check_holder(matching, resource, holder, mine)
-        elif holder is not None and unmarked.get(resource.key or "") is holder:
+        elif holder is not None and resource.adopts and unmarked.get(resource.key or "") is holder:
             matching.by_address[address] = holder
             matching.adopted.add(address)
             matching.foreign[holder.kind.name] -= 1
@@ -98,8 +99,10 @@ def _choose(matching: Matching, address: str, resource: Resource, mine: list[Liv
     def rank(live: Live) -> tuple[bool | int | str, ...]:
         holds = live.key is not None and live.key == resource.key
         as_asked = live.mark is not None and live.mark.digest == resource.digest
-        first = (as_asked, holds) if resource.kind.fixed_key is not None else (holds, as_asked)
-        return (*first, live.active, live.created, live.id)
+        first = (
+            (live.active, as_asked, holds) if resource.kind.fixed_key is not None else (holds, as_asked, live.active)
+        )
+        return (*first, live.created, live.id)
 
     *rest, chosen = sorted(mine, key=rank)
     matching.by_address[address] = chosen
@@ -113,10 +116,20 @@ def _check_holder(matching: Matching, resource: Resource, holder: Live | None, m
     matching.problems.append(_held(resource, holder))
 
 
+_HOW_TO_ADOPT = {
+    "product": "To take it over, name it in the file as stripe_id; otherwise choose another id.",
+    "coupon": "To take it over, name it in the file as stripe_id; otherwise choose another id.",
+    "price": "To take it over, name its key in the file as lookup_key; otherwise choose another key.",
+    "feature": "To take it over, name its key in the file as lookup_key; otherwise choose another key.",
+    "promotion_code": "Deactivate it at Stripe, or choose another code.",
+}
+
+
 def _held(resource: Resource, holder: Live) -> Diagnostic:
     owner = f"{resource.kind.key} {resource.key!r} is held by {holder.id}"
     if holder.mark is None:
-        summary, remedy = f"{owner}, which carries no owner mark", "Choose another key, or free this one at Stripe."
+        summary = f"{owner}, which carries no owner mark"
+        remedy = _HOW_TO_ADOPT.get(resource.kind.name, "Choose another key, or free this one at Stripe.")
     elif holder.mark.address:
         summary = f"{owner}, which was made from {holder.mark.address!r} of namespace {holder.mark.namespace!r}"
         remedy = (
@@ -139,7 +152,7 @@ def _match_by_key(
     """Match kinds without metadata: an object is ours if its key is in our namespace or an object of ours uses it."""
     used = {item for live in everything if _is_ours(live, namespace) for item in _held_ids(live)}
     keys = {resource.key: address for address, resource in wanted.items()}
-    for live in objects:
+    for live in sorted(objects, key=lambda live: (live.active, live.id)):
         address = keys.get(live.key)
         if address is not None:
             matching.by_address[address] = live
@@ -157,7 +170,7 @@ def _is_ours(live: Live, namespace: str) -> bool:
 def _held_ids(live: Live) -> set[str]:
     recurring = live.values.get("recurring") or {}
     meter = recurring.get("meter") or {}
-    return {meter["$id"]} if "$id" in meter else set()
+    return {held(meter)[1]} if "$id" in meter else set()
 
 
 def _match_attachments(matching: Matching, wanted: Mapping[str, Resource], objects: Iterable[Live]) -> None:
@@ -168,10 +181,10 @@ def _match_attachments(matching: Matching, wanted: Mapping[str, Resource], objec
     addresses = matching.addresses()
     strays = {live.id for _, live in matching.strays}
     for live in objects:
-        product = addresses.get(("product", live.values["product"]["$id"]))
+        product = addresses.get(held(live.values["product"]))
         if product is None:
             continue
-        feature_id = live.values["entitlement_feature"]["$id"]
+        _, feature_id = held(live.values["entitlement_feature"])
         feature = addresses.get(("feature", feature_id))
         address = f"{product}.{feature or f'features.{feature_id}'}"
         if address in wanted and address not in matching.by_address:

@@ -47,6 +47,7 @@ class Plan:
     bindings: Mapping[str, Binding]
     foreign: Mapping[str, int]
     unchanged: int
+    currencies: tuple[str, ...] = ()
 
     @property
     def counts(self) -> dict[str, int]:
@@ -67,6 +68,7 @@ def make_plan(
     live_digest: str,
     plan_id: str,
     now: datetime,
+    currencies: tuple[str, ...] = (),
     lifetime: timedelta = DEFAULT_LIFETIME,
 ) -> Plan:
     """Bind a difference to its target; clock and id come from the caller."""
@@ -82,6 +84,7 @@ def make_plan(
         bindings=difference.bindings,
         foreign=difference.foreign,
         unchanged=difference.unchanged,
+        currencies=currencies,
     )
 
 
@@ -104,6 +107,7 @@ def document(plan: Plan) -> dict[str, Any]:
         "changes": len(plan.changes),
         "counts": plan.counts,
         "unchanged": plan.unchanged,
+        "currencies": list(plan.currencies),
         "foreign": dict(plan.foreign),
         "entitlements": {"known": False, "reason": "no base policy to compare with"},
         "bindings": {

@@ -67,6 +67,7 @@ class _Document(_Closed):
     changes: int
     counts: dict[str, int]
     unchanged: int
+    currencies: list[Annotated[str, Field(pattern=r"^[a-z]{3}$")]]
     foreign: dict[str, int]
     entitlements: _Unknown
     bindings: dict[str, _Binding]
@@ -139,8 +140,8 @@ def _check_seal(content: dict[str, Any], key: bytes | None) -> None:
 def _plan(parsed: _Document) -> Plan:
     return Plan(
         id=parsed.id,
-        created=datetime.fromisoformat(parsed.created),
-        expires=datetime.fromisoformat(parsed.expires),
+        created=_instant(parsed.created),
+        expires=_instant(parsed.expires),
         target=Target(
             account=parsed.account,
             mode=parsed.mode,
@@ -155,10 +156,32 @@ def _plan(parsed: _Document) -> Plan:
         bindings={address: Binding(item.kind, item.id, item.fingerprint) for address, item in parsed.bindings.items()},
         foreign=parsed.foreign,
         unchanged=parsed.unchanged,
+        currencies=tuple(parsed.currencies),
     )
 
 
+def _instant(text: str) -> datetime:
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None:
+        raise ValueError("an instant has no time zone")
+    return instant
+
+
+def _check_form(item: _Change) -> None:
+    """Refuse a change that lacks what its action starts from or leads to, or names a field its kind does not have."""
+    starts = item.action != Action.CREATE
+    leads = item.action != Action.RETIRE
+    given = (item.before is not None, item.id is not None, item.fingerprint is not None)
+    if any(part is not starts for part in given) or (item.after is not None) is not leads:
+        raise ValueError(f"{item.address} is not a whole {item.action}")
+    known = {row.name for row in BY_NAME[item.kind].fields}
+    for state in (item.before, item.after):
+        if state is not None and not known.issuperset(state.values):
+            raise ValueError(f"{item.address} has fields its kind does not have")
+
+
 def _change(item: _Change) -> Change:
+    _check_form(item)
     return Change(
         address=item.address,
         kind=BY_NAME[item.kind],

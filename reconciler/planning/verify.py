@@ -13,7 +13,7 @@ from reconciler.planning.live import Live
 from reconciler.planning.plan import Plan, Target
 from reconciler.resources import Resource
 from reconciler.resources.mark import marked, owned_metadata
-from reconciler.resources.model import Json, digest, references, substitute
+from reconciler.resources.model import Json, digest, held, references, substitute
 
 REMEDY = "Make a new plan with `reconciler plan --out FILE`, have it reviewed, and apply that one."
 
@@ -87,7 +87,7 @@ class Ids:
     def _leaf(self, value: Json) -> Json:
         if not isinstance(value, dict):
             return value
-        return value["$id"] if "$id" in value else self.known[value["$ref"]]
+        return held(value)[1] if "$id" in value else self.known[value["$ref"]]
 
 
 def matches(live: Live, state: State, ids: Ids) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import groupby
 
+from reconciler.config.catalog import Catalog
 from reconciler.diagnostics import PlanRefusedError
 from reconciler.planning.change import Step
 from reconciler.planning.plan import Plan
@@ -76,13 +77,20 @@ class Executor:
         self._threads = threads
         self._lock = threading.Lock()
 
-    def apply(self, plan: Plan) -> Report:
-        """Check, then write; PlanRefusedError before the first write if anything the plan relies on has moved."""
-        preflight = Preflight(self._reader, plan)
+    def apply(self, plan: Plan, catalog: Catalog | None = None) -> Report:
+        """Check, then write; PlanRefusedError before the first write if anything the plan relies on has moved.
+
+        With the files at hand the plan must also be the one that they and the account yield.
+        """
+        preflight = Preflight(self._reader, plan, catalog)
         moved = preflight.check()
         if moved:
             raise PlanRefusedError(
                 "E0810", "the account is no longer as it was when the plan was made", remedy=REMEDY, details=moved
+            )
+        if preflight.forged:
+            raise PlanRefusedError(
+                "E0809", "the plan asks for something else than the files do", remedy=REMEDY, details=preflight.forged
             )
         report = Report(total=len(preflight.done) + len(preflight.pending))
         for step in preflight.done:

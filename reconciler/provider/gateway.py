@@ -37,6 +37,10 @@ class Answer:
     replayed: bool | None
 
 
+#: What came back could not be understood, so the request may have been carried out.
+UNREADABLE = Failure(None, None, "the answer could not be read")
+
+
 class RequestFailedError(Exception):
     """A request failed for good; ``failure`` says how."""
 
@@ -145,14 +149,18 @@ class Gateway:
                 return self._once(method, path, params, idempotency_key)
             except StripeError as error:
                 failure = _failure(error)
+            except (TypeError, ValueError, KeyError, AttributeError):
+                failure = UNREADABLE
             if not waits.again(failure):
                 raise RequestFailedError(failure)
 
     def _once(self, method: str, path: str, params: Values, idempotency_key: str | None) -> Answer:
         options = {"idempotency_key": idempotency_key} if idempotency_key else {}
         response = self._client.raw_request(method, path, **params, **options)
-        headers = response.headers
-        return Answer(dict(response.data), headers.get("request-id"), _replayed(headers))
+        headers, body = response.headers, response.data
+        if not isinstance(body, dict) or not ("id" in body or "data" in body):
+            raise ValueError("an answer that is no object of Stripe's")
+        return Answer(dict(body), headers.get("request-id"), _replayed(headers))
 
 
 def _endpoint(path: str) -> str:

@@ -5,29 +5,36 @@ apply before its first write.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
+from reconciler.config.catalog import Catalog
 from reconciler.planning.change import Action, Change, State, Step, after_transfer, as_made, steps
+from reconciler.planning.diff import diff
 from reconciler.planning.live import Live
 from reconciler.planning.plan import Plan
 from reconciler.planning.verify import Ids, matches
 from reconciler.provider.reads import Reader
-from reconciler.resources import Resource
+from reconciler.resources import Resource, desire
 
 
 class Preflight:
     """One comparison of a plan with the account; ``ids``, ``done`` and ``pending`` are filled by :meth:`check`."""
 
-    def __init__(self, reader: Reader, plan: Plan) -> None:
+    def __init__(self, reader: Reader, plan: Plan, catalog: Catalog | None) -> None:
         self._reader = reader
         self._plan = plan
+        self._catalog = catalog
+        self.forged: list[str] = []
         self.ids: dict[str, str] = {}
         self.done: list[Step] = []
         self.pending: list[Step] = []
 
     def check(self) -> list[str]:
         """Sort every write into done and pending; return what has moved, one sentence each."""
-        state = self._reader.state(_resources(self._plan), self._plan.target.namespace, {})
+        plan, catalog = self._plan, self._catalog
+        desired = _resources(plan) if catalog is None else desire(catalog)
+        renamed = {} if catalog is None else catalog.moved
+        state = self._reader.state(desired, plan.target.namespace, renamed, plan.currencies)
         live = {(item.kind.name, item.id): item for item in state.objects}
         moved = list(self._bindings(live))
         made = self._made(live)
@@ -35,7 +42,20 @@ class Preflight:
         self.ids |= {address: item.id for address, item in made.items()}
         for change in self._plan.changes:
             moved += self._sort(change, live, made.get(change.address))
+        if catalog is not None:
+            self._compare(diff(desired, state.objects, plan.target.namespace, renamed).changes)
         return moved
+
+    def _compare(self, fresh: Sequence[Change]) -> None:
+        """Name every address at which the files and the account, as they are now, ask for something else than the plan.
+
+        Addresses that an earlier run of the plan has begun are left to the check of their objects.
+        """
+        begun = {step.change.address for step in self.done}
+        planned = {(change.address, change.id): change for change in self._plan.changes}
+        asked = {(change.address, change.id): change for change in fresh}
+        differing = {key[0] for key in planned.keys() | asked.keys() if planned.get(key) != asked.get(key)}
+        self.forged = sorted(differing - begun)
 
     def _bindings(self, live: Mapping[tuple[str, str], Live]) -> Iterator[str]:
         for address, binding in self._plan.bindings.items():
@@ -49,7 +69,10 @@ class Preflight:
     def _made(self, live: Mapping[tuple[str, str], Live]) -> dict[str, Live]:
         """Find objects that an earlier run of this plan has made: at the address, with the values it makes."""
         candidates: dict[tuple[str, str], list[Live]] = defaultdict(list)
-        for item in live.values():
+        changed = {(change.kind.name, change.id) for change in self._plan.changes}
+        for key, item in live.items():
+            if key in changed:
+                continue
             if item.mark is not None and item.mark.namespace == self._plan.target.namespace:
                 candidates[item.kind.name, item.mark.address].append(item)
             elif not item.kind.metadata and item.kind.key:
@@ -62,8 +85,8 @@ class Preflight:
             if change.kind.parent:
                 attachments.append(change)
                 continue
-            key = change.address if change.kind.metadata else str(change.after.values[change.kind.key or ""])
-            others = [item for item in candidates[change.kind.name, key] if item.id != change.id]
+            name = change.address if change.kind.metadata else str(change.after.values[change.kind.key or ""])
+            others = candidates[change.kind.name, name]
             if others:
                 made[change.address] = max(
                     others, key=lambda item: (item.key == _key(change), item.active, item.created)
@@ -86,19 +109,20 @@ class Preflight:
             self.done += on_new[:progress]
             self.pending += on_new[progress:]
         if change.id is not None:
-            yield from self._sort_old(change, live, on_old, ids)
-        elif made is None and change.kind.transfers and (holder := self._holder(change, live)):
+            yield from self._sort_old(change, live, made, on_old)
+        if on_new and made is None and change.kind.transfers and (holder := self._holder(change, live)):
             yield f"{change.address}: its {change.kind.key} is held by {holder} now"
 
     def _sort_old(
-        self, change: Change, live: Mapping[tuple[str, str], Live], on_old: list[Step], ids: Ids
+        self, change: Change, live: Mapping[tuple[str, str], Live], made: Live | None, on_old: list[Step]
     ) -> Iterator[str]:
         assert change.id is not None  # noqa: S101  checked by the caller
         item = live.get((change.kind.name, change.id)) or self._gone_from_lists(change)
         if item is not None and item.fingerprint == change.fingerprint:
             self.pending += on_old
             return
-        reached = _progress(item, [after_transfer(change), *(step.sets for step in on_old)], ids)
+        first = change.before if made is None else after_transfer(change)
+        reached = _progress(item, [first, *(step.sets for step in on_old)], Ids(self.ids))
         if reached is None:
             yield f"{change.address}: {change.id} was {'deleted' if item is None else 'changed'}"
             return
@@ -106,15 +130,18 @@ class Preflight:
         self.pending += on_old[reached:]
 
     def _gone_from_lists(self, change: Change) -> Live | None:
-        """Read an object that lists of living objects no longer show; an attachment is simply gone."""
-        if change.kind.parent or change.id is None:
-            return None
-        return self._reader.one(change.kind, change.id)
+        """Read an object that lists of living objects do not show."""
+        assert change.id is not None  # noqa: S101  checked by the caller
+        if change.kind.parent is None:
+            return self._reader.one(change.kind, change.id)
+        assert change.before is not None  # noqa: S101  what is retired was there
+        product = str(Ids(self.ids).resolve(change.before.values[change.kind.parent]))
+        return next((item for item in self._reader.attached(product) if item.id == change.id), None)
 
     def _holder(self, change: Change, live: Mapping[tuple[str, str], Live]) -> str | None:
         key = _key(change)
         for item in live.values():
-            if item.kind is change.kind and item.key == key:
+            if item.kind is change.kind and item.key == key and item.id != change.id:
                 return item.id
         return None
 

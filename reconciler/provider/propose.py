@@ -37,6 +37,7 @@ def propose(catalog: Catalog, gateway: Gateway, *, plan_id: str, now: datetime) 
         live_digest=live.digest,
         plan_id=plan_id,
         now=now,
+        currencies=reader.currencies,
     )
     return Proposal(plan, tuple(difference.problems), live, reader.cost)
 

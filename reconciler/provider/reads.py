@@ -51,14 +51,21 @@ class Reader:
         """Return the id of the account the key belongs to."""
         return str(self._get("/v1/account", {})["id"])
 
-    def state(self, desired: Sequence[Resource], namespace: str, moved: Mapping[str, str]) -> LiveState:
-        """Read everything a plan for these resources has to know."""
-        self.currencies = _tiered_currencies(desired)
+    def state(
+        self,
+        desired: Sequence[Resource],
+        namespace: str,
+        moved: Mapping[str, str],
+        currencies: Iterable[str] = (),
+    ) -> LiveState:
+        """Read everything a plan for these resources has to know; ``currencies`` are expanded besides their own."""
+        self.currencies = tuple(sorted({*_tiered_currencies(desired), *currencies}))
         with ThreadPoolExecutor(THREADS, thread_name_prefix="read") as pool:
             account = pool.submit(self.account)
             listed = pool.map(self._alive, [kind for kind in KINDS if kind.parent is None])
             objects = [live for lives in listed for live in lives]
             objects += self._archived(pool, desired, objects, namespace, moved)
+            objects += self._paused(pool, desired, objects)
             objects += self._attachments(pool, desired, objects, namespace)
             return LiveState(account.result(), self.gateway.mode, API_VERSION, tuple(objects))
 
@@ -135,6 +142,19 @@ class Reader:
         for found in pool.map(self._keyed, batches):
             yield from found
 
+    def _paused(self, pool: ThreadPoolExecutor, desired: Sequence[Resource], objects: Sequence[Live]) -> Iterator[Live]:
+        """Look paused promotion codes up by their code, so that one that is resumed keeps its redemptions."""
+        kind = BY_NAME["promotion_code"]
+        held = {live.key for live in objects if live.kind is kind}
+        missing = sorted(item.key for item in desired if item.kind is kind and item.key and item.key not in held)
+        self.cost.lookups += len(missing)
+        for found in pool.map(lambda code: self._inactive(kind, code), missing):
+            yield from found
+
+    def _inactive(self, kind: Kind, code: str) -> list[Live]:
+        params = {"code": code, "active": "false", "expand": [f"data.{name}" for name in self.expand(kind)]}
+        return [read_object(kind, raw) for raw in self._pages(kind.path, params)]
+
     def _keyed(self, params: Mapping[str, Any]) -> list[Live]:
         price = BY_NAME["price"]
         expand = [f"data.{name}" for name in self.expand(price)]
@@ -145,8 +165,11 @@ class Reader:
     ) -> Iterator[Live]:
         named = {address for item in desired if item.kind.parent for address in references(item.values["product"])}
         keys = {item.key for item in desired if item.address in named}
+        addresses = {item.address for item in desired}
         products = [
-            live for live in objects if live.kind.name == "product" and _has_features(live, named, keys, namespace)
+            live
+            for live in objects
+            if live.kind.name == "product" and _has_features(live, named, keys, addresses, namespace)
         ]
         for found in pool.map(self.attached, [live.id for live in products]):
             yield from found
@@ -168,16 +191,16 @@ class Reader:
             raise _refused(error, path) from None
 
 
-def _tiered_currencies(desired: Sequence[Resource]) -> tuple[str, ...]:
+def _tiered_currencies(desired: Sequence[Resource]) -> set[str]:
     options = (item.values.get("currency_options") or {} for item in desired if item.kind.name == "price")
-    return tuple(sorted({name for each in options for name, option in each.items() if "tiers" in option}))
+    return {name for each in options for name, option in each.items() if "tiers" in option}
 
 
-def _has_features(live: Live, named: Iterable[str], keys: Iterable[str | None], namespace: str) -> bool:
+def _has_features(live: Live, named: set[str], keys: set[str | None], addresses: set[str], namespace: str) -> bool:
     mark = live.mark
     if mark is None or mark.namespace != namespace:
-        return mark is None and live.id in set(keys)
-    return mark.address in named or (mark.features and live.active)
+        return mark is None and live.id in keys
+    return mark.address in named or (mark.features and (live.active or mark.address in addresses))
 
 
 def _refused(error: RequestFailedError, path: str) -> ProviderError:

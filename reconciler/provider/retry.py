@@ -35,8 +35,8 @@ class Failure:
 
     @property
     def ambiguous(self) -> bool:
-        """Whether the request may have been carried out although it failed."""
-        return self.status is None or self.server_error
+        """Whether the request may have been carried out although it failed: no answer, or one that cannot be read."""
+        return self.status is None or self.status < HTTPStatus.BAD_REQUEST or self.server_error
 
     @property
     def retriable(self) -> bool:

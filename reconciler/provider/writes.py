@@ -76,6 +76,9 @@ class Writer:
     def _create(self, step: Step) -> Result:
         params = self._params(step)
         path = self._collection(step)
+        taken = self._taken_by(step)
+        if taken is not None:
+            return Result(step, Status.STALE, f"its key is held by {taken} since the plan was checked")
         last = NOT_TRIED
         for attempt in range(ATTEMPTS):
             try:
@@ -202,10 +205,21 @@ class Writer:
         found = self._reader.attached(parent) if parent else self._reader.by_key(kind, key)
         return next((live for live in found if live.id != change.id and _reached(step, live, ids)), None)
 
+    def _taken_by(self, step: Step) -> str | None:
+        """Name whoever holds the key that a successor is about to take over, unless it is the one it succeeds."""
+        kind, change = step.change.kind, step.change
+        if not kind.transfers or change.id is None:
+            return None
+        ids = self._known()
+        holders = self._reader.by_key(kind, step.params[kind.key or ""])
+        return next((item.id for item in holders if item.id != change.id and not _reached(step, item, ids)), None)
+
     def _key_is_burnt(self, failure: Failure, step: Step, params: Values) -> bool:
         """Tell whether a creation was refused for a key that no living object holds."""
         kind = step.change.kind
         if kind.key is None or params[kind.key] == fallback_key(step.change):
+            return False
+        if not str(params[kind.key]).startswith(self._plan.target.namespace):
             return False
         taken = failure.code == "resource_already_exists" or failure.param == kind.key
         return taken and kind.fallback_limit is not None and not self._reader.by_key(kind, params[kind.key])

@@ -24,7 +24,7 @@ def _options(live: Mapping[str, Any]) -> Json:
 
 def _applies_to(live: Mapping[str, Any]) -> Json:
     products = (live.get("applies_to") or {}).get("products") or []
-    return {"products": [live_id(product) for product in products]} if products else None
+    return {"products": [live_id("product", product) for product in products]} if products else None
 
 
 def _name(live: Mapping[str, Any]) -> Json:

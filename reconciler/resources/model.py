@@ -19,8 +19,8 @@ Values = dict[str, Json]
 MANAGED_BY = "managed_by"
 ADDRESS = "address"
 DIGEST = "config_digest"
-OWN_KEYS = "metadata_keys"
-FEATURES = "features"
+OWN_KEYS = "reconciler_keys"
+FEATURES = "reconciler_features"
 MARK_KEYS = (MANAGED_BY, ADDRESS, DIGEST, OWN_KEYS, FEATURES)
 
 
@@ -54,6 +54,7 @@ class Stage(StrEnum):
     RETIRE_COUPON = "9a-retire-coupon"
     RETIRE_PRICE = "9b-retire-price"
     DETACH = "9c-detach"
+    UNMARK = "9c2-unmark"
     RETIRE_PRODUCT = "9d-retire-product"
     RETIRE_FOUNDATION = "9e-retire-foundation"
 
@@ -185,9 +186,15 @@ def ref(address: str) -> dict[str, str]:
     return {"$ref": address}
 
 
-def live_id(value: Any) -> Json:
-    """Hold the id of another object until it is known whether that object stands for an address."""
-    return None if value is None else {"$id": value["id"] if isinstance(value, dict) else value}
+def live_id(kind: str, value: Any) -> Json:
+    """Hold the id of another object, with its kind, until it is known whether that object stands for an address."""
+    return None if value is None else {"$id": f"{kind}/{value['id'] if isinstance(value, dict) else value}"}
+
+
+def held(value: Json) -> tuple[str, str]:
+    """Return kind and id of a held id: a product and a coupon may share their id."""
+    kind, _, object_id = value["$id"].partition("/")
+    return kind, object_id
 
 
 def is_leaf(value: Json) -> bool:

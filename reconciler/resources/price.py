@@ -44,7 +44,7 @@ def _recurring(live: Mapping[str, Any]) -> Json:
         "interval_count": recurring.get("interval_count") or 1,
         "usage_type": recurring.get("usage_type") or "licensed",
     }
-    return {**read, "meter": live_id(recurring["meter"])} if recurring.get("meter") else read
+    return {**read, "meter": live_id("meter", recurring["meter"])} if recurring.get("meter") else read
 
 
 def _unit_amount(live: Mapping[str, Any]) -> Json:
@@ -62,7 +62,7 @@ def _custom(live: Mapping[str, Any]) -> Json:
 
 
 def _product(live: Mapping[str, Any]) -> Json:
-    return live_id(live["product"])
+    return live_id("product", live["product"])
 
 
 def _nickname(live: Mapping[str, Any]) -> Json:

@@ -38,7 +38,7 @@ def _text(name: str) -> Any:
 
 
 def _default_price(live: Mapping[str, Any]) -> Json:
-    return live_id(live.get("default_price"))
+    return live_id("price", live.get("default_price"))
 
 
 def desire(catalog: Catalog) -> Iterator[Resource]:

@@ -11,11 +11,11 @@ from reconciler.resources.model import Field, Json, Kind, Mode, Removal, Resourc
 
 
 def _feature(live: Mapping[str, Any]) -> Json:
-    return live_id(live["entitlement_feature"])
+    return live_id("feature", live["entitlement_feature"])
 
 
 def _product(live: Mapping[str, Any]) -> Json:
-    return live_id(live["product"])
+    return live_id("product", live["product"])
 
 
 def desire(catalog: Catalog) -> Iterator[Resource]:

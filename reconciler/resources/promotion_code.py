@@ -13,7 +13,7 @@ from reconciler.resources.model import Field, Json, Kind, Mode, Removal, Resourc
 
 
 def _promotion(live: Mapping[str, Any]) -> Json:
-    return {"type": "coupon", "coupon": live_id(live["promotion"]["coupon"])}
+    return {"type": "coupon", "coupon": live_id("coupon", live["promotion"]["coupon"])}
 
 
 def _restrictions(live: Mapping[str, Any]) -> Json:

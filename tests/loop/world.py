@@ -48,6 +48,7 @@ class World:
         self.clock = Clock()
         self.sandbox = Sandbox(settings=settings or Settings(), clock=self.clock, **options)
         self._ids = (f"{number:032x}" for number in itertools.count(1))
+        self._catalogs: dict[str, Catalog] = {}
         self.dashboard = stripe.StripeClient(KEY, http_client=self.sandbox.http_client())
 
     def gateway(self, *, read_only: bool = False, transport: Any = None, tries: int = 8) -> Gateway:
@@ -63,12 +64,14 @@ class World:
         """Plan, go through the plan file's text as the real loop does, and return what was read back."""
         proposal = self.propose(sections)
         assert not proposal.problems, proposal.problems
+        self._catalogs[proposal.plan.id] = catalog_of(sections)
         return parse_plan(serialise(proposal.plan).encode())
 
     def run(self, plan: Plan, **options: Any) -> Report:
-        """Apply a plan."""
+        """Apply a plan with the files it was made from at hand; ``catalog=None`` applies it without."""
         transport = options.pop("transport", None)
-        return Executor(self.gateway(transport=transport), **options).apply(plan)
+        catalog = options.pop("catalog", self._catalogs.get(plan.id))
+        return Executor(self.gateway(transport=transport), **options).apply(plan, catalog)
 
     def apply(self, sections: Mapping[str, Any]) -> Report:
         """Plan and apply; the apply must be complete."""

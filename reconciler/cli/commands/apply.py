@@ -25,6 +25,7 @@ from reconciler.cli.options import (
     format_option,
 )
 from reconciler.cli.planner import make, read, save, shown
+from reconciler.config.catalog import Catalog
 from reconciler.config.models import Environment, Guards
 from reconciler.diagnostics import GuardRefusedError, UsageError
 from reconciler.planning.guards import Refusal, check_guards
@@ -46,7 +47,11 @@ from reconciler.resources import desire
     "--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Where a new plan is kept."
 )
 @click.option("--auto-approve", is_flag=True, help="Apply a new plan without asking.")
-@click.option("--no-config", is_flag=True, help="Apply a saved plan without comparing it with the files.")
+@click.option(
+    "--no-config",
+    is_flag=True,
+    help="Apply a saved plan without the files: neither what they say nor their guards are checked.",
+)
 @click.option(
     "--expect-changes", type=click.IntRange(0), metavar="N", help="Refuse a plan with another number of changes."
 )
@@ -119,7 +124,7 @@ class _Request:
         self._check(plan, check_guards(plan, guards, self._allow))
         if self._form == "text":
             self._app.out.data(f"{count_line(plan)}\n")
-        return self._apply(plan, planfile, config)
+        return self._apply(plan, planfile, config, catalog)
 
     def inline(self, out: Path | None, *, ask: bool) -> int:
         """Plan, show, ask and apply; the plan is kept until it is applied as a whole, so that it can be resumed."""
@@ -134,7 +139,7 @@ class _Request:
             return Exit.ERROR
         planfile = out or _temporary()
         save(planfile, made.plan)
-        code = self._apply(made.plan, planfile, self._config)
+        code = self._apply(made.plan, planfile, self._config, made.catalog)
         if code == Exit.OK and out is None:
             planfile.unlink(missing_ok=True)
         return code
@@ -160,11 +165,12 @@ class _Request:
         what = f"Apply this to account {plan.target.account} in {plan.target.mode} mode? Type {word} to go on."
         return self._app.ask(what, "--auto-approve, or make a plan with `plan --out` and apply that file") == word
 
-    def _apply(self, plan: Plan, planfile: Path, config: ConfigOptions) -> int:
-        resume = f"Resume with: {same_target('apply', config, self._account, planfile)}"
+    def _apply(self, plan: Plan, planfile: Path, config: ConfigOptions, catalog: Catalog | None) -> int:
+        allowed = "".join(f" --allow {name}" for name in self._allow)
+        resume = f"Resume with: {same_target('apply', config, self._account, planfile)}{allowed}"
         if self._account.sandbox == MEMORY:
             resume = "The sandbox was in memory and ends here; with --sandbox=FILE an apply can be resumed."
-        return Apply(self._app, Gateway(self._connection), plan, self._form, resume).run()
+        return Apply(self._app, Gateway(self._connection), plan, catalog, self._form, resume).run()
 
 
 def _temporary() -> Path:

@@ -25,6 +25,12 @@ _PLANNING = {
         "lookup_key: gold-monthly with amount: 20, while that price is 19 at Stripe",
         "write what the object is (amount: 19), apply to take it over, then change the amount",
     ),
+    "E0704": prose(
+        "refers to what was never sold",
+        "A legacy plan that was never at Stripe is not made there, so nothing at Stripe can refer to it.",
+        "a coupon that applies to a plan with status: legacy in an account that never had the plan",
+        "remove the plan from applies_to, or make it active",
+    ),
 }
 
 _PLAN_FILE = {
