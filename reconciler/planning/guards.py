@@ -12,10 +12,10 @@ from fnmatch import fnmatchcase
 from reconciler.config.models import Guards
 from reconciler.planning.change import Action, Change
 from reconciler.planning.plan import Plan
-from reconciler.resources.model import Values
+from reconciler.resources.model import Json, Values
 
 #: Below this many managed objects a share says nothing: retiring one of three is not a mass change.
-FEW = 10
+FEW = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,11 @@ def _covers(pattern: str, address: str) -> bool:
     return len(parts) >= len(wanted) and all(fnmatchcase(part, glob) for glob, part in zip(wanted, parts, strict=False))
 
 
+#: What decides how much a price charges, other currencies apart.
+_TERMS = ("unit_amount_decimal", "custom_unit_amount", "tiers_mode", "tiers", "transform_quantity", "recurring")
+_AMOUNTS = ("unit_amount_decimal", "flat_amount_decimal", "minimum", "maximum", "preset")
+
+
 def _rises(plan: Plan, guards: Guards) -> Iterator[Refusal]:
     bound = guards.max_price_rise_percent
     if bound is None:
@@ -80,20 +85,54 @@ def _rises(plan: Plan, guards: Guards) -> Iterator[Refusal]:
     for change in plan.changes:
         if change.kind.name != "price" or change.before is None or change.after is None:
             continue
-        for label, old, new in _amounts(change.before.values, change.after.values):
-            if new > old and (old == 0 or (new - old) * 100 > bound * old):
-                message = f"{change.address}: {label} rises from {old} to {new} minor units, more than {bound} %"
-                yield Refusal("max_price_rise_percent", message, change.address)
+        for label, before, after in _terms(change.before.values, change.after.values):
+            message = _rise(before, after, bound)
+            if message is not None:
+                yield Refusal("max_price_rise_percent", f"{change.address}{label} {message}", change.address)
 
 
-def _amounts(before: Values, after: Values) -> Iterator[tuple[str, Decimal, Decimal]]:
-    """Pair the amounts of two prices where both have one at the same place."""
-    if "unit_amount_decimal" in before and "unit_amount_decimal" in after:
-        yield "the amount", Decimal(before["unit_amount_decimal"]), Decimal(after["unit_amount_decimal"])
-    old, new = before.get("tiers") or [], after.get("tiers") or []
-    for index, (was, is_) in enumerate(zip(old, new, strict=False), 1):
-        for name in ("unit_amount_decimal", "flat_amount_decimal"):
-            yield f"{name} of bracket {index}", Decimal(was.get(name, "0")), Decimal(is_.get(name, "0"))
+def _terms(before: Values, after: Values) -> Iterator[tuple[str, Values, Values]]:
+    """Pair what decides the charge, in the price's own currency and in each other one that both have."""
+    yield "", {name: before.get(name) for name in _TERMS}, {name: after.get(name) for name in _TERMS}
+    options, wanted = before.get("currency_options") or {}, after.get("currency_options") or {}
+    for currency in sorted(options.keys() & wanted.keys()):
+        pair = [{name: each[currency].get(name) for name in _TERMS} for each in (options, wanted)]
+        yield f" in {currency}", pair[0], pair[1]
+
+
+def _rise(before: Values, after: Values, bound: Decimal) -> str | None:
+    """Say how a charge rises by more than the bound, or that nobody can tell; None where it certainly does not."""
+    old, new = dict(_amounts(before)), dict(_amounts(after))
+    if _shape(before) != _shape(after):
+        return "changes in a way in which a rise cannot be ruled out"
+    for place, amount in new.items():
+        was = old[place]
+        if amount > was and (was == 0 or (amount - was) * 100 > bound * was):
+            return f"rises from {was} to {amount} minor units, more than {bound} %"
+    return None
+
+
+def _amounts(terms: Json, place: str = "") -> Iterator[tuple[str, Decimal]]:
+    if isinstance(terms, dict):
+        for name, value in terms.items():
+            if name in _AMOUNTS and value is not None:
+                yield f"{place}.{name}", Decimal(str(value))
+            else:
+                yield from _amounts(value, f"{place}.{name}")
+    elif isinstance(terms, list):
+        for index, value in enumerate(terms):
+            yield from _amounts({"flat_amount_decimal": "0", **value}, f"{place}.{index}")
+
+
+def _shape(terms: Json) -> Json:
+    """Return everything of the terms but the amounts themselves."""
+    if isinstance(terms, dict):
+        return {
+            name: "amount" if name in _AMOUNTS and value is not None else _shape(value) for name, value in terms.items()
+        }
+    if isinstance(terms, list):
+        return [_shape({"flat_amount_decimal": "0", **value}) for value in terms]
+    return terms
 
 
 def _currency(plan: Plan) -> Iterator[Refusal]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from reconciler.resources import BY_NAME, Kind
+from reconciler.resources import Kind
 from reconciler.resources.mark import Mark, owned_metadata, read_mark
 from reconciler.resources.model import Json, Values, digest
 
@@ -69,8 +69,3 @@ def read_object(kind: Kind, raw: Mapping[str, Any], *, parent: str | None = None
         metadata=dict(raw.get("metadata") or {}),
         created=int(raw.get("created") or 0),
     )
-
-
-def kind_named(name: str) -> Kind:
-    """Return a kind by name; KeyError where there is none."""
-    return BY_NAME[name]

@@ -158,6 +158,9 @@ class Gateway:
         options = {"idempotency_key": idempotency_key} if idempotency_key else {}
         response = self._client.raw_request(method, path, **params, **options)
         headers, body = response.headers, response.data
+        served = headers.get("stripe-version", API_VERSION)
+        if served != API_VERSION:
+            raise ProviderError("E0907", f"the server speaks API version {served}, and {API_VERSION} was asked for")
         if not isinstance(body, dict) or not ("id" in body or "data" in body):
             raise ValueError("an answer that is no object of Stripe's")
         return Answer(dict(body), headers.get("request-id"), _replayed(headers))
@@ -188,13 +191,21 @@ def _failure(error: StripeError) -> Failure:
     return Failure(
         status=error.http_status,
         code=code,
-        message=redact(error.user_message or str(error) or type(error).__name__),
+        message=_message(error),
         request_id=headers.get("request-id"),
         should_retry=None if hint is None else hint.lower() == "true",
         retry_after=_seconds(headers.get("retry-after")),
         replayed=bool(_replayed(headers)),
         param=getattr(body, "param", None),
     )
+
+
+def _message(error: StripeError) -> str:
+    """Return Stripe's own words, or what kept an answer from coming; never the SDK's advice about its maker."""
+    if error.http_status is not None:
+        return redact(error.user_message or type(error).__name__)
+    cause = error.__cause__ or error.__context__
+    return f"no answer came ({type(cause or error).__name__})"
 
 
 def _seconds(text: str | None) -> float | None:

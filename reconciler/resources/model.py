@@ -123,11 +123,6 @@ class Kind:
         raise KeyError(name)
 
     @property
-    def has_active(self) -> bool:
-        """Tell whether an object of this kind can be inactive."""
-        return any(row.name == "active" for row in self.fields)
-
-    @property
     def fixed_key(self) -> str | None:
         """Return the key field if it never changes on an object, so that the object keeps it when its address moves."""
         return self.key if self.key is not None and self.field(self.key).mode is Mode.CREATE_ONLY else None

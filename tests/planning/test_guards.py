@@ -103,3 +103,62 @@ def test_what_was_allowed_by_address_passes() -> None:
     ]
     found = check_guards(plan(*flips), Guards(), allowed={"plans.a.prices.m"})
     assert [refusal.allow for refusal in found] == ["plans.b.prices.m"]
+
+
+def recurring(interval: str) -> dict:
+    """Return a flat price with an interval."""
+    return amount("1000") | {"recurring": {"interval": interval, "interval_count": 1}}
+
+
+def table(*bounds: tuple, mode: str = "graduated") -> dict:
+    """Return a price in brackets."""
+    return {
+        "currency": "usd",
+        "tiers_mode": mode,
+        "tiers": [{"up_to": up, "unit_amount_decimal": unit} for up, unit in bounds],
+    }
+
+
+def euro(minor: str) -> dict:
+    """Return a flat price with an amount in euro."""
+    return amount("1000") | {"currency_options": {"eur": {"unit_amount_decimal": minor}}}
+
+
+HIDDEN_RISES = {
+    "another currency": (euro("1000"), euro("100000")),
+    "year to month": (recurring("year"), recurring("month")),
+    "flat to brackets": (amount("10"), table(("inf", "1000"))),
+    "a bracket more": (table(("inf", "1")), table((10, "1"), ("inf", "100"))),
+    "fewer included": (table((10000, "0"), ("inf", "1")), table((10, "0"), ("inf", "1"))),
+    "volume to graduated": (table(("inf", "1"), mode="volume"), table(("inf", "1"))),
+    "smaller packages": (
+        amount("1000") | {"transform_quantity": {"divide_by": 1000, "round": "up"}},
+        amount("1000") | {"transform_quantity": {"divide_by": 2, "round": "up"}},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HIDDEN_RISES)
+def test_a_rise_that_hides_in_the_terms_is_refused(name: str) -> None:
+    """Whatever decides the charge counts: where a rise cannot be ruled out, it is refused."""
+    before, after = HIDDEN_RISES[name]
+    rise = change(Action.REPLACE, "plans.pro.prices.m", before, after)
+    assert [refusal.allow for refusal in check_guards(plan(rise), Guards(max_price_rise_percent=Decimal(10)))] == [
+        "plans.pro.prices.m"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (euro("1000"), euro("1100")),
+        (euro("1000"), amount("1000")),
+        (amount("1000"), euro("5")),
+        (table((10, "5"), ("inf", "1")), table((10, "4"), ("inf", "1"))),
+        (amount("1000") | {"nickname": "a"}, amount("1000") | {"nickname": "b"}),
+    ],
+)
+def test_what_cannot_cost_more_passes(before: dict, after: dict) -> None:
+    """Lower amounts, rises within the bound, new and dropped currencies, and names pass."""
+    fine = change(Action.REPLACE, "plans.pro.prices.m", before, after)
+    assert check_guards(plan(fine), Guards(max_price_rise_percent=Decimal(10))) == []

@@ -137,6 +137,12 @@ _PROVIDER = {
         "an outage at Stripe",
         "run the command again; the message carries Stripe's request id",
     ),
+    "E0907": prose(
+        "another API version",
+        "Every request names the API version this tool was written for, and the answer came in another one.",
+        "--api-base pointing to a server that ignores Stripe-Version",
+        "point to Stripe, or to a server that speaks the version named",
+    ),
 }
 
 CODES = {**_PLANNING, **_PLAN_FILE, **_PROVIDER}
