@@ -71,7 +71,7 @@ def merge(documents: Sequence[SourceDocument], *, removes: bool = False) -> tupl
         for section, content in document.root.items():
             path, where = (section,), document.keys[section,]
             if section not in File.model_fields:
-                problems.append(unknown_key("file", path, where, File.model_fields))
+                problems.append(unknown_key(path, where, File.model_fields))
             elif content is None and not removes:
                 problems.append(empty_value(path, where))
             elif section == "moved" and isinstance(content, list):

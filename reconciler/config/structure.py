@@ -10,10 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jsonschema import Draft202012Validator, FormatChecker, ValidationError
-from jsonschema.validators import extend
 from pydantic import ValidationError as ModelError
 
 from reconciler.config.merge import BY_ID, Merged
@@ -36,6 +34,9 @@ from reconciler.config.words import (
 )
 from reconciler.diagnostics import Diagnostic
 from reconciler.diagnostics.visible import quoted
+
+if TYPE_CHECKING:
+    from jsonschema import ValidationError
 
 #: What an anyOf branch says when the value is of another kind altogether.
 _KIND_KEYWORDS = {"type", "const", "enum"}
@@ -147,13 +148,16 @@ def _explain(merged: Merged, root: Mapping[str, Any], empty: Collection[Path_]) 
             yield from _translate(merged, path, error)
 
 
-def schema_errors(root: Mapping[str, Any]) -> Iterator[ValidationError]:
+def schema_errors(root: Mapping[str, Any]) -> "Iterator[ValidationError]":
     """Validate a tree (tuples for lists, decimals for numbers with a point) against the schema of a file."""
     yield from _validator().iter_errors(root)
 
 
 @cache
 def _validator() -> Any:
+    from jsonschema import Draft202012Validator, FormatChecker  # noqa: PLC0415  loaded only to explain a refusal
+    from jsonschema.validators import extend  # noqa: PLC0415  loaded only to explain a refusal
+
     checker = Draft202012Validator.TYPE_CHECKER.redefine_many(
         {
             "array": lambda _checker, value: isinstance(value, list | tuple),
@@ -175,16 +179,18 @@ def _validator() -> Any:
 def _also_quoted(keyword: Any) -> Any:
     """Let a bound hold for a number in quotes too, where numbers may be quoted."""
 
-    def check(validator: Any, bound: Any, instance: Any, schema: Schema) -> Iterator[ValidationError]:
+    def check(validator: Any, bound: Any, instance: Any, schema: Schema) -> "Iterator[ValidationError]":
         quoted_number = isinstance(instance, str) and "number" in schema.get("type", ()) and _DIGITS.fullmatch(instance)
         yield from keyword(validator, bound, Decimal(instance) if quoted_number else instance, schema)
 
     return check
 
 
-def _pattern(_validator: Any, pattern: str, instance: Any, _schema: Schema) -> Iterator[ValidationError]:
+def _pattern(_validator: Any, pattern: str, instance: Any, _schema: Schema) -> "Iterator[ValidationError]":
     """Match as ECMA-262 does: ``$`` is the end, not a line feed before it."""
     if isinstance(instance, str) and not re.search(re.sub(r"\$$", r"\\Z", pattern), instance):
+        from jsonschema import ValidationError  # noqa: PLC0415  loaded only to explain a refusal
+
         yield ValidationError("pattern")
 
 
@@ -195,7 +201,7 @@ def _is_instant(value: object) -> bool:
         return False
 
 
-def _leaves(error: ValidationError) -> Iterator[ValidationError]:
+def _leaves(error: "ValidationError") -> "Iterator[ValidationError]":
     """Replace the failure of a choice by the failures inside the branch that was meant, where that is clear."""
     if error.validator != "anyOf":
         yield error
@@ -215,7 +221,7 @@ def _leaves(error: ValidationError) -> Iterator[ValidationError]:
         yield error
 
 
-def _translate(merged: Merged, path: Path_, error: ValidationError) -> Iterator[Diagnostic]:
+def _translate(merged: Merged, path: Path_, error: "ValidationError") -> Iterator[Diagnostic]:
     schema: Any = error.schema
     value: Any = error.instance
     bound: Any = error.validator_value
@@ -266,7 +272,7 @@ def _surplus(merged: Merged, path: Path_, schema: Schema, value: Mapping[str, An
             continue
         here = (*path, key)
         if known:
-            yield unknown_key(schema["title"].lower(), here, merged.keys.get(here), known)
+            yield unknown_key(here, merged.keys.get(here), known)
             continue
         summary = f"{quoted(key)} cannot be a key of {place(path)}{_stranger(key, schema['patternProperties'])}"
         help_ = _form(schema.get("propertyNames", {}))

@@ -96,9 +96,10 @@ def _walk(value: Any, path: Path_) -> Iterator[tuple[Path_, Model]]:
     """Yield every model below a value; only what the files write is visited."""
     if isinstance(value, Model):
         yield path, value
-        fields = type(value).model_fields
-        for name in value.model_fields_set:
-            yield from _walk(getattr(value, name), (*path, fields[name].alias or name))
+        written = value.model_fields_set
+        for name, field in type(value).model_fields.items():
+            if name in written:
+                yield from _walk(getattr(value, name), (*path, field.alias or name))
     elif isinstance(value, dict):
         for key, item in value.items():
             yield from _walk(item, (*path, key))

@@ -98,17 +98,12 @@ def pointer(path: Path_) -> str:
     return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in path)
 
 
-def unknown_key(noun: str, path: Path_, where: SourceRange | None, known: Collection[str]) -> Diagnostic:
-    """Report a key that a mapping does not have; ``noun`` says what the mapping is."""
+def unknown_key(path: Path_, where: SourceRange | None, known: Collection[str]) -> Diagnostic:
+    """Report a key that is none of the keys its mapping can have."""
     key = str(path[-1])
     guess = close(key, known)
-    if guess:
-        remedy = f"write {quoted(guess)}"
-    elif known:
-        remedy = f"keys of {article(noun)}: {', '.join(sorted(known))}"
-    else:
-        remedy = "remove it"
-    summary = f"unknown key {quoted(key)} in {article(noun)}{did_you_mean(key, known)}"
+    remedy = f"write {quoted(guess)}" if guess else f"known keys: {', '.join(sorted(known))}"
+    summary = f"unknown key {quoted(key)}{did_you_mean(key, known)}"
     return Diagnostic("E0201", summary, where, path=pointer(path), help=remedy)
 
 

@@ -286,7 +286,6 @@ def test_an_environment_needs_no_overlay(tmp_path: Path) -> None:
 # --- anything ---------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=2 * settings().max_examples)
 @given(st.data())
 def test_no_content_makes_the_checks_fail(data: st.DataObject) -> None:
     """Values of one place put into another are accepted or reported with a position and a help, and never raise."""

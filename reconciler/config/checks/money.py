@@ -39,6 +39,8 @@ _FINE = (
     (CreditGrant, ("amount",), _CREDIT_DECIMALS),
     (PackageDimensions, ("height", "length", "weight", "width"), _SIZE_DECIMALS),
 )
+#: Minor units in the smallest charge, where that is more than one.
+_ZEROS = dict.fromkeys(money.THREE_DECIMAL, 10) | dict.fromkeys(money.WHOLE_MAJOR, 100)
 _WITH_CURRENCY = (Settings, BillingPlan, Price, Tier, ReservedPrice, CreditPack, Tenant, Coupon, Restrictions)
 _WITH_OPTIONS = (Price, Tier, Overage, CreditPack, Coupon, Restrictions)
 
@@ -50,6 +52,9 @@ class _Kind(Enum):
     FLAT = "charged as it is, but held like a unit amount"
     WHOLE = "in whole minor units"
     SPEND = "counted in millionths, which the spend rules check"
+
+
+_CHARGED = frozenset({_Kind.FLAT, _Kind.WHOLE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +92,25 @@ def amounts_held(view: View) -> Iterator[Diagnostic]:
             yield view.error("E0304", each.path, f"{written} is more than Stripe charges", f"write at most {largest}")
 
 
-def thousandths_rounded(view: View) -> Iterator[Diagnostic]:
-    """W0302: a charge in a currency with three decimals ends in zero, as Stripe asks for charges."""
+def charges_rounded(view: View) -> Iterator[Diagnostic]:
+    """W0302: a charge ends in the zeros Stripe asks for: one of three decimals, or both decimals of isk and ugx."""
     for each in _amounts(view):
-        charged = each.kind in {_Kind.FLAT, _Kind.WHOLE}
+        step = _ZEROS.get(each.currency)
+        if step and each.kind in _CHARGED and money.to_minor(each.value, each.currency) % step:
+            summary = f"{money.plain(each.value)} {each.currency} has digits that must be zero at Stripe"
+            smallest = money.display(Decimal(step), each.currency)
+            yield view.warning("W0302", each.path, summary, f"it may refuse the charge; write a multiple of {smallest}")
+
+
+def charges_common(view: View) -> Iterator[Diagnostic]:
+    """W0303: a charge is not larger than every way of paying takes."""
+    for each in _amounts(view):
+        largest = money.LARGER_MINOR_AMOUNT.get(each.currency, money.COMMON_MINOR_AMOUNT)
         minor = money.to_minor(each.value, each.currency)
-        if each.currency in money.THREE_DECIMAL and charged and minor % 10:
-            summary = f"{money.plain(each.value)} {each.currency} does not end in zero in its third decimal"
-            yield view.warning("W0302", each.path, summary, "Stripe may refuse to charge it; round it to two decimals")
+        if each.kind in _CHARGED and largest < minor <= money.MAX_MINOR_AMOUNT:
+            summary = f"{money.plain(each.value)} {each.currency} is more than some ways of paying take"
+            remedy = f"up to {money.display(largest, each.currency)} every one takes it; above that, some cards do"
+            yield view.warning("W0303", each.path, summary, remedy)
 
 
 def options_differ(view: View) -> Iterator[Diagnostic]:

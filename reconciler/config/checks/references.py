@@ -59,9 +59,9 @@ def defined(view: View) -> Iterator[Diagnostic]:
 def offered(view: View) -> Iterator[Diagnostic]:
     """E0403: what must be made or sold at Stripe is not a draft, and not legacy where it must be sold."""
     for each in _references(view):
-        target = getattr(view.file, each.section).get(each.name)
-        status = getattr(target, "status", "active")
-        if status not in each.states:
+        target = getattr(view.file, each.section).get(each.name) if each.states != _ANY else None
+        if target is not None and target.status not in each.states:
+            status = target.status
             noun = _NOUNS[each.section]
             verb = "is a draft" if status == "draft" else "is no longer sold"
             yield view.error(
@@ -193,10 +193,11 @@ def _of_sales(view: View) -> Iterator[_Reference]:
         if link.tenant:
             yield _Reference(("payment_links", name, "tenant"), "tenants", link.tenant)
         for index, item in enumerate(link.items):
-            for key, section in (("plan", "plans"), ("pack", "credit_packs"), ("tenant", "tenants")):
+            forms = (("plan", "plans", states), ("pack", "credit_packs", states), ("tenant", "tenants", _ANY))
+            for key, section, accepted in forms:
                 target = getattr(item, key)
                 if target:
-                    yield _Reference(("payment_links", name, "items", index, key), section, target, states)
+                    yield _Reference(("payment_links", name, "items", index, key), section, target, accepted)
     update = view.file.portal.subscription_update if view.file.portal else None
     if update:
         yield from _listed(("portal", "subscription_update", "plans"), "plans", update.plans, _SOLD)

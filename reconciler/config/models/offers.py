@@ -254,6 +254,22 @@ class Minimum(Model):
     per_month: Annotated[Money, Field(description="Least usage charge of a month, also with no usage.")]
 
 
+class PackageDimensions(Model):
+    """Size of a shipped product, in inches and ounces."""
+
+    height: Annotated[Size, Field(description="Height in inches.")]
+    length: Annotated[Size, Field(description="Length in inches.")]
+    weight: Annotated[Size, Field(description="Weight in ounces.")]
+    width: Annotated[Size, Field(description="Width in inches.")]
+
+
+class TaxDetails(Model):
+    """Where the product is supplied, for Stripe Tax."""
+
+    performance_location: Annotated[Text | None, Field(description="Id of Stripe's tax location of supply.")] = None
+    tax_code: TaxCode | None = None
+
+
 class ProductCommon(Model):
     """Keys of the Stripe product behind a plan or a pack."""
 
@@ -285,27 +301,11 @@ class ProductCommon(Model):
     url: Annotated[Url | None, Field(description="Page of the product.")] = None
     shippable: Annotated[bool | None, Field(description="Whether it is a good that is shipped.")] = None
     package_dimensions: Annotated[
-        "PackageDimensions | None", Field(description="Size of the package, for shipped goods.")
+        PackageDimensions | None, Field(description="Size of the package, for shipped goods.")
     ] = None
-    tax_details: Annotated["TaxDetails | None", Field(description="Where it is supplied, for Stripe Tax.")] = None
+    tax_details: Annotated[TaxDetails | None, Field(description="Where it is supplied, for Stripe Tax.")] = None
     metadata: Metadata = Field(default_factory=dict)
     stripe_id: StripeId | None = None
-
-
-class PackageDimensions(Model):
-    """Size of a shipped product, in inches and ounces."""
-
-    height: Annotated[Size, Field(description="Height in inches.")]
-    length: Annotated[Size, Field(description="Length in inches.")]
-    weight: Annotated[Size, Field(description="Weight in ounces.")]
-    width: Annotated[Size, Field(description="Width in inches.")]
-
-
-class TaxDetails(Model):
-    """Where the product is supplied, for Stripe Tax."""
-
-    performance_location: Annotated[Text | None, Field(description="Id of Stripe's tax location of supply.")] = None
-    tax_code: TaxCode | None = None
 
 
 class BillingPlan(ProductCommon):
