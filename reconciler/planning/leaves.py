@@ -9,7 +9,7 @@ from deepdiff import DeepDiff
 from reconciler.diagnostics.visible import visible
 from reconciler.planning.change import Change, State
 from reconciler.planning.words import currency_at, quote, scalar
-from reconciler.resources.model import ADDRESS, MANAGED_BY, MARK_KEYS, Json, Values, substitute
+from reconciler.resources.model import ADDRESS, MANAGED_BY, MARK_KEYS, Json, Values, held, substitute
 
 Path = tuple[str | int, ...]
 _ABSENT = object()
@@ -51,7 +51,9 @@ class _Reference(str):
 
 
 def _plain(value: Json) -> Json:
-    return _Reference(next(iter(value.values()))) if isinstance(value, dict) and value else value
+    if not isinstance(value, dict) or not value:
+        return value
+    return _Reference(held(value)[1] if "$id" in value else value["$ref"])
 
 
 def _differing(before: Values, after: Values) -> Iterator[tuple[Path, Any, Any]]:

@@ -62,6 +62,7 @@ CHECKS: tuple[Check, ...] = (
     selling.packs_expire_once,
     selling.coupons_consistent,
     selling.restrictions_consistent,
+    selling.codes_within_coupons,
     selling.portal_changes_possible,
     selling.keys_unique,
     limits.metadata_free,

@@ -30,6 +30,8 @@ from reconciler.diagnostics import Diagnostic
 from reconciler.diagnostics.visible import quoted
 
 _CREDIT_DECIMALS = 6
+#: https://docs.stripe.com/changelog/2018-07-27/coupons-use-floats-specify-percent-off
+_PERCENT_DECIMALS = 2
 _SIZE_DECIMALS = 2
 _FINE = (
     (CreditTerms, ("default", "included"), _CREDIT_DECIMALS),
@@ -37,6 +39,7 @@ _FINE = (
     (Overage, ("credits",), _CREDIT_DECIMALS),
     (CreditPack, ("credits", "bonus"), _CREDIT_DECIMALS),
     (CreditGrant, ("amount",), _CREDIT_DECIMALS),
+    (Coupon, ("percent_off",), _PERCENT_DECIMALS),
     (PackageDimensions, ("height", "length", "weight", "width"), _SIZE_DECIMALS),
 )
 #: Minor units in the smallest charge, where that is more than one.
@@ -157,7 +160,7 @@ def _in_table(view: View, path: Path_, options: Mapping[str, object]) -> Iterato
 
 
 def fine_numbers(view: View) -> Iterator[Diagnostic]:
-    """E0314: credits have at most six decimals, sizes at most two."""
+    """E0314: credits have at most six decimals, a coupon's percentage and sizes at most two."""
     for model, names, most in _FINE:
         for path, item in view.items(model):
             for name in names:

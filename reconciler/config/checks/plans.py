@@ -61,8 +61,11 @@ def one_amount(view: View) -> Iterator[Diagnostic]:
 
 
 def custom_amounts(view: View) -> Iterator[Diagnostic]:
-    """E0315: an amount the customer chooses is paid once, and its bounds are in order."""
+    """E0315: an amount the customer chooses is paid once with its bounds in order, brackets are paid by interval."""
     for path, price in view.each(Price):
+        if price.tiers is not None and price.interval == "once":
+            summary = "Stripe bills price brackets in recurring prices only"
+            yield view.error("E0315", (*path, "interval"), summary, "write an interval, or one amount")
         if price.custom_unit_amount is not None and price.interval != "once":
             summary = "an amount the customer chooses can only be paid once"
             yield view.error("E0315", (*path, "interval"), summary, "write interval: once, or a fixed amount")

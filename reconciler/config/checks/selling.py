@@ -121,6 +121,24 @@ def coupons_consistent(view: View) -> Iterator[Diagnostic]:
                 yield view.error("E0420", (*path, key), f"{key} has no effect on a percentage", f"remove {key}")
 
 
+def codes_within_coupons(view: View) -> Iterator[Diagnostic]:
+    """E0420: a code does not outlive or outnumber its coupon (https://docs.stripe.com/api/promotion_codes/create)."""
+    for name, code in view.file.promotion_codes.items():
+        coupon = view.file.coupons.get(code.coupon)
+        if coupon is None:
+            continue
+        path, there = ("promotion_codes", name), ("coupons", code.coupon)
+        if code.expires_at and coupon.redeem_by and code.expires_at > coupon.redeem_by:
+            summary = "the code expires after its coupon can no longer be redeemed"
+            remedy = "write a date not after the coupon's redeem_by"
+            yield view.error("E0420", (*path, "expires_at"), summary, remedy, ((*there, "redeem_by"), "the coupon"))
+        if code.max_redemptions and coupon.max_redemptions and code.max_redemptions > coupon.max_redemptions:
+            summary = "the code can be redeemed more often than its coupon"
+            remedy = f"write at most {coupon.max_redemptions}"
+            where = ((*there, "max_redemptions"), "the coupon")
+            yield view.error("E0420", (*path, "max_redemptions"), summary, remedy, where)
+
+
 def restrictions_consistent(view: View) -> Iterator[Diagnostic]:
     """E0421: the currencies of a restriction belong to a least amount."""
     for name, code in view.file.promotion_codes.items():

@@ -18,7 +18,8 @@ from reconciler.config.view import View
 from reconciler.config.words import choice
 from reconciler.diagnostics import Diagnostic
 
-_DAYS = frozenset({"day", "week"})
+#: An interval in the unit it can be compared in.
+_UNITS = {"day": ("day", 1), "week": ("day", 7), "month": ("month", 1), "year": ("month", 12)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class _Part:
     path: Path_
     currencies: frozenset[str]
     interval: str | None
+    count: int = 1
 
 
 def one_currency(view: View) -> Iterator[Diagnostic]:
@@ -51,13 +53,38 @@ def one_currency(view: View) -> Iterator[Diagnostic]:
 
 
 def one_rhythm(view: View) -> Iterator[Diagnostic]:
-    """E0411: days and weeks are not sold together with months and years."""
+    """E0411: every interval of a subscription is a multiple of its shortest one.
+
+    https://docs.stripe.com/billing/subscriptions/mixed-interval
+    """
     for first, rest in _subscriptions(view.file):
-        for part in rest:
-            if None not in (first.interval, part.interval) and (first.interval in _DAYS) != (part.interval in _DAYS):
-                summary = f"{_name(first)} is billed by the {first.interval}, this by the {part.interval}"
-                remedy = "one subscription holds days and weeks, or months and years"
-                yield view.error("E0411", part.path, summary, remedy, (first.path, "sold with this"))
+        timed = [part for part in (first, *rest) if part.interval is not None]
+        if not timed:
+            continue
+        shortest = min(timed, key=_length)
+        for part in timed:
+            if not _is_multiple(part, shortest):
+                summary = f"this is billed every {_every(part)}, and {_name(shortest)} every {_every(shortest)}"
+                remedy = "each interval of a subscription has to be a multiple of the shortest one"
+                yield view.error("E0411", part.path, summary, remedy, (shortest.path, "sold with this"))
+
+
+def _length(part: _Part) -> tuple[int, Path_]:
+    days = {"day": 1, "week": 7, "month": 30, "year": 365}
+    return days[part.interval or "day"] * part.count, part.path
+
+
+def _is_multiple(part: _Part, shortest: _Part) -> bool:
+    """Compare days with days and months with months; one day divides everything."""
+    if (shortest.interval, shortest.count) == ("day", 1):
+        return True
+    unit, least = _UNITS[shortest.interval or ""]
+    here, most = _UNITS[part.interval or ""]
+    return unit == here and most * part.count % (least * shortest.count) == 0
+
+
+def _every(part: _Part) -> str:
+    return f"{part.count} {part.interval}s" if part.count > 1 else str(part.interval)
 
 
 def _narrower(view: View, first: _Part, part: _Part) -> Iterator[Diagnostic]:
@@ -93,7 +120,12 @@ def _combined(prices: Iterable[_Part], lines: Iterable[_Part]) -> Iterator[tuple
 
 def _prices(file: File, name: str, plan: BillingPlan) -> Iterator[_Part]:
     for price_id, price in recurring(plan).items():
-        yield _Part(("plans", name, "prices", price_id), _price_currencies(file, price, plan), price.interval)
+        yield _Part(
+            ("plans", name, "prices", price_id),
+            _price_currencies(file, price, plan),
+            price.interval,
+            price.interval_count,
+        )
 
 
 def _price_currencies(file: File, price: Price, plan: BillingPlan) -> frozenset[str]:
@@ -128,7 +160,12 @@ def _own(file: File, name: str, tenant: Tenant) -> Iterator[_Part]:
         path = ("tenants", name, "usage", meter)
         if line.reserved_price is not None:
             reserved = line.reserved_price
-            yield _Part((*path, "reserved_price"), frozenset({reserved.currency or currency}), reserved.interval)
+            yield _Part(
+                (*path, "reserved_price"),
+                frozenset({reserved.currency or currency}),
+                reserved.interval,
+                reserved.interval_count,
+            )
         if through_spend(file, None, line):
             yield _Part(path, frozenset({currency}), "month")
         elif sold(line) is not None:
@@ -140,7 +177,7 @@ def _line(file: File, path: Path_, line: UsageLine, currency: str) -> _Part:
     options = (
         {*overage.currency_options, *_table_options(file, overage.tiers)} if isinstance(overage, Overage) else set()
     )
-    return _Part(path, frozenset({currency, *options}), line.interval)
+    return _Part(path, frozenset({currency, *options}), line.interval, line.interval_count)
 
 
 def _table_options(file: File, table: str | None) -> Sequence[str]:

@@ -287,8 +287,8 @@ class ProductCommon(Model):
             str,
             form(
                 "statement descriptor",
-                r"^[^<>\\'\"*]*[A-Za-z][^<>\\'\"*]*$",
-                "What stands on the card statement; at least one letter, none of < > \\ ' \" *.",
+                r"^[ !#$%&()+,./0-9:;=?@A-Z\[\]^_`a-z{|}~-]*[A-Za-z][ !#$%&()+,./0-9:;=?@A-Z\[\]^_`a-z{|}~-]*$",
+                "What stands on the card statement: ASCII, at least one letter, none of < > \\ ' \" *.",
                 max_length=22,
             ),
         ]

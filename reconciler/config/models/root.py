@@ -53,10 +53,10 @@ class Guards(Model):
     """Bounds a plan may not cross without being allowed by name on the command line."""
 
     max_retired_percent: Annotated[
-        Percent, Field(description="Largest share of managed objects one plan may retire.")
+        Percent, Field(description="Largest share of managed objects one plan may retire, from five objects on.")
     ] = Field(default=100, validate_default=True)
     max_updated_percent: Annotated[
-        Percent, Field(description="Largest share of managed objects one plan may change.")
+        Percent, Field(description="Largest share of managed objects one plan may change, from five objects on.")
     ] = Field(default=100, validate_default=True)
     max_price_rise_percent: Annotated[Percent | None, Field(description="Largest rise of one price.")] = None
     protected: Annotated[

@@ -15,7 +15,10 @@ class Meter(Model):
     """A named count of usage. One Stripe billing meter; everything but the name is fixed once created."""
 
     name: Annotated[
-        str, Field(min_length=1, max_length=250, description="Name shown on invoices and in the dashboard.")
+        str,
+        Field(
+            min_length=1, max_length=250, description="Name shown in the dashboard; customers see the product's name."
+        ),
     ]
     aggregation: Annotated[
         Literal["sum", "count", "last"], Field(description="How events of a period become one number.")
