@@ -143,7 +143,7 @@ def test_leaves_are_single_values() -> None:
 def test_references_dates_and_restrictions() -> None:
     """An id becomes an address, seconds a date, and a restriction's minimum an amount in its own currency."""
     assert shown(
-        "product", {"default_price": {"$id": "price_1"}}, {"default_price": {"$ref": "plans.pro.prices.m"}}
+        "product", {"default_price": {"$id": "price/price_1"}}, {"default_price": {"$ref": "plans.pro.prices.m"}}
     ) == [("default_price", "price_1", "plans.pro.prices.m")]
     before = {"expires_at": 0, "restrictions": {"minimum_amount": 1000, "minimum_amount_currency": "jpy"}}
     after = {"expires_at": 86400, "restrictions": {"minimum_amount": 2000, "minimum_amount_currency": "jpy"}}
