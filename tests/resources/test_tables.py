@@ -4,6 +4,7 @@ import pytest
 from stripe import params
 from stripe.params import billing, entitlements
 
+from reconciler.config.checks.limits import RESERVED
 from reconciler.config.models import (
     BillingPlan,
     Coupon,
@@ -17,7 +18,7 @@ from reconciler.config.models import (
     UsageLine,
 )
 from reconciler.resources import BY_NAME, KINDS, Kind
-from reconciler.resources.model import Mode
+from reconciler.resources.model import MARK_KEYS, Mode
 
 TYPES = {
     "meter": (billing.MeterCreateParams, billing.MeterUpdateParams),
@@ -112,3 +113,8 @@ def test_kinds_are_ordered_by_reference() -> None:
 def test_names_are_unique() -> None:
     """No two kinds share a name, and none shares its collection."""
     assert len(BY_NAME) == len(KINDS) == len({kind.path for kind in KINDS})
+
+
+def test_the_marks_keys_are_reserved() -> None:
+    """No key of the owner mark can be written in the files as metadata."""
+    assert set(MARK_KEYS) == RESERVED

@@ -8,7 +8,7 @@ from reconciler.diagnostics import Diagnostic
 from reconciler.diagnostics.visible import quoted
 
 #: Metadata keys of the owner mark.
-RESERVED = frozenset({"managed_by", "address", "config_digest", "metadata_keys", "features"})
+RESERVED = frozenset({"managed_by", "address", "config_digest", "reconciler_keys", "reconciler_features"})
 #: Fields that name an existing object.
 _OVERRIDES = ("stripe_id", "lookup_key", "event_name")
 
