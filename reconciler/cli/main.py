@@ -1,12 +1,9 @@
 """The console script: commands loaded by name, errors turned into messages and exit codes."""
 
-import difflib
 import importlib
 import os
 import signal
 import sys
-import tempfile
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -57,6 +54,8 @@ class Commands(click.Group):
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """Find the command to run, with a guess for a misspelt one."""
         if args[0] not in COMMANDS and not args[0].startswith("-"):
+            import difflib  # noqa: PLC0415  not needed to start
+
             close = difflib.get_close_matches(args[0], COMMANDS, n=1)
             guess = f" Did you mean {close[0]!r}?" if close else ""
             ctx.fail(f"No such command {args[0]!r}.{guess}")
@@ -86,6 +85,7 @@ def cli() -> None:
 
 def run() -> None:
     """Run the command line as a process."""
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looking for plugins costs more than a validation
     prepare_streams()
     for name in _ENDING_SIGNALS:
         if hasattr(signal, name):
@@ -144,6 +144,9 @@ def _failed(app: App, error: Exception) -> int:
 
 def _bug(app: App, error: Exception) -> int:
     """Say in one line that this is a bug, and put what a report needs into a file."""
+    import tempfile  # noqa: PLC0415  not needed to start
+    import traceback  # noqa: PLC0415  not needed to start
+
     _traceback(app, error)
     text = redact(f"reconciler {__version__}, Python {sys.version}\n\n{''.join(traceback.format_exception(error))}")
     handle, name = tempfile.mkstemp(prefix="reconciler-bug-", suffix=".txt")
@@ -156,4 +159,6 @@ def _bug(app: App, error: Exception) -> int:
 
 def _traceback(app: App, error: Exception) -> None:
     if app.verbosity >= TRACEBACK:
+        import traceback  # noqa: PLC0415  not needed to start
+
         app.out.problem("".join(traceback.format_exception(error)))

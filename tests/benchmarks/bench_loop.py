@@ -174,7 +174,7 @@ def large_diff() -> list[Row]:
     ids = {item.address: item.key for item in desired}
     for item in live:
         if "product" in item.values:
-            item.values["product"] = {"$id": ids[item.values["product"]["$ref"]]}
+            item.values["product"] = {"$id": f"product/{ids[item.values['product']['$ref']]}"}
     live[-1].values["unit_amount_decimal"] = "1"
 
     def run() -> str:
