@@ -1,5 +1,6 @@
 """The console script: commands loaded by name, errors turned into messages and exit codes."""
 
+import gc
 import importlib
 import os
 import signal
@@ -86,6 +87,7 @@ def cli() -> None:
 def run() -> None:
     """Run the command line as a process."""
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looking for plugins costs more than a validation
+    gc.set_threshold(50_000)  # imports and catalogues are many objects and no garbage
     prepare_streams()
     for name in _ENDING_SIGNALS:
         if hasattr(signal, name):
