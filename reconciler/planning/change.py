@@ -10,7 +10,6 @@ from enum import StrEnum
 
 from reconciler.planning.live import Live
 from reconciler.resources import Kind
-from reconciler.resources.mark import owned_metadata
 from reconciler.resources.model import FEATURES, Json, Mode, Removal, Stage, Values, digest
 
 
@@ -53,11 +52,6 @@ class State:
 
     values: Values
     metadata: dict[str, str]
-
-    @classmethod
-    def of(cls, live: Live, also: tuple[str, ...] = ()) -> "State":
-        """Take the state of a live object; ``also`` names metadata keys the files are about to own."""
-        return cls(live.values, owned_metadata(live.metadata, also))
 
 
 @dataclass(frozen=True, slots=True)

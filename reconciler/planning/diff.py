@@ -51,7 +51,7 @@ def diff(
     ``moved`` maps renamed addresses, old to new. Problems are meters that cannot change and keys held by others.
     """
     matching = match(desired, objects, namespace, moved or {})
-    comparison = _Comparison(desired, matching, namespace, moved or {})
+    comparison = _Comparison(desired, matching, namespace, moved=bool(moved))
     changes: dict[str, Change] = {}
     for kind in sorted(KINDS, key=_has_late_fields):
         for resource in desired:
@@ -78,11 +78,9 @@ def _has_late_fields(kind: Kind) -> bool:
 class _Comparison:
     """One run over all addresses; remembers which are replaced, because what refers to them must follow."""
 
-    def __init__(
-        self, desired: Sequence[Resource], matching: Matching, namespace: str, moved: Mapping[str, str]
-    ) -> None:
+    def __init__(self, desired: Sequence[Resource], matching: Matching, namespace: str, *, moved: bool) -> None:
         self._matching = matching
-        self._moved = bool(moved)
+        self._moved = moved
         self._namespace = namespace
         self._addresses = matching.addresses()
         self._once = {(live.kind.name, live.id): address for address, live in matching.strays} | self._addresses

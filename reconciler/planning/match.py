@@ -62,16 +62,12 @@ def _match_marked(
     moved: Mapping[str, str],
 ) -> None:
     ours: dict[str, list[Live]] = {}
-    unmarked: dict[str, Live] = {}
     holders: dict[str, Live] = {}
     for live in objects:
         if live.key is not None and (live.active or live.key not in holders):
             holders[live.key] = live
         if live.mark is not None and live.mark.namespace == namespace:
             ours.setdefault(new_address(live.mark.address, moved), []).append(live)
-        elif live.key is not None and live.mark is None:
-            unmarked[live.key] = live
-            matching.foreign[live.kind.name] += 1
         else:
             matching.foreign[live.kind.name] += 1
     for address, resource in wanted.items():
@@ -80,7 +76,7 @@ def _match_marked(
         if mine:
             _choose(matching, address, resource, mine)
             _check_holder(matching, resource, holder, mine)
-        elif holder is not None and resource.adopts and unmarked.get(resource.key or "") is holder:
+        elif holder is not None and resource.adopts and holder.mark is None:
             matching.by_address[address] = holder
             matching.adopted.add(address)
             matching.foreign[holder.kind.name] -= 1

@@ -99,9 +99,9 @@ def matches(live: Live, state: State, ids: Ids) -> bool:
         wanted = {name: ids.resolve(value) for name, value in state.values.items()}
     except KeyError:
         return False
-    held = {name: Ids({}).resolve(value) for name, value in live.values.items()}
+    there = {name: Ids({}).resolve(value) for name, value in live.values.items()}
     if live.kind.transfers and not live.active and live.key is None and live.kind.key is not None:
         wanted.pop(live.kind.key, None)
-    if live.kind.ordered(held) != live.kind.ordered(wanted):
+    if live.kind.ordered(there) != live.kind.ordered(wanted):
         return False
     return not live.kind.metadata or owned_metadata(live.metadata, state.metadata) == state.metadata

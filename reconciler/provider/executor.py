@@ -38,7 +38,6 @@ class Report:
 
     total: int
     results: list[Result] = field(default_factory=list)
-    interrupted: bool = False
 
     def count(self, status: Status) -> int:
         """Count the writes that ended this way."""
@@ -100,7 +99,6 @@ class Executor:
             self._run(list(group), writer, report)
             if self._stop.is_set():
                 break
-        report.interrupted = self._stop.is_set() and not report.failures
         return report
 
     def _run(self, steps: Sequence[Step], writer: Writer, report: Report) -> None:

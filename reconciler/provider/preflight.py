@@ -37,8 +37,8 @@ class Preflight:
         state = self._reader.state(desired, plan.target.namespace, renamed, plan.currencies)
         live = {(item.kind.name, item.id): item for item in state.objects}
         moved = list(self._bindings(live))
+        self.ids |= {change.address: change.id for change in plan.changes if _stays(change) and change.id}
         made = self._made(live)
-        self.ids |= {change.address: change.id for change in self._plan.changes if _stays(change) and change.id}
         self.ids |= {address: item.id for address, item in made.items()}
         for change in self._plan.changes:
             moved += self._sort(change, live, made.get(change.address))
@@ -91,9 +91,7 @@ class Preflight:
                 made[change.address] = max(
                     others, key=lambda item: (item.key == _key(change), item.active, item.created)
                 )
-        known = self.ids | {address: item.id for address, item in made.items()}
-        known |= {change.address: change.id for change in self._plan.changes if _stays(change) and change.id}
-        made |= _attached(attachments, live, known)
+        made |= _attached(attachments, live, self.ids | {address: item.id for address, item in made.items()})
         return made
 
     def _sort(self, change: Change, live: Mapping[tuple[str, str], Live], made: Live | None) -> Iterator[str]:

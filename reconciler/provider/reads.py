@@ -21,7 +21,7 @@ PAGE = 100
 LOOKUP_KEYS = 10
 THREADS = 8
 
-#: What is alive, kind by kind; archived features and codes can never be used again, so they are never read.
+#: What is alive, kind by kind; what is archived is looked up by key where the files name it, features never.
 ALIVE: Mapping[str, Mapping[str, Any]] = {
     "price": {"active": "true"},
     "feature": {"archived": "false"},
@@ -32,11 +32,9 @@ ALIVE: Mapping[str, Mapping[str, Any]] = {
 
 @dataclass
 class ReadCost:
-    """How many requests a read took, attachments apart."""
+    """How many products had their attachments listed: the one read that grows with products, not with pages."""
 
-    lists: int = 0
     attachments: int = 0
-    lookups: int = 0
 
 
 @dataclass
@@ -89,7 +87,7 @@ class Reader:
         return None if raw.get("deleted") else read_object(kind, raw)
 
     def by_key(self, kind: Kind, key: Json) -> list[Live]:
-        """Find the objects that hold a natural key, alive or archived."""
+        """Find the objects that hold a natural key: living ones, and of prices, products and coupons any that exist."""
         if kind.chosen_id:
             found = self.one(kind, str(key))
             return [] if found is None else [found]
@@ -138,7 +136,6 @@ class Reader:
             {"lookup_keys": missing[start : start + LOOKUP_KEYS], "active": "false"}
             for start in range(0, len(missing), LOOKUP_KEYS)
         ]
-        self.cost.lookups += len(batches)
         for found in pool.map(self._keyed, batches):
             yield from found
 
@@ -147,7 +144,6 @@ class Reader:
         kind = BY_NAME["promotion_code"]
         held = {live.key for live in objects if live.kind is kind}
         missing = sorted(item.key for item in desired if item.kind is kind and item.key and item.key not in held)
-        self.cost.lookups += len(missing)
         for found in pool.map(lambda code: self._inactive(kind, code), missing):
             yield from found
 
@@ -177,7 +173,6 @@ class Reader:
     def _pages(self, path: str, params: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         after: dict[str, str] = {}
         while True:
-            self.cost.lists += 1
             page = self._get(path, {**params, "limit": PAGE, **after})
             yield from page["data"]
             if not page["has_more"] or not page["data"]:

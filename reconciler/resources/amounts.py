@@ -148,6 +148,18 @@ def _read_option(option: Mapping[str, Any]) -> Values:
     return read
 
 
+def only_adds(live: Json, desired: Json) -> bool:
+    """Accept new currencies, and a tax behavior where there was none: an amount is what subscribers pay."""
+    wanted = desired or {}
+    return all(_settles(option, wanted.get(currency)) for currency, option in (live or {}).items())
+
+
+def _settles(live: Values, desired: Values | None) -> bool:
+    if desired is None or "tax_behavior" in live:
+        return live == desired
+    return live == {name: value for name, value in desired.items() if name != "tax_behavior"}
+
+
 def decimal_text(value: Any) -> str | None:
     """Read a number as Stripe writes it (text, int, or a JSON number) as plain decimal text."""
     return None if value is None else money.plain(Decimal(str(value)))

@@ -7,8 +7,20 @@ from typing import Any
 from reconciler import money
 from reconciler.config.catalog import Catalog
 from reconciler.config.models import Coupon
-from reconciler.resources.amounts import decimal_text
-from reconciler.resources.model import Field, Json, Kind, Mode, Removal, Resource, Stage, Values, live_id, ref
+from reconciler.resources.amounts import decimal_text, only_adds
+from reconciler.resources.model import (
+    Field,
+    Json,
+    Kind,
+    Mode,
+    Removal,
+    Resource,
+    Stage,
+    Values,
+    live_id,
+    optional_text,
+    ref,
+)
 from reconciler.resources.names import ID_LIMIT, chosen_id
 
 
@@ -25,15 +37,6 @@ def _options(live: Mapping[str, Any]) -> Json:
 def _applies_to(live: Mapping[str, Any]) -> Json:
     products = (live.get("applies_to") or {}).get("products") or []
     return {"products": [live_id("product", product) for product in products]} if products else None
-
-
-def _name(live: Mapping[str, Any]) -> Json:
-    return live.get("name") or None
-
-
-def _only_adds(live: Json, desired: Json) -> bool:
-    wanted = desired or {}
-    return all(wanted.get(currency) == option for currency, option in (live or {}).items())
 
 
 def whole(amount: Decimal | None, currency: str) -> int | None:
@@ -85,11 +88,11 @@ KIND = Kind(
     expand=("applies_to", "currency_options"),
     fields=(
         Field("id", Mode.CREATE_ONLY, yaml="stripe_id"),
-        Field("name", Mode.MUTABLE, read=_name, unset="", yaml="name"),
+        Field("name", Mode.MUTABLE, read=optional_text("name"), unset="", yaml="name"),
         Field("percent_off", Mode.CREATE_ONLY, read=_percent, yaml="percent_off"),
         Field("amount_off", Mode.CREATE_ONLY, yaml="amount_off"),
         Field("currency", Mode.CREATE_ONLY, yaml="currency"),
-        Field("currency_options", Mode.MUTABLE, read=_options, in_place=_only_adds, yaml="currency_options"),
+        Field("currency_options", Mode.MUTABLE, read=_options, in_place=only_adds, yaml="currency_options"),
         Field("duration", Mode.CREATE_ONLY, default="once", yaml="duration"),
         Field("duration_in_months", Mode.CREATE_ONLY, yaml="duration_in_months"),
         Field("max_redemptions", Mode.CREATE_ONLY, yaml="max_redemptions"),

@@ -59,9 +59,9 @@ class Stage(StrEnum):
     RETIRE_FOUNDATION = "9e-retire-foundation"
 
 
-def same(value: Any) -> Json:
-    """Take a live value as it is."""
-    return value
+def optional_text(name: str) -> Callable[[Mapping[str, Any]], Json]:
+    """Read a text that Stripe may answer as empty once it was cleared."""
+    return lambda live: live.get(name) or None
 
 
 def always(_live: Json, _desired: Json) -> bool:
@@ -81,7 +81,7 @@ class Field:
     name: str
     mode: Mode
     default: Json = None
-    read: Callable[[Any], Json] = same
+    read: Callable[[Mapping[str, Any]], Json] | None = None
     unset: Json = None
     in_place: Callable[[Json, Json], bool] = always
     yaml: str = ""
@@ -150,9 +150,7 @@ class Kind:
 
     def read(self, live: Mapping[str, Any]) -> Values:
         """Turn an object as Stripe answers it into canonical values, ids of other objects as they are."""
-        return self.canonical(
-            {row.name: row.read(live) if row.read is not same else live.get(row.name) for row in self.fields}
-        )
+        return self.canonical({row.name: row.read(live) if row.read else live.get(row.name) for row in self.fields})
 
 
 @dataclass(frozen=True, slots=True)

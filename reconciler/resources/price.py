@@ -22,6 +22,7 @@ from reconciler.resources.amounts import (
     currency_options,
     custom,
     decimal_text,
+    only_adds,
     per_unit,
     read_brackets,
     read_currency_options,
@@ -30,7 +31,19 @@ from reconciler.resources.amounts import (
     transform,
     usage_amounts,
 )
-from reconciler.resources.model import Field, Json, Kind, Mode, Removal, Resource, Stage, Values, live_id, ref
+from reconciler.resources.model import (
+    Field,
+    Json,
+    Kind,
+    Mode,
+    Removal,
+    Resource,
+    Stage,
+    Values,
+    live_id,
+    optional_text,
+    ref,
+)
 from reconciler.resources.names import LOOKUP_KEY_LIMIT, default_key
 from reconciler.resources.spend import spend_amounts, spend_meter_address
 
@@ -63,22 +76,6 @@ def _custom(live: Mapping[str, Any]) -> Json:
 
 def _product(live: Mapping[str, Any]) -> Json:
     return live_id("product", live["product"])
-
-
-def _nickname(live: Mapping[str, Any]) -> Json:
-    return live.get("nickname") or None
-
-
-def _only_adds(live: Json, desired: Json) -> bool:
-    """Accept new currencies, and a tax behavior where there was none: an amount is what subscribers pay."""
-    wanted = desired or {}
-    return all(_settles(option, wanted.get(currency)) for currency, option in (live or {}).items())
-
-
-def _settles(live: Values, desired: Values | None) -> bool:
-    if desired is None or "tax_behavior" in live:
-        return live == desired
-    return live == {name: value for name, value in desired.items() if name != "tax_behavior"}
 
 
 def _was_unspecified(live: Json, _desired: Json) -> bool:
@@ -255,11 +252,11 @@ KIND = Kind(
             "currency_options",
             Mode.MUTABLE,
             read=read_currency_options,
-            in_place=_only_adds,
+            in_place=only_adds,
             yaml="currency_options",
         ),
         Field("tax_behavior", Mode.MUTABLE, default="unspecified", in_place=_was_unspecified, yaml="tax_behavior"),
-        Field("nickname", Mode.MUTABLE, read=_nickname, unset="", yaml="nickname"),
+        Field("nickname", Mode.MUTABLE, read=optional_text("nickname"), unset="", yaml="nickname"),
         Field("lookup_key", Mode.MUTABLE, yaml="lookup_key"),
     ),
     unmanaged={

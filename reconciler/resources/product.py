@@ -8,7 +8,19 @@ from reconciler.config.models import BillingPlan, CreditPack, Meter, Tenant
 from reconciler.config.models.offers import ProductCommon
 from reconciler.config.terms import sold
 from reconciler.resources.amounts import decimal_text
-from reconciler.resources.model import Field, Json, Kind, Mode, Removal, Resource, Stage, Values, live_id, ref
+from reconciler.resources.model import (
+    Field,
+    Json,
+    Kind,
+    Mode,
+    Removal,
+    Resource,
+    Stage,
+    Values,
+    live_id,
+    optional_text,
+    ref,
+)
 from reconciler.resources.names import ID_LIMIT, chosen_id
 
 SIDES = ("height", "length", "weight", "width")
@@ -31,10 +43,6 @@ def _tax_details(live: Mapping[str, Any]) -> Json:
     details = live.get("tax_details") or {}
     known = {name: details[name] for name in ("performance_location", "tax_code") if details.get(name)}
     return known or None
-
-
-def _text(name: str) -> Any:
-    return lambda live: live.get(name) or None
 
 
 def _default_price(live: Mapping[str, Any]) -> Json:
@@ -137,7 +145,7 @@ KIND = Kind(
         Field(
             "statement_descriptor",
             Mode.MUTABLE,
-            read=_text("statement_descriptor"),
+            read=optional_text("statement_descriptor"),
             unset="",
             yaml="statement_descriptor",
         ),

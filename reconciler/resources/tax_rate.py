@@ -8,15 +8,11 @@ from typing import Any
 
 from reconciler.config.catalog import Catalog
 from reconciler.resources.amounts import decimal_text
-from reconciler.resources.model import Field, Json, Kind, Mode, Removal, Resource, Stage
+from reconciler.resources.model import Field, Json, Kind, Mode, Removal, Resource, Stage, optional_text
 
 
 def _percentage(live: Mapping[str, Any]) -> Json:
     return decimal_text(live.get("percentage"))
-
-
-def _text(name: str) -> Any:
-    return lambda live: live.get(name) or None
 
 
 TEXTS = ("country", "state", "jurisdiction", "description")
@@ -49,7 +45,7 @@ KIND = Kind(
         Field("display_name", Mode.MUTABLE, yaml="display_name"),
         Field("percentage", Mode.CREATE_ONLY, read=_percentage, yaml="percentage"),
         Field("inclusive", Mode.CREATE_ONLY, yaml="inclusive"),
-        *(Field(name, Mode.MUTABLE, read=_text(name), unset="", yaml=name) for name in TEXTS),
-        Field("tax_type", Mode.MUTABLE, read=_text("tax_type"), yaml="tax_type"),
+        *(Field(name, Mode.MUTABLE, read=optional_text(name), unset="", yaml=name) for name in TEXTS),
+        Field("tax_type", Mode.MUTABLE, read=optional_text("tax_type"), yaml="tax_type"),
     ),
 )
