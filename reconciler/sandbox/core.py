@@ -7,7 +7,6 @@ not stored), execution, storing the outcome.
 import json
 import re
 import sqlite3
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -27,7 +26,7 @@ from reconciler.sandbox.errors import ApiError, invalid, unrecognized_url
 from reconciler.sandbox.families import FAMILIES
 from reconciler.sandbox.faults import NEVER_STORED, Fault, Faults
 from reconciler.sandbox.ids import derive
-from reconciler.sandbox.objects.base import LAPSES, Call, Family, Origin, Route, lapse_term
+from reconciler.sandbox.objects.base import OWN_CLOCK, Call, Family, Origin, Route
 from reconciler.sandbox.rate import Limiter, Profile
 from reconciler.sandbox.settings import Settings
 from reconciler.sandbox.store import MEMORY, Store, Tx
@@ -109,8 +108,6 @@ class Sandbox:
         self._in_flight = idempotency.InFlight()
         self._store = Store(path)
         self._numbers = count(1)
-        self._swept: dict[str, int] = {}
-        self._sweeping = threading.Lock()
 
     def __enter__(self) -> Self:
         return self
@@ -174,7 +171,6 @@ class Sandbox:
         with self._in_flight.hold(account, exchange.key):
             struck = self.faults.strike(request.method, exchange.path)
             _before(struck, request.method)
-            self._sweep(account)
             try:
                 response = self._execute(account, exchange, target, struck)
             except ApiError as error:
@@ -186,11 +182,13 @@ class Sandbox:
     def _execute(self, account: str, exchange: _Exchange, target: _Target, struck: list[Fault]) -> Response:
         tree = form.decode(exchange.query, _form_body(exchange))
         if exchange.request.method == "GET":
+            self._catch_up(account)
             with self._store.read(account) as tx:
                 return _reply(self._call(tx, exchange, target, tree), target)
         key = idempotency.key_of(exchange.key, exchange.path, tree)
         now = self._clock()
         with self._store.write(account) as tx:
+            self._idle_call(tx).run_due(OWN_CLOCK, now)
             outcome = idempotency.recall(tx, key, now) if key else None
             if outcome:
                 return Response(outcome.status, self._keyed_headers(outcome.request_id, replayed=True), outcome.body)
@@ -204,11 +202,11 @@ class Sandbox:
             return Response(response.status, {**own, **response.headers}, response.body)
 
     def _attempt(self, call: Call, target: _Target, struck: list[Fault]) -> Response:
-        """Execute; a rule's refusal or an injected error is an outcome too, with its writes undone."""
+        """Execute; a rule's refusal or an injected error is an outcome too, its writes undone unless it keeps them."""
         injected = [fault for fault in struck if fault.kind == "error" and fault.when != "before"]
         try:
             with call.tx.attempt():
-                response = _reply(call, target)
+                response = _executed(call, target)
                 for fault in injected:
                     if fault.when == "instead":
                         raise fault.error()
@@ -248,23 +246,18 @@ class Sandbox:
             headers["idempotent-replayed"] = "true"
         return headers
 
-    def _sweep(self, account: str) -> None:
-        """Apply what time alone does (coupons and codes end) once per second of the clock, before anyone can look."""
+    def _catch_up(self, account: str) -> None:
+        """Let happen what time alone does before anyone looks."""
         now = self._clock()
-        with self._sweeping:
-            if self._swept.get(account) == now:
+        with self._store.read(account) as tx:
+            if tx.next_due(OWN_CLOCK, now) is None:
                 return
-            self._swept[account] = now
-            due = lapse_term(now)[1]
-            with self._store.read(account) as tx:
-                found = [family for family in FAMILIES.values() if family.lapse and tx.first(family.kind, LAPSES, due)]
-            if not found:
-                return
-            with self._store.write(account) as tx:
-                for family in found:
-                    call = self._bare_call(tx, family, Origin(None, None), {}, {}, "")
-                    while family.lapse and (row := tx.first(family.kind, LAPSES, due)):
-                        family.lapse(call, row)
+        with self._store.write(account) as tx:
+            self._idle_call(tx).run_due(OWN_CLOCK, now)
+
+    def _idle_call(self, tx: Tx) -> Call:
+        """Return a call that no request made."""
+        return self._bare_call(tx, FAMILIES["account"], Origin(None, None), {}, {}, "")
 
 
 def _clock(clock: Callable[[], int] | int | None) -> Callable[[], int]:
@@ -309,6 +302,16 @@ def _reply(call: Call, target: _Target) -> Response:
     elif not result.get("deleted"):
         result = expand.show(call.tx, FAMILIES, target.family, result, paths)
     return Response(200, {}, json.dumps(result).encode())
+
+
+def _executed(call: Call, target: _Target) -> Response:
+    """Execute a handler; a refusal that keeps its writes, such as a declined card's, is a reply like any other."""
+    try:
+        return _reply(call, target)
+    except ApiError as error:
+        if not error.keeps_writes:
+            raise
+        return _refusal(error)
 
 
 def _refusal(error: ApiError) -> Response:

@@ -7,7 +7,7 @@ written here and no client may depend on them. Status, ``type``, ``code`` and ``
 
 import json
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 from reconciler.sandbox.wire import Obj
 
@@ -15,7 +15,11 @@ ErrorType = Literal["invalid_request_error", "idempotency_error", "api_error", "
 
 
 class ApiError(Exception):
-    """A refusal in Stripe's shape: status, type, message, and ``code``, ``param``, headers where Stripe sends them."""
+    """A refusal in Stripe's shape: status, type, message, and ``code``, ``param``, headers where Stripe sends them.
+
+    ``extra`` adds members to the envelope, such as ``decline_code``. What was written before a refusal is undone
+    unless it ``keeps_writes``: a declined charge exists.
+    """
 
     def __init__(
         self,
@@ -26,6 +30,8 @@ class ApiError(Exception):
         code: str | None = None,
         param: str | None = None,
         headers: Mapping[str, str] | None = None,
+        extra: Mapping[str, Any] | None = None,
+        keeps_writes: bool = False,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -34,6 +40,8 @@ class ApiError(Exception):
         self.code = code
         self.param = param
         self.headers = dict(headers or {})
+        self.extra = dict(extra or {})
+        self.keeps_writes = keeps_writes
 
     def body(self) -> bytes:
         """Return the JSON envelope ``{"error": {...}}`` with absent keys left out, as Stripe does."""
@@ -43,6 +51,7 @@ class ApiError(Exception):
             "message": self.message,
             "param": self.param,
             "type": self.error_type,
+            **self.extra,
         }
         return json.dumps({"error": {key: value for key, value in error.items() if value is not None}}).encode()
 

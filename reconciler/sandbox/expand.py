@@ -7,14 +7,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from reconciler.sandbox.errors import ApiError, invalid
-from reconciler.sandbox.objects.base import Family
-from reconciler.sandbox.store import Tx
+from reconciler.sandbox.objects.base import Family, Nested
+from reconciler.sandbox.store import Tx, Window
 from reconciler.sandbox.wire import Obj
 
 MAX_LEVELS = 4
+_LIST_AND_DATA = 2
 
 #: Stands for any one key, such as the currency in ``currency_options.*.tiers``.
 ANY = "*"
+
+#: Fields whose name begins so are the sandbox's own and never shown.
+INTERNAL = "_"
 
 
 def check(families: Mapping[str, Family], family: Family, paths: Iterable[str], *, lists: bool) -> None:
@@ -44,7 +48,10 @@ def _leads(families: Mapping[str, Family], family: Family, parts: Sequence[str])
         kind = family.references.get(dotted) or family.embeds.get(dotted)
         if kind and _matches(parts[: len(field)], field):
             return kind in families and _leads(families, families[kind], parts[len(field) :])
-    return False
+    nested = family.nested.get(parts[0])
+    if nested is None or parts[1:2] not in ([], ["data"]):
+        return False
+    return len(parts) <= _LIST_AND_DATA or _leads(families, families[nested.kind], parts[_LIST_AND_DATA:])
 
 
 def _matches(parts: Sequence[str], field: Sequence[str]) -> bool:
@@ -54,7 +61,13 @@ def _matches(parts: Sequence[str], field: Sequence[str]) -> bool:
 def show(tx: Tx, families: Mapping[str, Family], family: Family, obj: Obj, paths: Iterable[str] = ()) -> Obj:
     """Return an object as a client sees it; ``paths`` are checked and relative to the object."""
     wanted = [path.split(".") for path in paths]
-    shown = dict(obj)
+    shown = {name: value for name, value in obj.items() if not name.startswith(INTERNAL)}
+    for name, nested in family.nested.items():
+        through = [path[1:] for path in wanted if path[0] == name]
+        if not nested.hidden or through:
+            shown[name] = _nest(tx, families, nested, obj, name, [path[1:] for path in through if len(path) > 1])
+        else:
+            shown.pop(name, None)
     for dotted in sorted(family.hidden, reverse=True):
         _hide(shown, dotted.split("."), wanted, [])
     for dotted, kind in {**family.embeds, **family.references}.items():
@@ -63,6 +76,22 @@ def show(tx: Tx, families: Mapping[str, Family], family: Family, obj: Obj, paths
         if (inner or dotted in family.embeds) and kind in families:
             _replace(shown, field, tx, families, families[kind], [path for path in inner if path])
     return shown
+
+
+def _nest(
+    tx: Tx, families: Mapping[str, Family], nested: Nested, obj: Obj, name: str, paths: Iterable[Sequence[str]]
+) -> Obj:
+    """Return the list inside an object; one that is not stored, such as a preview, brings its own elements."""
+    window = Window(nested.first + 1, (-(1 << 62), 0), (1 << 62, 0), from_oldest=True)
+    stored = () if name in obj else tx.page(nested.kind, [(nested.by, obj["id"])], window)[::-1]
+    elements: list[Obj] = obj[name] if name in obj else [row.body for row in stored[: nested.first]]
+    deeper = [".".join(path) for path in paths]
+    return {
+        "object": "list",
+        "data": [show(tx, families, families[nested.kind], element, deeper) for element in elements],
+        "has_more": len(stored) > nested.first,
+        "url": nested.url.replace("{id}", obj["id"]),
+    }
 
 
 def _hide(node: dict[str, Any], field: Sequence[str], wanted: Sequence[Sequence[str]], above: list[str]) -> None:
@@ -85,10 +114,23 @@ def _replace(
     family: Family,
     paths: list[str],
 ) -> None:
+    """Put objects in the place of their ids, in arrays and in the members of arrays too."""
     head, *rest = field
     value = node.get(head)
     if rest and isinstance(value, dict):
         node[head] = dict(value)
         _replace(node[head], rest, tx, families, family, paths)
-    elif isinstance(value, str) and (row := tx.find(family.kind, value)):
-        node[head] = show(tx, families, family, row.body, paths)
+    elif rest and isinstance(value, list):
+        node[head] = [dict(member) for member in value]
+        for member in node[head]:
+            _replace(member, rest, tx, families, family, paths)
+    elif isinstance(value, list):
+        node[head] = [_object(tx, families, family, member, paths) for member in value]
+    elif value is not None:
+        node[head] = _object(tx, families, family, value, paths)
+
+
+def _object(tx: Tx, families: Mapping[str, Family], family: Family, value: Any, paths: list[str]) -> Any:
+    """Return the object an id names; what is no id, or names nothing any more, stays."""
+    row = tx.find(family.kind, value) if isinstance(value, str) else None
+    return show(tx, families, family, row.body, paths) if row else value

@@ -17,11 +17,11 @@ _START, _END = (-(1 << 62), 0), (1 << 62, 0)
 Filter = tuple[str, Sequence[str]]
 
 
-def page(call: Call, family: Family, *filters: Filter, oldest: int | None = None) -> Obj:
+def page(call: Call, family: Family, *filters: Filter, oldest: int | None = None, oldest_first: bool = False) -> Obj:
     """Return the list envelope for the call's paging parameters.
 
     The first filter is walked, the others are looked up for each object: put the most selective one first. ``oldest``
-    leaves out what was created before it.
+    leaves out what was created before it; ``oldest_first`` turns the order round, as lists of lines and items have it.
     """
     params = call.params
     limit = params.get("limit", DEFAULT_LIMIT)
@@ -29,10 +29,11 @@ def page(call: Call, family: Family, *filters: Filter, oldest: int | None = None
         raise out_of_range("limit", limit, least=1)
     if limit > MAX_LIMIT:
         raise out_of_range("limit", limit, most=MAX_LIMIT)
-    window = _window(call, family, limit + 1, oldest)
+    window = _window(call, family, limit + 1, oldest, oldest_first=oldest_first)
     rows = _walk(call, family, filters, window)
     kept = rows[-limit:] if window.from_oldest else rows[:limit]
-    return {"object": "list", "url": call.url, "has_more": len(rows) > limit, "data": [row.body for row in kept]}
+    data = [row.body for row in (kept[::-1] if oldest_first else kept)]
+    return {"object": "list", "url": call.url, "has_more": len(rows) > limit, "data": data}
 
 
 def _walk(call: Call, family: Family, filters: Sequence[Filter], window: Window) -> list[Row]:
@@ -44,7 +45,7 @@ def _walk(call: Call, family: Family, filters: Sequence[Filter], window: Window)
     return rows[-window.limit :] if window.from_oldest else rows[: window.limit]
 
 
-def _window(call: Call, family: Family, limit: int, oldest: int | None) -> Window:
+def _window(call: Call, family: Family, limit: int, oldest: int | None, *, oldest_first: bool) -> Window:
     above, below = _START, _END
     for name, value in _created(call.params.get("created")).items():
         above, below = {
@@ -53,13 +54,15 @@ def _window(call: Call, family: Family, limit: int, oldest: int | None) -> Windo
             "lt": (above, min(below, (value, -1))),
             "lte": (above, min(below, (value + 1, -1))),
         }[name]
-    window = Window(limit, above if oldest is None else max(above, (oldest, -1)), below)
+    window = Window(limit, above if oldest is None else max(above, (oldest, -1)), below, oldest_first)
     if "starting_after" in call.params and "ending_before" in call.params:
         raise exclusive("starting_after", "ending_before")
-    if "starting_after" in call.params:
-        return replace(window, below=min(window.below, _position(call, family, "starting_after")))
-    if "ending_before" in call.params:
-        return replace(window, above=max(window.above, _position(call, family, "ending_before")), from_oldest=True)
+    for cursor, upwards in (("starting_after", oldest_first), ("ending_before", not oldest_first)):
+        if cursor in call.params:
+            position = _position(call, family, cursor)
+            if upwards:
+                return replace(window, above=max(window.above, position), from_oldest=True)
+            return replace(window, below=min(window.below, position), from_oldest=False)
     return window
 
 

@@ -1,11 +1,17 @@
 """Every belief about Stripe that no one has verified, as a switch: the loop's tests run with each one both ways."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 from reconciler.diagnostics import UsageError
 
 _WORDS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+
+
+def _billing(*, default: bool) -> Any:
+    """Return a setting that no catalogue can feel: it concerns customers, subscriptions, invoices, usage or time."""
+    return field(default=default, metadata={"concerns": "billing"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

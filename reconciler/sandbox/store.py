@@ -17,7 +17,7 @@ from reconciler.diagnostics import ReconcilerError
 from reconciler.sandbox.wire import Obj
 
 MEMORY = ":memory:"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 #: Marks the file as ours (``PRAGMA application_id``), so that another program's database is never written to.
 APPLICATION_ID = 0x52434E53
 _STAMPS = {"application_id": APPLICATION_ID, "user_version": SCHEMA_VERSION}
@@ -32,6 +32,10 @@ CREATE TABLE IF NOT EXISTS object (
 CREATE TABLE IF NOT EXISTS term (
     account TEXT NOT NULL, kind TEXT NOT NULL, field TEXT NOT NULL, value TEXT NOT NULL,
     created INTEGER NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (account, kind, field, value, created, seq)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS due (
+    account TEXT NOT NULL, clock TEXT NOT NULL, at INTEGER NOT NULL, rank INTEGER NOT NULL, seq INTEGER NOT NULL,
+    kind TEXT NOT NULL, PRIMARY KEY (account, clock, at, rank, seq)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS claim (
     account TEXT NOT NULL, scope TEXT NOT NULL, key TEXT NOT NULL, holder TEXT NOT NULL,
@@ -71,6 +75,15 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Due:
+    """When an object's time comes: on which clock (``""`` is the sandbox's own), and who goes first at one instant."""
+
+    clock: str
+    at: int
+    rank: int
+
+
+@dataclass(frozen=True, slots=True)
 class Window:
     """The part of a list to read: ``limit`` rows strictly between two positions ``(created, seq)``, from one end."""
 
@@ -103,7 +116,7 @@ class Tx:
         ).fetchone()
         return Row(row[0], row[1], json.loads(row[2])) if row else None
 
-    def insert(self, kind: str, obj: Obj, created: int, terms: Iterable[Term]) -> None:
+    def insert(self, kind: str, obj: Obj, created: int, terms: Iterable[Term]) -> Row:
         """Store a new object under its ``id``, newest in every list it has a term for."""
         seq = self.next("object")
         self._db.execute(
@@ -111,6 +124,7 @@ class Tx:
             (seq, self.account, kind, obj["id"], created, json.dumps(obj)),
         )
         self._add_terms(kind, {EVERYTHING, *terms}, created, seq)
+        return Row(seq, created, obj)
 
     def update(self, kind: str, row: Row, obj: Obj, *, old_terms: Iterable[Term], new_terms: Iterable[Term]) -> None:
         """Replace an object's body and move it between the lists of its changed terms."""
@@ -172,14 +186,27 @@ class Tx:
         found = [Row(seq, created, json.loads(body)) for seq, created, body in rows]
         return found[::-1] if window.from_oldest else found
 
-    def first(self, kind: str, field: str, up_to: str) -> Row | None:
-        """Return the object with the lowest value of a term's field, if it is at most ``up_to``."""
+    def wait(self, kind: str, seq: int, due: Due) -> None:
+        """Let an object wait for its time."""
+        self._db.execute(
+            "INSERT INTO due VALUES (?, ?, ?, ?, ?, ?)", (self.account, due.clock, due.at, due.rank, seq, kind)
+        )
+
+    def stop_waiting(self, seq: int, due: Due) -> None:
+        """Let an object wait no longer."""
+        self._db.execute(
+            "DELETE FROM due WHERE account = ? AND clock = ? AND at = ? AND rank = ? AND seq = ?",
+            (self.account, due.clock, due.at, due.rank, seq),
+        )
+
+    def next_due(self, clock: str, up_to: int) -> tuple[str, int, Row] | None:
+        """Return kind, time and object of what is due first on a clock, if that is not after ``up_to``."""
         row = self._db.execute(
-            "SELECT o.seq, o.created, o.body FROM term t CROSS JOIN object o ON o.seq = t.seq"
-            " WHERE t.account = ? AND t.kind = ? AND t.field = ? AND t.value <= ? ORDER BY t.value LIMIT 1",
-            (self.account, kind, field, up_to),
+            "SELECT d.kind, d.at, o.seq, o.created, o.body FROM due d CROSS JOIN object o ON o.seq = d.seq"
+            " WHERE d.account = ? AND d.clock = ? AND d.at <= ? ORDER BY d.at, d.rank, d.seq LIMIT 1",
+            (self.account, clock, up_to),
         ).fetchone()
-        return Row(row[0], row[1], json.loads(row[2])) if row else None
+        return (row[0], row[1], Row(row[2], row[3], json.loads(row[4]))) if row else None
 
     def replay(self, key: str) -> tuple[str, str, int, bytes, str] | None:
         """Return path, digest, status, body and request id of the first request with an idempotency key."""

@@ -5,7 +5,7 @@ and its rules. Everything else (decoding, types, events, uniqueness, lists, expa
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -13,13 +13,13 @@ from reconciler.sandbox.errors import ApiError, invalid, no_such
 from reconciler.sandbox.ids import BASE62, derive
 from reconciler.sandbox.params import METADATA_KEYS
 from reconciler.sandbox.settings import Settings
-from reconciler.sandbox.store import Claim, Row, Term, Tx
+from reconciler.sandbox.store import Claim, Due, Row, Term, Tx
 from reconciler.sandbox.wire import Obj
 
 Handler = Callable[["Call"], Obj]
 
-#: The field of the term under which objects with an end wait for it.
-LAPSES = "lapses_at"
+#: The clock an object lives by when it belongs to no test clock.
+OWN_CLOCK = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +47,33 @@ def _no_claims(_obj: Obj, _settings: Settings) -> Iterable[Claim]:
     return ()
 
 
-def _no_lapse(_: Obj) -> int | None:
+def _never(_: Obj) -> int | None:
     return None
+
+
+def _nothing(_call: "Call", _row: Row) -> None:
+    return
+
+
+@dataclass(frozen=True, slots=True)
+class Nested:
+    """A list inside an object: the ``kind`` whose term ``by`` names the object, oldest first, ``first`` of them.
+
+    ``url`` is where the rest is listed, ``{id}`` standing for the object's; ``hidden`` lists are absent until expanded.
+    """
+
+    kind: str
+    by: str
+    url: str
+    first: int = 10
+    hidden: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
     """Everything one kind of object does not share with the others."""
 
-    #: The value of ``object`` and the stem of event types.
+    #: The value of ``object``, and the stem of event types unless ``stem`` is another.
     kind: str
     #: The kind's name in messages.
     noun: str
@@ -70,18 +88,26 @@ class Family:
     references: Mapping[str, str] = field(default_factory=dict)
     #: Dotted fields that hold an id and always show the object it names.
     embeds: Mapping[str, str] = field(default_factory=dict)
+    #: Fields that show a list of other objects.
+    nested: Mapping[str, Nested] = field(default_factory=dict)
     #: Longest text per parameter path, where it is not Stripe's default.
     lengths: Mapping[str, int] = field(default_factory=dict)
     emits_events: bool = True
+    #: The first part of event types where it is not the kind: ``customer.subscription``.
+    stem: str = ""
+    #: What objects of this family do when something happens to others: event type, and a handler of its object.
+    reacts: Mapping[str, Callable[["Call", Obj], None]] = field(default_factory=dict)
     #: The (filter, value) pairs an object is listed by.
     terms: Callable[[Obj], Iterable[Term]] = _no_terms
     #: The keys an object alone may hold in its present state.
     claims: Callable[[Obj, Settings], Iterable[Claim]] = _no_claims
     #: The refusal of a claim, given the claim and its holder's id.
     collision: Callable[[Claim, str], ApiError] = lambda claim, _: invalid(f"{claim[1]} is already in use.")
-    #: When time alone changes an object, and how.
-    lapses_at: Callable[[Obj], int | None] = _no_lapse
-    lapse: Callable[["Call", Row], None] | None = None
+    #: When time alone changes an object (on its ``test_clock``, if it has one), and how; it must move that time on.
+    due_at: Callable[[Obj], int | None] = _never
+    when_due: Callable[["Call", Row], None] = _nothing
+    #: Who goes first among those due at one instant: the lower rank, then the older object.
+    rank: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +118,12 @@ class Origin:
     idempotency_key: str | None
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Call:
-    """One request inside its transaction: validated parameters, the account's objects, the clock."""
+    """One request inside its transaction: validated parameters, the account's objects, the clock.
+
+    ``now`` is the time of the object at work: the sandbox's, or that of a test clock (:meth:`on_clock_of`).
+    """
 
     family: Family
     families: Mapping[str, Family]
@@ -124,6 +153,26 @@ class Call:
             raise no_such(noun, object_id, param)
         return row.body
 
+    def at(self, now: int) -> "Call":
+        """Return the same call at another time."""
+        return replace(self, now=now)
+
+    def on_clock_of(self, obj: Obj) -> "Call":
+        """Return the same call at the time of the object's test clock, or the same call if it has none."""
+        clock = self.tx.find("test_helpers.test_clock", obj["test_clock"]) if obj.get("test_clock") else None
+        return self.at(clock.body["frozen_time"]) if clock else self
+
+    def run_due(self, clock: str, up_to: int) -> None:
+        """Let happen what waits on a clock for a time up to ``up_to``: earliest first, each at its own time."""
+        before = None
+        while due := self.tx.next_due(clock, up_to):
+            kind, at, row = due
+            if (at, row) == before:
+                raise RuntimeError(f"{kind} {row.body['id']} does not move on from {at}")
+            before = (at, row)
+            family = self.families[kind]
+            family.when_due(replace(self, family=family, now=at, params={}, ids={}, url=""), row)
+
     def new_id(self, prefix: str, length: int, alphabet: str = BASE62) -> str:
         """Return a fresh id: the prefix and ``length`` characters."""
         return prefix + derive(self.seed, self.tx.next("id"), length=length, alphabet=alphabet)
@@ -139,8 +188,10 @@ class Call:
     def create(self, family: Family, obj: Obj) -> Obj:
         """Store a new object, take its keys, record its event."""
         self._claim(family, set(), obj)
-        self.tx.insert(family.kind, obj, self.now, self._terms(family, obj))
-        self._emit(family, "created", obj, None)
+        row = self.tx.insert(family.kind, obj, self.now, family.terms(obj))
+        if due := _due(family, obj):
+            self.tx.wait(family.kind, row.seq, due)
+        self.emit(family, "created", obj)
         return obj
 
     def save(self, family: Family, row: Row, changed: Obj, verb: str = "updated") -> Obj:
@@ -150,7 +201,7 @@ class Call:
         if "updated" in changed:
             changed = {**changed, "updated": self.now}
         self.replace(family, row, changed)
-        self._emit(family, verb, changed, row.body)
+        self.emit(family, verb, changed, row.body)
         return changed
 
     def replace(self, family: Family, row: Row, changed: Obj) -> None:
@@ -159,16 +210,21 @@ class Call:
         self._claim(family, held, changed)
         for claim in held - set(family.claims(changed, self.settings)):
             self.tx.release(claim, row.body["id"])
-        self.tx.update(
-            family.kind, row, changed, old_terms=self._terms(family, row.body), new_terms=self._terms(family, changed)
-        )
+        self.tx.update(family.kind, row, changed, old_terms=family.terms(row.body), new_terms=family.terms(changed))
+        due, then = _due(family, row.body), _due(family, changed)
+        if due and due != then:
+            self.tx.stop_waiting(row.seq, due)
+        if then and due != then:
+            self.tx.wait(family.kind, row.seq, then)
 
     def delete(self, family: Family, row: Row, final: Obj | None = None) -> Obj:
         """Remove an object, free its keys, record its event with the ``final`` state; return the deletion's reply."""
         for claim in family.claims(row.body, self.settings):
             self.tx.release(claim, row.body["id"])
-        self.tx.delete(family.kind, row, self._terms(family, row.body))
-        self._emit(family, "deleted", final or row.body, None)
+        self.tx.delete(family.kind, row, family.terms(row.body))
+        if due := _due(family, row.body):
+            self.tx.stop_waiting(row.seq, due)
+        self.emit(family, "deleted", final or row.body)
         return {"id": row.body["id"], "object": family.kind, "deleted": True}
 
     def _claim(self, family: Family, held: set[Claim], obj: Obj) -> None:
@@ -176,13 +232,19 @@ class Call:
             if claim not in held and (holder := self.tx.claim(claim, obj["id"])) != obj["id"]:
                 raise family.collision(claim, holder)
 
-    def _emit(self, family: Family, verb: str, obj: Obj, previous: Obj | None) -> None:
+    def emit(self, family: Family, verb: str, obj: Obj, previous: Obj | None = None) -> None:
+        """Record what happened to an object, then let the families that react to it act, in their order."""
+        event_type = f"{family.stem or family.kind}.{verb}"
         if family.emits_events:
-            self.record(self, f"{family.kind}.{verb}", obj, previous)
+            self.record(self, event_type, obj, previous)
+        for other in self.families.values():
+            if react := other.reacts.get(event_type):
+                react(self, obj)
 
-    def _terms(self, family: Family, obj: Obj) -> list[Term]:
-        due = family.lapses_at(obj)
-        return [*family.terms(obj), *([] if due is None else [lapse_term(due)])]
+
+def _due(family: Family, obj: Obj) -> Due | None:
+    at = family.due_at(obj)
+    return None if at is None else Due(obj.get("test_clock") or OWN_CLOCK, at, family.rank)
 
 
 def retrieve(call: Call) -> Obj:
@@ -212,11 +274,6 @@ def overlay(obj: Obj, params: Obj, fields: Iterable[str]) -> Obj:
         elif name in params:
             changed[name] = [] if params[name] is None and isinstance(obj[name], list) else params[name]
     return changed
-
-
-def lapse_term(due: int) -> Term:
-    """Return the term under which an object waits for a time: as text these sort like the times themselves."""
-    return LAPSES, f"{due:020d}"
 
 
 def flag(value: Any) -> str:

@@ -124,7 +124,7 @@ def _delete(call: Call) -> Obj:
     return call.delete(FAMILY, row, {**row.body, "valid": False})
 
 
-def _lapses_at(obj: Obj) -> int | None:
+def _due_at(obj: Obj) -> int | None:
     return obj["redeem_by"] if obj["valid"] else None
 
 
@@ -144,8 +144,8 @@ FAMILY = Family(
     missing_param="coupon",
     hidden=frozenset({"applies_to", "currency_options"}),
     lengths={"id": 255, "name": 40},
-    lapses_at=_lapses_at,
-    lapse=_lapse,
+    due_at=_due_at,
+    when_due=_lapse,
     template={
         "object": "coupon",
         "amount_off": None,

@@ -165,7 +165,7 @@ def deactivate_codes(call: Call, coupon_id: str) -> None:
         _lapse(call, rows[0])
 
 
-def _lapses_at(obj: Obj) -> int | None:
+def _due_at(obj: Obj) -> int | None:
     return obj["expires_at"] if obj["active"] else None
 
 
@@ -214,8 +214,8 @@ FAMILY = Family(
     terms=_terms,
     claims=_claims,
     collision=_collision,
-    lapses_at=_lapses_at,
-    lapse=_lapse,
+    due_at=_due_at,
+    when_due=_lapse,
     template={
         "object": "promotion_code",
         "active": True,
