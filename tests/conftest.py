@@ -1,15 +1,56 @@
-"""Options and profiles of the whole suite."""
+"""Options, profiles and the judge of the whole suite."""
 
+import json
 import os
+from collections.abc import Iterator
 
 import hypothesis
 import pytest
+
+from reconciler.sandbox import Request, Response, Sandbox
+from tests import openapi
 
 hypothesis.settings.register_profile("default", deadline=None)
 hypothesis.settings.register_profile("soak", deadline=None, max_examples=5000)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
+#: What the replies of the running test did not keep of Stripe's OpenAPI document.
+_BREACHES: list[str] = []
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add ``--update-expected``, which writes the expected outputs of golden cases anew instead of comparing them."""
     parser.addoption("--update-expected", action="store_true", help="write golden files instead of comparing")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let Stripe's OpenAPI document, where it is installed, judge every reply any sandbox of the run gives."""
+    document = openapi.load(config.cache.mkdir("openapi")) if config.cache else None
+    if document is None:
+        return
+    dispatch = Sandbox.dispatch
+
+    def judged(self: Sandbox, request: Request) -> Response:
+        response = dispatch(self, request)
+        if response.headers.get("content-type") == "application/json":
+            _BREACHES.extend(_check(document, request, response))
+        return response
+
+    Sandbox.dispatch = judged  # type: ignore[method-assign]  # the whole run is judged
+
+
+def _check(document: openapi.Document, request: Request, response: Response) -> Iterator[str]:
+    try:
+        body = json.loads(response.body)
+    except ValueError:
+        return  # a fault broke it on purpose
+    yield from document.check(request.method, request.path.partition("?")[0], response.status, body)
+
+
+@pytest.fixture(autouse=True)
+def _replies_as_documented() -> Iterator[None]:
+    """Fail the test whose sandbox answered otherwise than Stripe's OpenAPI document says."""
+    _BREACHES.clear()
+    yield
+    hint = "What only a later version of the API has is waived in tests/openapi_waivers.py, with its reason."
+    assert not _BREACHES, "\n".join([*dict.fromkeys(_BREACHES), hint])

@@ -95,14 +95,14 @@ def _nest(
 
 
 def _hide(node: dict[str, Any], field: Sequence[str], wanted: Sequence[Sequence[str]], above: list[str]) -> None:
-    """Leave a field out unless a path names it; containers on the way are copied, never changed."""
+    """Leave a field out unless it is there and a path names it; containers on the way are copied, never changed."""
     head, *rest = field
     for key in [key for key in node if head in {ANY, key}]:
         here = [*above, key]
         if rest and isinstance(node[key], dict):
             node[key] = dict(node[key])
             _hide(node[key], rest, wanted, here)
-        elif not rest and not any(path[: len(here)] == here for path in map(list, wanted)):
+        elif not rest and (node[key] is None or not any(path[: len(here)] == here for path in map(list, wanted))):
             del node[key]
 
 

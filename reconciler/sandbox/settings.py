@@ -28,8 +28,6 @@ class Settings:
     deleted_id_reusable: bool = True
     #: Expanded ``currency_options`` hold the base currency too.
     base_currency_in_options: bool = True
-    #: The last tier's ``up_to`` is ``null`` in replies; off, it is the text ``inf``.
-    tier_inf_as_null: bool = True
     #: A deactivated meter keeps its event name; off, deactivation frees it.
     inactive_meter_keeps_name: bool = True
     #: A feature can be attached to a product only once.
@@ -51,6 +49,10 @@ class Settings:
     #: ``''`` on update unsets an optional text that the SDK types as plain text (stripe/stripe-java#852); off, it is
     #: refused as a value that cannot be unset.
     blank_text_unsets: bool = True
+    #: Half a minor unit is rounded away from zero; off, to the even neighbour.
+    halves_round_up: bool = _billing(default=True)
+    #: The flat fee of the first tier is billed when nothing was used; off, only tiers with units bill theirs.
+    flat_amount_at_zero_usage: bool = _billing(default=True)
 
     @classmethod
     def parse(cls, values: Mapping[str, str]) -> "Settings":

@@ -77,16 +77,6 @@ def test_base_currency_in_options(having, included):
     assert sorted(code["restrictions"]["currency_options"]) == expected
 
 
-@pytest.mark.parametrize("as_null", [True, False])
-def test_tier_inf_as_null(having, as_null):
-    """The open end of tiers reads null, or ``inf``; closed ends are numbers."""
-    api = having(tier_inf_as_null=as_null)
-    tiers = [{"up_to": 5, "unit_amount": 1}, {"up_to": "inf", "unit_amount": 2}]
-    form = {"billing_scheme": "tiered", "tiers_mode": "volume", "recurring": {"interval": "day"}, "tiers": tiers}
-    price = api.price(api.product()["id"], **form, expand=["tiers"])
-    assert [tier["up_to"] for tier in price["tiers"]] == [5, None if as_null else "inf"]
-
-
 @pytest.mark.parametrize("keeps", [True, False])
 def test_inactive_meter_keeps_name(having, keeps):
     """A deactivated meter blocks its event name, or frees it and cannot come back while it is taken."""

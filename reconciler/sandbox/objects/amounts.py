@@ -7,7 +7,6 @@ from typing import Any
 
 from reconciler.money import CURRENCIES, MAX_MINOR_AMOUNT, plain
 from reconciler.sandbox.errors import exclusive, invalid, missing, out_of_range
-from reconciler.sandbox.settings import Settings
 from reconciler.sandbox.wire import Obj
 
 AMOUNT_FORMS = ("unit_amount", "unit_amount_decimal", "custom_unit_amount")
@@ -54,7 +53,7 @@ def whole_and_decimal(params: Mapping[str, Any], name: str, at: str = "") -> tup
     return (int(value) if value == value.to_integral_value() else None), plain(value)
 
 
-def price_amounts(params: Mapping[str, Any], *, tiered: bool, settings: Settings, at: str = "") -> Obj:
+def price_amounts(params: Mapping[str, Any], *, tiered: bool, at: str = "") -> Obj:
     """Return the amount fields of a price or of one currency option: exactly one form, tiers if and only if tiered."""
     given = [name for name in (*AMOUNT_FORMS, "tiers") if params.get(name) is not None]
     if len(given) > 1:
@@ -72,7 +71,7 @@ def price_amounts(params: Mapping[str, Any], *, tiered: bool, settings: Settings
         "custom_unit_amount": None
         if custom is None
         else _custom_amount(custom, f"{at}[custom_unit_amount]" if at else ""),
-        "tiers": _tiers(params["tiers"], f"{at}[tiers]" if at else "tiers", settings) if tiered else None,
+        "tiers": _tiers(params["tiers"], f"{at}[tiers]" if at else "tiers") if tiered else None,
         "unit_amount": whole,
         "unit_amount_decimal": exact,
     }
@@ -93,7 +92,7 @@ def _custom_amount(custom: Mapping[str, Any], at: str) -> Obj:
     return {name: custom.get(name) for name in ("maximum", "minimum", "preset")}
 
 
-def _tiers(tiers: Sequence[Mapping[str, Any]], at: str, settings: Settings) -> list[Obj]:
+def _tiers(tiers: Sequence[Mapping[str, Any]], at: str) -> list[Obj]:
     """Return the tiers: ascending, the last one open, an amount in each (lukasaron/terraform-provider-stripe#45)."""
     bounds = [tier["up_to"] for tier in tiers]
     for index, bound in enumerate(bounds):
@@ -102,10 +101,10 @@ def _tiers(tiers: Sequence[Mapping[str, Any]], at: str, settings: Settings) -> l
             raise invalid("The last tier, and no other, must have `up_to` set to `inf`.", f"{at}[{index}][up_to]")
         if not last and bound <= (bounds[index - 1] if index else 0):
             raise invalid("Each tier's `up_to` must be greater than that of the tier before.", f"{at}[{index}][up_to]")
-    return [_tier(tier, f"{at}[{index}]", settings) for index, tier in enumerate(tiers)]
+    return [_tier(tier, f"{at}[{index}]") for index, tier in enumerate(tiers)]
 
 
-def _tier(tier: Mapping[str, Any], at: str, settings: Settings) -> Obj:
+def _tier(tier: Mapping[str, Any], at: str) -> Obj:
     unit, unit_decimal = whole_and_decimal(tier, "unit_amount", at)
     flat, flat_decimal = whole_and_decimal(tier, "flat_amount", at)
     if unit_decimal is None and flat_decimal is None:
@@ -113,11 +112,10 @@ def _tier(tier: Mapping[str, Any], at: str, settings: Settings) -> Obj:
     if flat_decimal is not None and flat is None:
         # "represents an integer in the minor units" (stripe.params.PriceCreateParamsTier).
         raise invalid("`flat_amount_decimal` must be a whole number of minor units.", f"{at}[flat_amount_decimal]")
-    open_end = None if settings.tier_inf_as_null else "inf"
     return {
         "flat_amount": flat,
         "flat_amount_decimal": flat_decimal,
         "unit_amount": unit,
         "unit_amount_decimal": unit_decimal,
-        "up_to": open_end if tier["up_to"] == "inf" else tier["up_to"],
+        "up_to": None if tier["up_to"] == "inf" else tier["up_to"],
     }

@@ -49,7 +49,7 @@ def build(call: Call, params: Obj, product_id: str, price_id: str) -> Obj:
     tiered = params.get("billing_scheme") == "tiered"
     _check_shape(params, tiered=tiered)
     recurring = _recurring(call, params["recurring"]) if params.get("recurring") else None
-    amounts = price_amounts(params, tiered=tiered, settings=call.settings)
+    amounts = price_amounts(params, tiered=tiered)
     price = call.fill(
         FAMILY,
         price_id,
@@ -123,7 +123,7 @@ def _options(call: Call, price: Obj, given: Mapping[str, Mapping[str, Any]]) -> 
             options.pop(code, None)
             continue
         at = f"currency_options[{code}]"
-        amounts = price_amounts(option, tiered=price["billing_scheme"] == "tiered", settings=call.settings, at=at)
+        amounts = price_amounts(option, tiered=price["billing_scheme"] == "tiered", at=at)
         options[code] = {**amounts, "tax_behavior": _option_tax_behavior(call, price, options.get(code), option, at)}
     return options
 
