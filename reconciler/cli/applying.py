@@ -5,17 +5,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.cli.context import App
+from reconciler.cli.context import App, in_a_line
 from reconciler.cli.exits import Exit
 from reconciler.cli.progress import progress
-from reconciler.cli.stopping import stoppable
+from reconciler.cli.stopping import Stopper, stoppable
 from reconciler.config.catalog import Catalog
-from reconciler.diagnostics import PartlyAppliedError, ReconcilerError
+from reconciler.diagnostics import ProviderError, ReconcilerError
 from reconciler.diagnostics.visible import visible
 from reconciler.planning.change import Step, steps
 from reconciler.planning.plan import Plan
 from reconciler.provider.executor import Ending, Executor, Report
-from reconciler.provider.gateway import Gateway
+from reconciler.provider.gateway import Connection, Gateway
+from reconciler.provider.retry import Backoff
 from reconciler.provider.writes import Result, Status
 
 _DONE = (Status.APPLIED, Status.ALREADY)
@@ -26,7 +27,7 @@ class Apply:
     """One apply: where to, what, in which form it is reported, and what to say to whoever wants to resume it."""
 
     app: App
-    gateway: Gateway
+    connection: Connection
     plan: Plan
     catalog: Catalog | None
     form: str
@@ -34,26 +35,33 @@ class Apply:
 
     def run(self) -> int:
         """Apply, report, and return the exit code; PlanRefusedError before the first write if the account has moved."""
-        total = sum(len(steps(change)) for change in self.plan.changes)
         for change in self.plan.changes:
             self._event("planned_change", address=change.address, action=str(change.action), reason=str(change.reason))
+        total = sum(len(steps(change)) for change in self.plan.changes)
         self._event("apply_start", plan=self.plan.id, account=self.plan.target.account, writes=total)
-        with stoppable(self.resume) as stopper, progress(self.app.out, total) as tick:
-            seen: list[Result] = []
-            executor = Executor(self.gateway, progress=self._watch(tick, seen), stop=stopper.stop)
-            try:
-                report = executor.apply(self.plan, self.catalog)
-            except ReconcilerError as error:
-                if all(result.status is Status.ALREADY for result in seen):
-                    raise
-                raise PartlyAppliedError(error.code, error.message, remedy=self.resume) from error
-        code = exit_code(report, stopper.exit_code)
-        self._summary(report, code)
-        return code
+        with stoppable(self.resume) as stopper:
+            report = self._apply(total, stopper)
+        return self._tell(report, stopper.exit_code)
 
-    def _watch(self, tick: Callable[[], None], seen: list[Result]) -> Callable[[Result], None]:
+    def nothing(self) -> int:
+        """Report to programs that a plan made now has no changes; to people the plan has said it."""
+        return self._tell(Report(total=0), None)
+
+    def _apply(self, total: int, stopper: Stopper) -> Report:
+        gateway = Gateway(self.connection, backoff=Backoff(sleep=stopper.stop.wait))
+        report = Report(total)
+        try:
+            with progress(self.app.out, total) as tick:
+                report = Executor(gateway, progress=self._watch(tick), stop=stopper.stop).apply(self.plan, self.catalog)
+        except ProviderError:
+            if stopper.signal is None:
+                raise
+        except OSError as error:  # the terminal went away
+            report.cause = report.cause or error
+        return report
+
+    def _watch(self, tick: Callable[[], None]) -> Callable[[Result], None]:
         def watch(result: Result) -> None:
-            seen.append(result)
             tick()
             name = "apply_complete" if result.status in _DONE else "apply_errored"
             self._event(name, **_result(result))
@@ -64,25 +72,29 @@ class Apply:
         if self.form == "jsonl":
             self.app.out.data(json.dumps({"type": name, **content}) + "\n")
 
-    def _summary(self, report: Report, code: int) -> None:
-        done = report.count(Status.APPLIED) + report.count(Status.ALREADY)
-        self._event(
-            "change_summary",
-            ending=str(report.ending),
-            total=report.total,
-            applied=report.count(Status.APPLIED),
-            already=report.count(Status.ALREADY),
-            failed=len(report.failures),
-            exit_code=code,
-        )
+    def _tell(self, report: Report, signalled: int | None) -> int:
+        """Say what was done, what broke it off, and how to go on; stderr is told also where stdout takes nothing."""
         for result in report.failures:
             self.app.out.problem(_failure(result))
-        if self.form == "text":
-            already = report.count(Status.ALREADY)
-            before = f", {already} of them before" if already else ""
-            self.app.out.data(f"{_ENDINGS[report.ending]}: {done}/{report.total} writes are done{before}.\n")
+        try:
+            self._summary(report, exit_code(report, signalled))
+        except OSError as error:
+            report.cause = report.cause or error
+        if report.cause is not None:
+            self.app.traceback(report.cause)
+            self.app.out.error(ReconcilerError("E1042", f"the apply was broken off by {in_a_line(report.cause)}"))
         if report.ending is not Ending.COMPLETE:
             self.app.out.problem(self.resume)
+        return exit_code(report, signalled)
+
+    def _summary(self, report: Report, code: int) -> None:
+        applied, already = report.count(Status.APPLIED), report.count(Status.ALREADY)
+        counts = {"total": report.total, "applied": applied, "already": already, "failed": len(report.failures)}
+        self._event("change_summary", ending=str(report.ending), **counts, exit_code=code)
+        if self.form == "text" and self.plan.changes:
+            before = f", {already} of them before" if already else ""
+            done = f"{applied + already}/{report.total} writes are done{before}"
+            self.app.out.data(f"{_ENDINGS[report.ending]}: {done}.\n")
 
 
 _ENDINGS = {
@@ -93,13 +105,13 @@ _ENDINGS = {
 
 
 def exit_code(report: Report, signalled: int | None) -> int:
-    """Return what the process ends with: part of a plan counts more than why it stopped."""
-    if report.ending is Ending.COMPLETE:
+    """Return what the process ends with: complete is complete, and a signal counts more than what it left undone."""
+    if report.ending is Ending.COMPLETE and report.cause is None:
         return Exit.OK
-    if report.ending is Ending.PARTLY:
-        return Exit.PARTLY
     if signalled is not None:
         return signalled
+    if report.ending is Ending.PARTLY:
+        return Exit.PARTLY
     return Exit.REFUSED if report.count(Status.STALE) else Exit.ERROR
 
 

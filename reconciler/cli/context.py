@@ -33,6 +33,18 @@ class App:
         self.out.problem(question)
         return str(click.prompt("", prompt_suffix="> ", default="", show_default=False, err=True)).strip()
 
+    def traceback(self, error: Exception) -> None:
+        """Show where an exception came from, to whoever asked for it with ``-vv``."""
+        if self.verbosity >= TRACEBACK:
+            import traceback  # noqa: PLC0415  not needed to start
+
+            self.out.problem("".join(traceback.format_exception(error)))
+
+
+def in_a_line(error: Exception) -> str:
+    """Name an unexpected exception in one line."""
+    return f"{type(error).__name__}: {error}".splitlines()[0]
+
 
 def _set(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
     def store(context: click.Context, _parameter: click.Parameter, value: Any) -> None:

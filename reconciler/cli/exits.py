@@ -15,8 +15,10 @@ class Exit(IntEnum):
     LOCKED = 6
     PARTLY = 7
     USAGE = 64
-    INTERRUPTED = 130
-    TERMINATED = 143
+
+
+#: Added to the number of the signal that ended the process: 130 for SIGINT, 143 for SIGTERM.
+SIGNALLED = 128
 
 
 class SignalledError(BaseException):
@@ -24,4 +26,4 @@ class SignalledError(BaseException):
 
     def __init__(self, number: int) -> None:
         super().__init__(f"signal {number}")
-        self.exit_code = 128 + number
+        self.exit_code = SIGNALLED + number

@@ -1,6 +1,5 @@
 """The console script: commands loaded by name, errors turned into messages and exit codes."""
 
-import gc
 import importlib
 import os
 import signal
@@ -13,8 +12,8 @@ import click
 from click.shell_completion import CompletionItem
 
 from reconciler import __version__
-from reconciler.cli.context import TRACEBACK, App, common_options
-from reconciler.cli.exits import Exit, SignalledError
+from reconciler.cli.context import App, common_options, in_a_line
+from reconciler.cli.exits import SIGNALLED, Exit, SignalledError
 from reconciler.cli.output import prepare_streams
 from reconciler.diagnostics import ConfigError, ReconcilerError
 from reconciler.diagnostics.redact import redact
@@ -85,14 +84,15 @@ def cli() -> None:
 
 
 def run() -> None:
-    """Run the command line as a process."""
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looking for plugins costs more than a validation
-    gc.set_threshold(50_000)  # imports and catalogues are many objects and no garbage
+    """Run the command line as a process and end it with its exit code."""
     prepare_streams()
     for name in _ENDING_SIGNALS:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), _end)
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    if code > SIGNALLED:
+        os._exit(code)  # without waiting for reads that nobody waits for any more
+    sys.exit(code)
 
 
 def _end(number: int, _frame: Any) -> None:
@@ -111,7 +111,7 @@ def main(arguments: Sequence[str]) -> int:
         code = Exit.ERROR
     except (KeyboardInterrupt, click.Abort):
         app.out.problem("interrupted")
-        code = Exit.INTERRUPTED
+        code = SIGNALLED + signal.SIGINT
     except SignalledError as signalled:
         code = signalled.exit_code
     except Exception as error:  # noqa: BLE001  the last line of defence: no traceback reaches a user
@@ -130,14 +130,14 @@ def _usage(app: App, error: click.UsageError) -> int:
 
 def _failed(app: App, error: Exception) -> int:
     if isinstance(error, ReconcilerError):
-        _traceback(app, error)
+        app.traceback(error)
         if isinstance(error, ConfigError):
             app.out.problem(render_text(error.diagnostics, lambda _file, _line: None, color=app.out.colors(sys.stderr)))
         else:
             app.out.error(error)
         return error.exit_code
     if isinstance(error, OSError):
-        _traceback(app, error)
+        app.traceback(error)
         name = f"{error.filename}: " if error.filename else ""
         app.out.error(ReconcilerError("E1002", f"{name}{error.strerror or error}"))
         return Exit.ERROR
@@ -149,18 +149,10 @@ def _bug(app: App, error: Exception) -> int:
     import tempfile  # noqa: PLC0415  not needed to start
     import traceback  # noqa: PLC0415  not needed to start
 
-    _traceback(app, error)
+    app.traceback(error)
     text = redact(f"reconciler {__version__}, Python {sys.version}\n\n{''.join(traceback.format_exception(error))}")
     handle, name = tempfile.mkstemp(prefix="reconciler-bug-", suffix=".txt")
     with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
         file.write(text)
-    what = f"{type(error).__name__}: {error}".splitlines()[0]
-    app.out.problem(f"this is a bug: {what} (please report it with the text in {Path(name)})")
+    app.out.problem(f"this is a bug: {in_a_line(error)} (please report it with the text in {Path(name)})")
     return Exit.ERROR
-
-
-def _traceback(app: App, error: Exception) -> None:
-    if app.verbosity >= TRACEBACK:
-        import traceback  # noqa: PLC0415  not needed to start
-
-        app.out.problem("".join(traceback.format_exception(error)))

@@ -85,8 +85,8 @@ detailed_exitcode = click.option(
 allow_option = click.option(
     "--allow",
     multiple=True,
-    metavar="NAME",
-    help="Allow once what a guard refuses, by the address or guard it names; repeatable.",
+    metavar="GUARD[:ADDRESS]",
+    help="Allow once what a guard refuses, by the words it names; ADDRESS alone where one guard speaks for it.",
 )
 
 

@@ -1,5 +1,6 @@
 """Where output goes and what it may look like: data on stdout, everything else on stderr, secrets nowhere."""
 
+import contextlib
 import os
 import shutil
 import sys
@@ -50,8 +51,9 @@ class Output:
             self.problem(text)
 
     def problem(self, text: str) -> None:
-        """Write a line to stderr that must be seen."""
-        _write(sys.stderr, redact(text).rstrip("\n") + "\n")
+        """Write a line to stderr that must be seen; where stderr takes nothing, the exit code has to say it."""
+        with contextlib.suppress(OSError):
+            _write(sys.stderr, redact(text).rstrip("\n") + "\n")
 
     def error(self, error: ReconcilerError) -> None:
         """Write an error: code and message, details, remedy."""

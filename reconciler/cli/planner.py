@@ -13,6 +13,7 @@ from reconciler.cli.context import App
 from reconciler.cli.files import read_bounded, write_private
 from reconciler.cli.options import ConfigOptions
 from reconciler.config.catalog import Catalog
+from reconciler.config.words import count
 from reconciler.planning.guards import Refusal, check_guards
 from reconciler.planning.markdown import render_markdown
 from reconciler.planning.plan import Plan, serialise
@@ -42,7 +43,8 @@ def make(app: App, config: ConfigOptions, connection: Connection, allow: Collect
     check_account(gateway, catalog.environment)
     proposal = propose(catalog, gateway, plan_id=secrets.token_hex(16), now=datetime.now(UTC))
     apart = proposal.cost.attachments
-    app.out.note(f"Read {proposal.live.account} with {gateway.requests - apart} requests, and {apart} for attachments.")
+    requests = count(gateway.requests - apart, "request")
+    app.out.note(f"Read {proposal.live.account} with {requests}, and {apart} for attachments.")
     if proposal.problems:
         refuse(app, proposal.problems, sources)
     return Made(catalog, proposal.plan, check_guards(proposal.plan, catalog.file.guards, allow))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from reconciler.cli.exits import Exit
+from reconciler.cli.exits import SIGNALLED
 
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
@@ -28,12 +28,12 @@ class Stopper:
             _say("Stopping: the requests under way are finished first. Once more stops at once.")
             return
         _say(f"Stopped at once; what was under way may or may not be done.\n{self._farewell}")
-        os._exit(Exit.PARTLY)
+        os._exit(SIGNALLED + number)
 
     @property
     def exit_code(self) -> int | None:
         """Return the exit code of the signal, None where there was none."""
-        return None if self.signal is None else 128 + self.signal
+        return None if self.signal is None else SIGNALLED + self.signal
 
 
 @contextmanager

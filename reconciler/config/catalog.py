@@ -13,7 +13,8 @@ from typing import Any
 from reconciler import money
 from reconciler.config.checks import run_checks
 from reconciler.config.merge import Merged, merge, nearest, overlay
-from reconciler.config.models import Environment, File, Settings
+from reconciler.config.models import Environment, File, Settings, section
+from reconciler.config.renames import new_address
 from reconciler.config.source import Path_, Sources, load_directory, load_text
 from reconciler.config.structure import check_structure
 from reconciler.config.view import View
@@ -25,10 +26,7 @@ _NO_FILE = SourceRange("", 0, 0, 0, 0)
 
 @dataclass(frozen=True)
 class Catalog:
-    """A valid configuration: every section typed, every reference resolved, every node with its position.
-
-    ``digest`` is the SHA-256 of the content: how it is split into files, ordered, commented or quoted does not count.
-    """
+    """A valid configuration: every section typed, every reference resolved, every node with its position."""
 
     file: File
     sources: Sources
@@ -36,7 +34,6 @@ class Catalog:
     keys: Mapping[Path_, SourceRange]
     environment: tuple[str, Environment] | None
     warnings: tuple[Diagnostic, ...]
-    digest: str
 
     @property
     def settings(self) -> Settings:
@@ -53,17 +50,16 @@ class Catalog:
     def moved(self) -> Mapping[str, str]:
         """Old address to the address it has now, chains followed to their end."""
         steps = {entry.source: entry.target for entry in self.file.moved}
-        return {source: _end(target, steps) for source, target in steps.items()}
+        return {source: new_address(source, steps) for source in steps}
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the content: how it is split into files, ordered, commented or quoted does not count."""
+        return _digest(self.file)
 
     def at(self, *path: str | int) -> SourceRange | None:
         """Return where a node is named: its key, or the item of a list; else the nearest node above it."""
         return nearest(self.positions, self.keys, path)
-
-
-def _end(address: str, steps: Mapping[str, str]) -> str:
-    while address in steps:
-        address = steps[address]
-    return address
 
 
 def inspect(directory: Path, env: str | None = None) -> tuple[Catalog | None, Sources, tuple[Diagnostic, ...]]:
@@ -111,7 +107,6 @@ def _assemble(sources: Sources, env: str | None) -> tuple[Catalog | None, tuple[
         keys=merged.keys,
         environment=environment,
         warnings=diagnostics,
-        digest=_digest(structure.file),
     )
     return catalog, diagnostics
 
@@ -139,8 +134,9 @@ def _start(problem: Diagnostic) -> tuple[str, int, int]:
 
 
 def _digest(file: File) -> str:
+    sections = {name: getattr(file, name) for name in File.model_fields}
     content = json.dumps(
-        file.model_dump(by_alias=True),
+        {name: held and section(name).dump_python(held, by_alias=True) for name, held in sections.items()},
         sort_keys=True,
         separators=(",", ":"),
         ensure_ascii=True,

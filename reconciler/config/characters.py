@@ -6,14 +6,15 @@ import unicodedata
 from reconciler.config.report import Report
 from reconciler.diagnostics import SourceRange
 
-_ANY = re.compile(
-    r"""(?P<E0111> [\x85\u2028\u2029] | \r(?!\n) )
+#: A text, like the other patterns of rare cases: compiled where a file first holds more than plain characters.
+_ANY = r"""(?x)
+        (?P<E0111> [\x85\u2028\u2029] | \r(?!\n) )
       | (?P<E0112> [\u202a-\u202e\u2066-\u2069] )
       | (?P<E0102> [\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufeff\ufff9-\ufffb\ufffe\uffff]
                  | [\U000e0000-\U000e007f] )
-    """,
-    re.VERBOSE,
-)
+    """
+#: What nearly every file is made of, and found to be without looking for anything else.
+_PLAIN = re.compile(r"[\t\n -~]*")
 _EFFECTS = {
     "E0111": ("ends a line for YAML but not for most editors", "end lines with a line feed"),
     "E0112": ("changes the order in which the text is shown", "remove it"),
@@ -33,28 +34,30 @@ _NAMELESS = {"Cc": "control character", "Cs": "lone surrogate"}
 _STAND_IN = "\N{REPLACEMENT CHARACTER}"
 
 #: Characters without ink that are not of category Cf: fillers, joiners and variation selectors.
-_BLANK = re.compile(r"[\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+_BLANK = r"[\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0\ufe00-\ufe0f\U000e0100-\U000e01ef]"
 
 
 def refuse_characters(text: str, report: Report) -> str:
     """Report every forbidden character of a file and return the text with U+FFFD in place of each."""
+    if _PLAIN.fullmatch(text):
+        return text
     line, line_start = 1, 0
-    for match in _ANY.finditer(text):
+    for match in re.finditer(_ANY, text):
         if report.overflow:
             break
         line += text.count("\n", line_start, match.start())
         line_start = text.rfind("\n", line_start, match.start()) + 1 or line_start
         _refuse(match, report.at(line, match.start() - line_start + 1), report)
-    return _ANY.sub(_STAND_IN, text)
+    return re.sub(_ANY, _STAND_IN, text)
 
 
 def refuse_escaped(value: str, where: SourceRange, report: Report) -> str:
     """Report forbidden characters that an escape put into a quoted value; return it with U+FFFD in their place."""
-    for match in _ANY.finditer(value):
+    for match in re.finditer(_ANY, value):
         if report.overflow:
             break
         _refuse(match, where, report)
-    return _ANY.sub(_STAND_IN, value)
+    return re.sub(_ANY, _STAND_IN, value)
 
 
 def invisible(key: str) -> str | None:
@@ -62,7 +65,7 @@ def invisible(key: str) -> str | None:
     if key.isascii():
         return None
     hidden = (char for char in key if unicodedata.category(char) in {"Cf", "Zs"} and char != " ")
-    char = next(hidden, None) or next(iter(_BLANK.findall(key)), None)
+    char = next(hidden, None) or next(iter(re.findall(_BLANK, key)), None)
     return char and name(char)
 
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError as ModelError
 
 from reconciler.config.merge import BY_ID, Merged
-from reconciler.config.models import File
-from reconciler.config.models.base import DATE
+from reconciler.config.models import File, section
+from reconciler.config.models.base import DATE, PLAIN_DECIMAL
 from reconciler.config.schemas import Schema, whole_schema
 from reconciler.config.source import Path_
 from reconciler.config.words import (
@@ -56,19 +56,15 @@ def check_structure(merged: Merged) -> Structure:
     """Type a merged tree; an entry that does not have the form is left out and its problems are reported."""
     empty: list[Path_] = []
     root = {section: _frozen(content, (section,), empty) for section, content in merged.root.items()}
-    try:
-        file = _typed(root)
-    except ModelError as refusal:
-        refused = [_existing(merged, error["loc"]) for error in refusal.errors(include_url=False)]
-    else:
-        refused = []
-        if not empty:
-            return Structure(file, frozenset(), ())
+    file, locations = _typed(root)
+    if not locations and not empty:
+        return Structure(file, frozenset(), ())
+    refused = [_existing(merged, location) for location in locations]
     broken = frozenset(_entry(path) for path in [*empty, *refused])
     problems = [empty_value(path, merged.offending(path)) for path in empty]
     problems += _explain(merged, _only(root, broken), frozenset(empty))
     problems += [_unexplained(merged, path) for path in refused if not _covered(_entry(path), problems)]
-    return Structure(_typed(_without(root, broken)), broken, tuple(problems))
+    return Structure(_typed(_without(root, broken))[0], broken, tuple(problems))
 
 
 def _frozen(value: Any, path: Path_, empty: list[Path_]) -> Any:
@@ -82,11 +78,19 @@ def _frozen(value: Any, path: Path_, empty: list[Path_]) -> Any:
     return value
 
 
-def _typed(root: Mapping[str, Any]) -> File:
-    return File.model_validate(root, strict=True, by_alias=True, by_name=False)
+def _typed(root: Mapping[str, Any]) -> tuple[File, list[Path_]]:
+    """Type every section; return those that have the form, and the models' locations of what they refuse in others."""
+    typed: dict[str, Any] = {}
+    refused: list[Path_] = []
+    for name, content in root.items():
+        try:
+            typed[name] = section(name).validate_python(content, strict=True, by_alias=True, by_name=False)
+        except ModelError as refusal:
+            refused += [(name, *error["loc"]) for error in refusal.errors(include_url=False)]
+    return File.model_construct(**typed), refused
 
 
-def _existing(merged: Merged, location: Iterable[str | int]) -> Path_:
+def _existing(merged: Merged, location: Path_) -> Path_:
     """Return the part of a model's location that is a path in the tree: the rest names branches and missing keys."""
     node: Any = merged.root
     path: Path_ = ()
@@ -245,7 +249,7 @@ def _translate(merged: Merged, path: Path_, error: "ValidationError") -> Iterato
             yield problem("E0204", summary, f"write {choice(known)}")
         case "pattern":
             summary = f"{name}: {quoted(value)} is not {article(schema['title'])}{_stranger(value, [bound])}"
-            yield problem("E0205", summary, _form(schema))
+            yield problem("E0205", summary, _with_point(value, bound) or _form(schema))
         case "format":
             yield problem("E0211", f"{name}: there is no day or time {quoted(value)}", "write a day of the calendar")
         case "minLength":
@@ -282,6 +286,12 @@ def _surplus(merged: Merged, path: Path_, schema: Schema, value: Mapping[str, An
 def _stranger(text: str, patterns: Iterable[str]) -> str:
     """Name a character outside ASCII where the form knows ASCII only: it may look like a letter that is allowed."""
     return "" if any("[^" in pattern for pattern in patterns) else foreign(text)
+
+
+def _with_point(text: str, pattern: str) -> str | None:
+    """Say how a number with a decimal comma is written; nothing where three digits follow: 1,000 may be a thousand."""
+    meant = pattern == PLAIN_DECIMAL and re.fullmatch(r"[0-9]+,(?![0-9]{3}$)[0-9]+", text)
+    return f"a decimal comma is written as a point: {text.replace(',', '.')}" if meant else None
 
 
 def _form(schema: Schema) -> str:

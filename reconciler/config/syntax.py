@@ -99,9 +99,9 @@ _MEANINGS = {
 
 #: Complaints whose cause is often that a line is no 'key: value' and so runs on into the next.
 _RUNS_ON = {"could not find expected ':'", "mapping values are not allowed in this context"}
-_NO_SPACE = re.compile(r"\s*(?:- +)?[\w.-]+:(?=[^\s/])")
-_BARE_WORD = re.compile(r" *(?P<key>\w[\w.-]*) *$")
-_ODD_SPACE = re.compile(r"[\u00a0\u2007\u202f\u3000]")
+_NO_SPACE = r"\s*(?:- +)?[\w.-]+:(?=[^\s/])"
+_BARE_WORD = r" *(?P<key>\w[\w.-]*) *$"
+_ODD_SPACE = r"[\u00a0\u2007\u202f\u3000]"
 
 
 def explain_syntax(error: Any, lines: tuple[str, ...], report: Report) -> None:
@@ -131,12 +131,12 @@ def _look_closer(lines: tuple[str, ...], line: int) -> tuple[int, int, str] | No
     Without its colon, or without the space after it, a line runs on into the next and only that one is wrong to YAML.
     """
     for number, text in ((line, lines[line - 1]), (line - 1, lines[line - 2] if line > 1 else "")):
-        if blank := _ODD_SPACE.search(text):
+        if blank := re.search(_ODD_SPACE, text):
             return number, blank.start() + 1, f"replace {name(blank[0])} by a plain space"
-        missing = _NO_SPACE.match(text)
+        missing = re.match(_NO_SPACE, text)
         if missing:
             return number, missing.end(), "put a space after the colon"
-        bare = _BARE_WORD.match(text)
+        bare = re.match(_BARE_WORD, text)
         if bare and number < line:
             return number, bare.end("key") + 1, "put a colon after the key"
     return None

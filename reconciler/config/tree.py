@@ -63,6 +63,10 @@ class _Open:
     seen: dict[str, SourceRange] = field(default_factory=dict)
 
 
+#: In ``{amount: 49,99}`` the comma ends the value, and what follows is the next key.
+_AFTER_DECIMAL_COMMA = re.compile(r"[0-9],\Z")
+
+
 class _StopError(Exception):
     """The rest of the file is not looked at; the reason is in the report."""
 
@@ -168,11 +172,13 @@ class _Builder:
 
     def _assembled(self, text: str, where: SourceRange) -> str:
         """Refuse the forbidden characters and secrets that escapes and folding put together in double quotes."""
-        clean = refuse_escaped(text, where, self._report)
         if where.line == where.end_line:
             source = self._lines[where.line - 1][where.column - 1 : where.end_column - 1]
         else:
             source = "\n".join(self._lines[where.line - 1 : where.end_line])
+        if source == f'"{text}"':
+            return text  # as it is written, and so looked at with the file
+        clean = refuse_escaped(text, where, self._report)
         self._report.assembled_secrets(clean, source, where)
         return clean
 
@@ -189,7 +195,10 @@ class _Builder:
             frame.key = _Key.REFUSED
         elif not isinstance(value, str):
             kind = "a boolean" if isinstance(value, bool) else "a number"
-            self._report.add("E0122", where, f"the key {quoted(text)} is {kind}, not text", f'quote it: "{text}"')
+            help_ = f'quote it: "{text}"'
+            if _AFTER_DECIMAL_COMMA.search(self._lines[where.line - 1][: where.column - 1]):
+                help_ = f"a decimal comma is written as a point, as in 49.99; if a key is meant, {help_}"
+            self._report.add("E0122", where, f"the key {quoted(text)} is {kind}, not text", help_)
         if hidden := invisible(text):
             self._report.add("E0113", where, f"{hidden} in a key cannot be seen", "remove it")
         if isinstance(frame.key, str):

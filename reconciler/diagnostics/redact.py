@@ -16,19 +16,25 @@ _SECRET = re.compile(
     (?P<tail> [A-Za-z0-9_+/=]+ )""",
     re.VERBOSE,
 )
+#: One of these stands in every secret. To look for them first is many times faster, and most texts hold none.
+_MARKS = ("sk_", "rk_", "pk_", "ek_", "whsec_")
 
 
 def redact(text: str) -> str:
     """Replace every Stripe secret in the text by its prefix and ``***``."""
-    return _SECRET.sub(lambda match: f"{match['prefix']}***", text)
+    return _SECRET.sub(lambda match: f"{match['prefix']}***", text) if _suspect(text) else text
 
 
 def mask(text: str) -> str:
     """Replace every Stripe secret by its prefix and as many ``*`` as it had characters: columns keep their meaning."""
-    return _SECRET.sub(lambda match: match["prefix"] + "*" * len(match["tail"]), text)
+    return _SECRET.sub(lambda match: match["prefix"] + "*" * len(match["tail"]), text) if _suspect(text) else text
 
 
 def find_secrets(text: str) -> Iterator[tuple[int, int, str]]:
     """Yield start, end (exclusive) and harmless prefix of every Stripe secret in the text."""
-    for match in _SECRET.finditer(text):
+    for match in _SECRET.finditer(text) if _suspect(text) else ():
         yield match.start(), match.end(), match["prefix"]
+
+
+def _suspect(text: str) -> bool:
+    return any(mark in text for mark in _MARKS)

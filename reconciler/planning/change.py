@@ -4,6 +4,7 @@ The writes are a pure function of the change: a plan file holds only what is bef
 the file nor the executor has a choice to make.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,6 +12,11 @@ from enum import StrEnum
 from reconciler.planning.live import Live
 from reconciler.resources import Kind
 from reconciler.resources.model import FEATURES, Json, Mode, Removal, Stage, Values, digest
+
+#: The parameter that takes a key over from whoever holds it (https://docs.stripe.com/api/prices/create).
+TRANSFER = "transfer_lookup_key"
+#: Hexadecimal digits that tell a second key from the first.
+_SUFFIX = 8
 
 
 class Action(StrEnum):
@@ -33,6 +39,7 @@ class Reason(StrEnum):
     MOVED = "moved"
     REMOVED = "no longer in the files"
     STRAY = "a second object of the same address"
+    RENAMED = "the files name another event"
     KEY = "taken over by its key"
 
 
@@ -59,6 +66,7 @@ class Change:
     """One address: what it is now, what it will be, and why.
 
     ``id`` and ``fingerprint`` are those of the live object the change starts from; ``fields`` names what differs.
+    ``named`` says that the files name the object's key, so that it is used as it stands or not at all.
     """
 
     address: str
@@ -71,6 +79,7 @@ class Change:
     id: str | None = None
     fingerprint: str | None = None
     source: str | None = None
+    named: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +112,7 @@ def _steps(change: Change) -> Iterator[Step]:
         yield from _create(change)
     elif change.action is Action.REPLACE:
         yield from _create(change)
-        if _is_active(change.before):
+        if is_active(change.before):
             yield from _retire(change, change.kind.retire_stage)
     elif change.action is Action.RETIRE:
         yield from _retire(change, change.kind.retire_stage)
@@ -111,7 +120,8 @@ def _steps(change: Change) -> Iterator[Step]:
         yield from _update(change)
 
 
-def _is_active(state: State | None) -> bool:
+def is_active(state: State | None) -> bool:
+    """Tell whether there is an object in this state that can be used for something new."""
     return state is not None and state.values.get("active", True) is not False
 
 
@@ -127,7 +137,7 @@ def _create(change: Change) -> Iterator[Step]:
     if kind.metadata:
         params["metadata"] = after.metadata
     if kind.transfers and change.action is Action.REPLACE:
-        params["transfer_lookup_key"] = True
+        params[TRANSFER] = True
     if kind.parent:
         params.pop(kind.parent)
     yield Step(change, kind.create_stage, Op.CREATE, params, State(first, after.metadata), on_new=True)
@@ -167,6 +177,8 @@ def _update(change: Change) -> Iterator[Step]:
             yield Step(change, stage, Op.REACTIVATE, {}, state)
             continue
         params: Values = {name: after.values.get(name, _unset(kind, name)) for name in names}
+        if kind.transfers and kind.key in names:
+            params[TRANSFER] = True
         metadata = state.metadata
         if stage == kind.create_stage and before.metadata != target:
             metadata = target
@@ -214,11 +226,16 @@ def _unset(kind: Kind, name: str) -> Json:
 
 
 def after_transfer(change: Change) -> State | None:
-    """Return the state of an old price between its successor's creation and its own archiving: without the key."""
-    before = change.before
-    if before is None or change.action is not Action.REPLACE or not change.kind.transfers:
+    """Return the state of an old price between its successor's creation and its own archiving.
+
+    It is without the key that the successor took over, and keeps another that it had, as after a rename.
+    """
+    before, after, key = change.before, change.after, change.kind.key
+    if before is None or after is None or change.action is not Action.REPLACE or not change.kind.transfers:
         return before
-    return State({name: value for name, value in before.values.items() if name != change.kind.key}, before.metadata)
+    if before.values.get(key or "") != after.values.get(key or ""):
+        return before
+    return State({name: value for name, value in before.values.items() if name != key}, before.metadata)
 
 
 def states_before(step: Step) -> list[State]:
@@ -234,18 +251,28 @@ def metadata_patch(before: dict[str, str], after: dict[str, str]) -> dict[str, s
     return removed | {name: value for name, value in after.items() if before.get(name) != value}
 
 
-def fallback_key(change: Change) -> str | None:
-    """Return the second key a creation may use where a deleted or archived object keeps the first one taken."""
+def second_key(change: Change, salt: str) -> str | None:
+    """Return another key for a creation whose key a deleted or archived object keeps taken; another for each salt.
+
+    None where there is no other: the kind has no such keys, or the files name the key.
+    """
     kind, after = change.kind, change.after
-    if kind.fallback_limit is None or kind.key is None or after is None:
+    if kind.fallback_limit is None or kind.key is None or after is None or change.named:
         return None
-    suffix = "_" + digest(after.values, 8)
-    return str(after.values[kind.key])[: kind.fallback_limit - len(suffix)] + suffix
+    return f"{_room(str(after.values[kind.key]), kind.fallback_limit)}_{digest([change.address, salt], _SUFFIX)}"
 
 
 def as_made(state: State | None, change: Change, live: Live | None) -> State | None:
-    """Return a state with the second key in it where the object was made under that one."""
-    key = change.kind.key
-    if state is None or live is None or key is None or live.key is None or live.key != fallback_key(change):
+    """Return a state with a second key in it where the object was made under one."""
+    kind = change.kind
+    if state is None or live is None or kind.key is None or kind.fallback_limit is None:
         return state
-    return State({**state.values, key: live.key}, state.metadata)
+    first = _room(str(state.values.get(kind.key)), kind.fallback_limit)
+    if not re.fullmatch(f"{re.escape(first)}_[0-9a-f]{{{_SUFFIX}}}", str(live.key)):
+        return state
+    return State({**state.values, kind.key: live.key}, state.metadata)
+
+
+def _room(key: str, limit: int) -> str:
+    """Cut a key so that an underscore and the suffix still fit."""
+    return key[: limit - _SUFFIX - 1]

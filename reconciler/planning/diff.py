@@ -84,6 +84,8 @@ class _Comparison:
         self._namespace = namespace
         self._addresses = matching.addresses()
         self._once = {(live.kind.name, live.id): address for address, live in matching.strays} | self._addresses
+        self._unnamed = [(live.kind.name, live.id) for _, live in matching.strays if live.kind.name == "meter"]
+        self._wanted = {resource.address for resource in desired}
         self._replaced: set[str] = set()
         self._with_features = {
             next(references(resource.values["product"])) for resource in desired if resource.kind.parent == "product"
@@ -112,6 +114,7 @@ class _Comparison:
                 None,
                 after,
                 source=_text(resource.source),
+                named=resource.adopts,
             )
         before = self._before(live, resource, after)
         after.values.update(_kept_key(resource, before.values))
@@ -126,19 +129,23 @@ class _Comparison:
 
     def retirement(self, address: str, live: Live) -> Change:
         """Return the retirement of an object of ours that no address needs."""
-        stray = address in self._matching.by_address
         before = State(live.values, owned_metadata(live.metadata))
         return Change(
             address=address,
             kind=live.kind,
             action=Action.RETIRE,
-            reason=Reason.STRAY if stray else Reason.REMOVED,
+            reason=self._why_retired(address, live.kind),
             fields=(),
             before=before,
             after=None,
             id=live.id,
             fingerprint=live.fingerprint,
         )
+
+    def _why_retired(self, address: str, kind: Kind) -> Reason:
+        if address not in self._wanted:
+            return Reason.REMOVED
+        return Reason.STRAY if kind.metadata or kind.parent else Reason.RENAMED
 
     def _hangs(self, resource: Resource) -> bool:
         """Tell whether a resource refers to one that is no longer sold and never was at Stripe."""
@@ -191,6 +198,7 @@ class _Comparison:
             id=live.id,
             fingerprint=live.fingerprint,
             source=_text(resource.source),
+            named=resource.adopts,
         )
 
     def _reason(self, resource: Resource, live: Live, action: Action, before: State, after: State) -> Reason:
@@ -200,13 +208,23 @@ class _Comparison:
             return Reason.DRIFT if resource.kind.metadata else Reason.CONFIG
         if live.mark.address != resource.address or (self._moved and _same_but_for_the_mark(before, after)):
             return Reason.MOVED
-        values = resolve(resource.kind, live.values, self._once.get)
-        own = {name: value for name, value in owned_metadata(live.metadata).items() if name not in MARK_KEYS}
-        edited = resource.kind.digest(values, own) != live.mark.digest
         changed = resource.digest != live.mark.digest
-        if edited:
+        if self._edited(resource, live, live.mark.digest):
             return Reason.BOTH if changed else Reason.DRIFT
         return Reason.CONFIG
+
+    def _edited(self, resource: Resource, live: Live, applied: str) -> bool:
+        """Tell whether an object is otherwise than it was applied.
+
+        A meter whose name left the files does not tell which address it stood for, so it may be any that is asked for.
+        """
+        own = {name: value for name, value in owned_metadata(live.metadata).items() if name not in MARK_KEYS}
+
+        def digest_with(meter: str | None) -> str:
+            addresses = self._once | dict.fromkeys(self._unnamed, meter) if meter else self._once
+            return resource.kind.digest(resolve(resource.kind, live.values, addresses.get), own)
+
+        return applied not in map(digest_with, (None, *(references(resource.values) if self._unnamed else ())))
 
 
 def _same_but_for_the_mark(before: State, after: State) -> bool:

@@ -1,16 +1,18 @@
 """Guards: pure functions from a plan to reasons not to apply it. Each names what allows it once.
 
-A guard never stops the whole plan from being shown; it stops ``apply`` with exit 4 until the addresses it names are
-allowed on the command line.
+A guard never stops the whole plan from being shown; it stops ``apply`` with exit 4 until what it refuses is allowed on
+the command line: ``GUARD:ADDRESS``, or ``GUARD`` where it is about the plan as a whole. An address alone will do where
+one guard speaks for it; where several do, nobody could tell which of them was meant.
 """
 
+from collections import defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from fnmatch import fnmatchcase
 
 from reconciler.config.models import Guards
-from reconciler.planning.change import Action, Change
+from reconciler.planning.change import Action, Change, Reason, is_active
 from reconciler.planning.plan import Plan
 from reconciler.resources.model import Json, Values
 
@@ -20,17 +22,29 @@ FEW = 5
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """One reason not to apply: what it is about, and the word that allows it (an address, or a guard's name)."""
+    """One reason not to apply: the guard, what it says, and the address it is about, None for the whole plan."""
 
     guard: str
     message: str
-    allow: str
+    address: str | None = None
+
+    @property
+    def allow(self) -> str:
+        """Return the word that allows this and nothing else."""
+        return self.guard if self.address is None else f"{self.guard}:{self.address}"
 
 
 def check_guards(plan: Plan, guards: Guards, allowed: Collection[str] = ()) -> list[Refusal]:
-    """Return every refusal that is not allowed by address or by guard name."""
-    found = [*_mass(plan, guards), *_protected(plan, guards), *_rises(plan, guards), *_currency(plan)]
-    return [refusal for refusal in found if refusal.allow not in allowed]
+    """Return every refusal that is not allowed."""
+    found = [*_mass(plan, guards), *_protected(plan, guards), *_rises(plan, guards), *_currency(plan), *_meters(plan)]
+    speak: dict[str | None, set[str]] = defaultdict(set)
+    for each in found:
+        speak[each.address].add(each.guard)
+    return [
+        each
+        for each in found
+        if each.allow not in allowed and not (each.address in allowed and len(speak[each.address]) == 1)
+    ]
 
 
 def _mass(plan: Plan, guards: Guards) -> Iterator[Refusal]:
@@ -44,9 +58,7 @@ def _mass(plan: Plan, guards: Guards) -> Iterator[Refusal]:
         count = sum(_counts_as(change, action) for change in plan.changes)
         share = Decimal(100 * count) / managed
         if share > bound:
-            yield Refusal(
-                name, f"{count} of {managed} managed objects would be {_past(action)}, more than {bound} %", name
-            )
+            yield Refusal(name, f"{count} of {managed} managed objects would be {_past(action)}, more than {bound} %")
 
 
 def _counts_as(change: Change, action: Action) -> bool:
@@ -61,10 +73,16 @@ def _past(action: Action) -> str:
 
 def _protected(plan: Plan, guards: Guards) -> Iterator[Refusal]:
     for change in plan.changes:
-        if change.action not in (Action.RETIRE, Action.REPLACE):
-            continue
-        if any(_covers(pattern, change.address) for pattern in guards.protected):
-            yield Refusal("protected", f"{change.address} is protected and would be {change.action}d", change.address)
+        fate = _fate(change)
+        if fate is not None and any(_covers(pattern, change.address) for pattern in guards.protected):
+            yield Refusal("protected", f"{change.address} is protected and would be {fate}", change.address)
+
+
+def _fate(change: Change) -> str | None:
+    """Say how an object ceases to be sold as it is; a plan that becomes legacy keeps its objects, archived."""
+    if change.action in (Action.RETIRE, Action.REPLACE):
+        return f"{change.action}d"
+    return "archived" if is_active(change.before) and not is_active(change.after) else None
 
 
 def _covers(pattern: str, address: str) -> bool:
@@ -142,3 +160,19 @@ def _currency(plan: Plan) -> Iterator[Refusal]:
         was, is_ = change.before.values.get("currency"), change.after.values.get("currency")
         if was and is_ and was != is_:
             yield Refusal("currency", f"{change.address} changes its currency from {was} to {is_}", change.address)
+
+
+def _meters(plan: Plan) -> Iterator[Refusal]:
+    """Refuse to deactivate a meter because its name in the files has changed: events under the old one are lost.
+
+    A meter that was taken over by its event name carries no mark, so nobody can tell whether the whole meter left the
+    files or the name alone. https://docs.stripe.com/api/billing/meter/deactivate
+    """
+    for change in plan.changes:
+        if change.action is not Action.RETIRE or change.before is None or change.kind.name != "meter":
+            continue
+        name = str(change.before.values["event_name"])
+        if change.reason is Reason.RENAMED or not name.startswith(f"{plan.target.namespace}."):
+            message = f"meter {change.id} would be deactivated, and what is sent as {name} lost; "
+            message += f"a meter in the files with `event_name: {name}` keeps it"
+            yield Refusal("event_name", message, change.address)

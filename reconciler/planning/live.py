@@ -35,6 +35,10 @@ class Live:
         """Whether the object can be used for something new."""
         return self.values.get("active", True) is not False
 
+    def is_relic(self, namespace: str) -> bool:
+        """Tell whether this is an archived object of a namespace: one that a successor may take the key from."""
+        return not self.active and self.mark is not None and self.mark.namespace == namespace
+
     @property
     def fingerprint(self) -> str:
         """32 hexadecimal digits over everything of the object that a plan may rely on."""

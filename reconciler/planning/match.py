@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from reconciler.config.renames import new_address
 from reconciler.diagnostics import Diagnostic
 from reconciler.planning.live import Live
 from reconciler.resources import KINDS, Resource
@@ -27,16 +28,6 @@ class Matching:
     def addresses(self) -> dict[tuple[str, str], str]:
         """Return the address of each canonical object by kind and id."""
         return {(live.kind.name, live.id): address for address, live in self.by_address.items()}
-
-
-def new_address(address: str, moved: Mapping[str, str]) -> str:
-    """Translate an address through ``moved``: the longest renamed prefix counts."""
-    parts = address.split(".")
-    for length in range(len(parts), 0, -1):
-        target = moved.get(".".join(parts[:length]))
-        if target is not None:
-            return ".".join([target, *parts[length:]])
-    return address
 
 
 def match(desired: Sequence[Resource], objects: Sequence[Live], namespace: str, moved: Mapping[str, str]) -> Matching:
@@ -88,17 +79,17 @@ def _match_marked(
 def _choose(matching: Matching, address: str, resource: Resource, mine: list[Live]) -> None:
     """Pick the canonical object of an address and leave the rest as strays.
 
-    A key that moves tells the successor, so its holder counts first; a key that stays with its object tells nothing, so
-    there what is already as asked counts first. Then the newest active one.
+    An archived object that was at the address before does not count beside a living one that moved there. A key that
+    moves tells the successor, so its holder counts first; a key that stays with its object tells nothing, so there what
+    is already as asked counts first. Then the newest active one.
     """
+    sold = resource.values.get("active", True) is not False
 
     def rank(live: Live) -> tuple[bool | int | str, ...]:
         holds = live.key is not None and live.key == resource.key
         as_asked = live.mark is not None and live.mark.digest == resource.digest
-        first = (
-            (live.active, as_asked, holds) if resource.kind.fixed_key is not None else (holds, as_asked, live.active)
-        )
-        return (*first, live.created, live.id)
+        first = (as_asked, holds) if resource.kind.fixed_key is not None else (holds, as_asked)
+        return (live.active or not sold, *first, live.active, live.created, live.id)
 
     *rest, chosen = sorted(mine, key=rank)
     matching.by_address[address] = chosen
@@ -175,17 +166,17 @@ def _match_attachments(matching: Matching, wanted: Mapping[str, Resource], objec
     A product that leaves keeps its attachments: they are what its remaining subscribers are entitled to.
     """
     addresses = matching.addresses()
-    strays = {live.id for _, live in matching.strays}
+    leaving = {live.id: address for address, live in matching.strays if live.kind.name == "feature"}
     for live in objects:
         product = addresses.get(held(live.values["product"]))
         if product is None:
             continue
         _, feature_id = held(live.values["entitlement_feature"])
         feature = addresses.get(("feature", feature_id))
-        address = f"{product}.{feature or f'features.{feature_id}'}"
-        if address in wanted and address not in matching.by_address:
+        address = f"{product}.{feature or leaving.get(feature_id)}"
+        if feature is not None and address in wanted and address not in matching.by_address:
             matching.by_address[address] = live
-        elif feature is not None or feature_id in strays:
+        elif feature is not None or feature_id in leaving:
             matching.strays.append((address, live))
         else:
             matching.foreign[live.kind.name] += 1

@@ -17,6 +17,8 @@ from reconciler.planning.diff import Binding, Difference
 from reconciler.resources.model import canonical_json, digest
 
 FORMAT = "reconciler.plan/1"
+#: What to do about a plan that may not be applied.
+REMEDY = "Make a new plan with `reconciler plan --out FILE`, have it reviewed, and apply that one."
 DEFAULT_LIFETIME = timedelta(days=7)
 _VOLATILE = ("id", "created", "expires", "digest", "seal")
 
@@ -128,6 +130,7 @@ def _change(change: Change) -> dict[str, Any]:
         "id": change.id,
         "fingerprint": change.fingerprint,
         "source": change.source,
+        "named": change.named,
         "before": _state(change.before),
         "after": _state(change.after),
     }

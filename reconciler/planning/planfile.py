@@ -10,12 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from reconciler.diagnostics import PlanRefusedError
 from reconciler.planning.change import Action, Change, Reason, State
 from reconciler.planning.diff import Binding
-from reconciler.planning.plan import FORMAT, Plan, Target, content_digest, document, seal
+from reconciler.planning.plan import FORMAT, REMEDY, Plan, Target, content_digest, document, seal
 from reconciler.resources import BY_NAME
 from reconciler.resources.model import canonical_json
 
 MAX_BYTES = 64 * 1024 * 1024
-REMEDY = "Make a new plan with `reconciler plan --out FILE` and apply that one."
 
 
 class _Closed(BaseModel):
@@ -42,6 +41,7 @@ class _Change(_Closed):
     id: str | None
     fingerprint: str | None
     source: str | None
+    named: bool
     before: _State | None
     after: _State | None
 
@@ -193,6 +193,7 @@ def _change(item: _Change) -> Change:
         id=item.id,
         fingerprint=item.fingerprint,
         source=item.source,
+        named=item.named,
     )
 
 

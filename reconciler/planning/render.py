@@ -100,7 +100,10 @@ def render_json(plan: Plan, refusals: Sequence[Refusal] = ()) -> str:
     content = document(plan)
     for action, change in zip(content["actions"], plan.changes, strict=True):
         action["category"] = str(category(change))
-    refused = [{"guard": each.guard, "message": each.message, "allow": each.allow} for each in refusals]
+    refused = [
+        {"guard": each.guard, "address": each.address, "message": each.message, "allow": each.allow}
+        for each in refusals
+    ]
     return _json({**content, "digest": plan.digest, "refusals": refused})
 
 
@@ -110,15 +113,18 @@ def render_drift_text(drift: Drift, plan: Plan, page: Page | None = None) -> str
     lines = [_target(plan), ""]
     for title, changes in (
         ("Edited at Stripe:", drift.edited),
-        ("In the files, but not at Stripe:", drift.missing),
+        ("Missing at Stripe, never applied or deleted there:", drift.missing),
         ("Second objects of an address:", drift.strays),
     ):
         if changes:
             lines += [page.paint("bold", title), *changes_text(changes, page), ""]
     foreign = f"{sum(drift.foreign.values())} foreign untouched."
-    counts = f"{len(drift.edited)} edited, {len(drift.missing)} missing, {len(drift.strays)} doubled."
+    counts = (
+        f"{len(drift.edited)} edited at Stripe, {len(drift.missing)} missing there (never applied, or deleted), "
+        f"{len(drift.strays)} doubled."
+    )
     last = f"Drift: {counts} {foreign}" if drift.found else f"No drift. {foreign}"
-    lines += [page.paint("bold", last)]
+    lines += [page.paint("bold", line) for line in _wrap(last, page)]
     return "\n".join(lines) + "\n"
 
 
@@ -135,6 +141,7 @@ def render_drift_json(drift: Drift, plan: Plan) -> str:
         "mode": plan.target.mode,
         "namespace": plan.target.namespace,
         "drift": drift.found,
+        "counts": {name: len(changes) for name, changes in groups.items()},
         "foreign": drift.foreign,
     }
     content |= {name: [actions[id(change)] for change in changes] for name, changes in groups.items()}
@@ -189,9 +196,9 @@ def _by_kind(plan: Plan) -> Iterator[str]:
 def _refused(refusals: Sequence[Refusal], page: Page) -> Iterator[str]:
     if not refusals:
         return
-    yield page.paint("bold", "Guards refuse this plan; apply needs each to be allowed by name:")
+    yield page.paint("bold", "Guards refuse this plan; apply needs each to be allowed:")
     for each in refusals:
-        yield from _wrap(f"{page.paint('old', '!')} {visible(each.message)} (--allow {visible(each.allow)})", page, 2)
+        yield from _wrap(f"{page.paint('old', '!')} {visible(each.message)} (--allow={visible(each.allow)})", page, 2)
     yield ""
 
 

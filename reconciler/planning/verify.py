@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from reconciler.diagnostics import PlanRefusedError
-from reconciler.planning.change import Action, Change, State
+from reconciler.planning.change import Action, Change, Reason, State
 from reconciler.planning.live import Live
-from reconciler.planning.plan import Plan, Target
+from reconciler.planning.plan import REMEDY, Plan, Target
 from reconciler.resources import Resource
 from reconciler.resources.mark import marked, owned_metadata
 from reconciler.resources.model import Json, digest, held, references, substitute
-
-REMEDY = "Make a new plan with `reconciler plan --out FILE`, have it reviewed, and apply that one."
 
 
 def check_target(plan: Plan, target: Target, now: datetime) -> None:
@@ -55,8 +53,8 @@ def check_config(plan: Plan, desired: Sequence[Resource], config_digest: str) ->
 
 def _as_configured(change: Change, resource: Resource | None, namespace: str, with_features: set[str]) -> bool:
     if change.action is Action.RETIRE:
-        return resource is None or change.reason.name == "STRAY"
-    if resource is None or change.after is None or change.kind is not resource.kind:
+        return resource is None or change.reason in (Reason.STRAY, Reason.RENAMED)
+    if resource is None or change.after is None or (change.kind, change.named) != (resource.kind, resource.adopts):
         return False
     key = resource.kind.fixed_key
     values, wanted = dict(change.after.values), dict(resource.values)

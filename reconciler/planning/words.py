@@ -11,7 +11,7 @@ from decimal import Decimal, InvalidOperation
 from reconciler import money
 from reconciler.diagnostics.visible import visible
 from reconciler.resources import Kind
-from reconciler.resources.model import Json, Values
+from reconciler.resources.model import Json, Values, held
 
 #: Fields that hold an amount in minor units of the currency that applies where they stand.
 AMOUNTS = frozenset(
@@ -133,6 +133,11 @@ def _coupon(values: Values) -> str:
     return f"{off}, {values['duration_in_months']} months" if "duration_in_months" in values else f"{off}, {duration}"
 
 
+def _attachment(values: Values) -> str:
+    feature = values.get("entitlement_feature") or {}
+    return visible(held(feature)[1] if "$id" in feature else str(feature.get("$ref", "")).removeprefix("features."))
+
+
 def _tax(values: Values) -> str:
     side = "inclusive" if values.get("inclusive") else "exclusive"
     return f"{quote(str(values.get('display_name', '')))} {values.get('percentage', '0')} % {side}"
@@ -140,6 +145,7 @@ def _tax(values: Values) -> str:
 
 _HEADLINES: Mapping[str, Callable[[Values], str]] = {
     "product": _named("name"),
+    "product_feature": _attachment,
     "meter": _named("display_name"),
     "feature": _named("name"),
     "promotion_code": _named("code"),

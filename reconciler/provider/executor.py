@@ -14,8 +14,7 @@ from itertools import groupby
 from reconciler.config.catalog import Catalog
 from reconciler.diagnostics import PlanRefusedError
 from reconciler.planning.change import Step
-from reconciler.planning.plan import Plan
-from reconciler.planning.verify import REMEDY
+from reconciler.planning.plan import REMEDY, Plan
 from reconciler.provider.gateway import Gateway
 from reconciler.provider.preflight import Preflight
 from reconciler.provider.reads import Reader
@@ -34,10 +33,14 @@ class Ending(StrEnum):
 
 @dataclass
 class Report:
-    """What an apply did: one result per write, in the order in which they finished."""
+    """What an apply did: one result per write, in the order in which they finished.
+
+    ``cause`` is what broke it off, where that was neither Stripe nor the account.
+    """
 
     total: int
     results: list[Result] = field(default_factory=list)
+    cause: Exception | None = None
 
     def count(self, status: Status) -> int:
         """Count the writes that ended this way."""
@@ -59,7 +62,7 @@ class Report:
 
 
 class Executor:
-    """Applies one plan to one account."""
+    """Applies one plan to one account; nothing is begun once ``stop`` is set, and what is under way is finished."""
 
     def __init__(
         self,
@@ -73,13 +76,15 @@ class Executor:
         self._reader = Reader(gateway)
         self._progress = progress or (lambda _result: None)
         self._stop = stop or threading.Event()
+        self._failed = threading.Event()
         self._threads = threads
         self._lock = threading.Lock()
 
     def apply(self, plan: Plan, catalog: Catalog | None = None) -> Report:
         """Check, then write; PlanRefusedError before the first write if anything the plan relies on has moved.
 
-        With the files at hand the plan must also be the one that they and the account yield.
+        With the files at hand the plan must also be the one that they and the account yield. Once writing has begun,
+        whatever happens ends in the report.
         """
         preflight = Preflight(self._reader, plan, catalog)
         moved = preflight.check()
@@ -92,13 +97,14 @@ class Executor:
                 "E0809", "the plan asks for something else than the files do", remedy=REMEDY, details=preflight.forged
             )
         report = Report(total=len(preflight.done) + len(preflight.pending))
-        for step in preflight.done:
-            self._record(report, Result(step, Status.ALREADY))
-        writer = Writer(self._gateway, self._reader, plan, preflight.ids)
-        for _stage, group in groupby(sorted(preflight.pending, key=_order), key=lambda step: step.stage):
-            self._run(list(group), writer, report)
-            if self._stop.is_set():
-                break
+        try:
+            for step in preflight.done:
+                self._record(report, Result(step, Status.ALREADY))
+            writer = Writer(self._gateway, self._reader, plan, preflight.ids)
+            for _stage, group in groupby(sorted(preflight.pending, key=_order), key=lambda step: step.stage):
+                self._run(list(group), writer, report)
+        except Exception as error:  # noqa: BLE001  whatever it is, what was done has to be told
+            self._break_off(report, error)
         return report
 
     def _run(self, steps: Sequence[Step], writer: Writer, report: Report) -> None:
@@ -108,21 +114,31 @@ class Executor:
             future.result()
 
     def _one(self, step: Step, writer: Writer, report: Report) -> None:
-        if self._stop.is_set():
+        if self._stop.is_set() or self._failed.is_set():
             return
         try:
             result = writer.write(step)
+        except Exception as error:  # noqa: BLE001  as above
+            self._break_off(report, error)
+            result = Result(step, Status.UNCERTAIN, "broken off, and it may have happened")
         except BaseException:
-            self._stop.set()
+            self._failed.set()
             raise
         if result.status in (Status.FAILED, Status.STALE, Status.UNCERTAIN):
-            self._stop.set()
+            self._failed.set()
         self._record(report, result)
 
     def _record(self, report: Report, result: Result) -> None:
         with self._lock:
             report.results.append(result)
-            self._progress(result)
+            try:
+                self._progress(result)
+            except Exception as error:  # noqa: BLE001  as above
+                self._break_off(report, error)
+
+    def _break_off(self, report: Report, error: Exception) -> None:
+        self._failed.set()
+        report.cause = report.cause or error
 
 
 def _order(step: Step) -> tuple[str, str]:

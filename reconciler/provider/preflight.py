@@ -34,7 +34,7 @@ class Preflight:
         plan, catalog = self._plan, self._catalog
         desired = _resources(plan) if catalog is None else desire(catalog)
         renamed = {} if catalog is None else catalog.moved
-        state = self._reader.state(desired, plan.target.namespace, renamed, plan.currencies)
+        state = self._reader.state(desired, plan.target.namespace, plan.currencies)
         live = {(item.kind.name, item.id): item for item in state.objects}
         moved = list(self._bindings(live))
         self.ids |= {change.address: change.id for change in plan.changes if _stays(change) and change.id}
@@ -91,8 +91,10 @@ class Preflight:
                 made[change.address] = max(
                     others, key=lambda item: (item.key == _key(change), item.active, item.created)
                 )
-        made |= _attached(attachments, live, self.ids | {address: item.id for address, item in made.items()})
-        return made
+        ids = Ids(self.ids | {address: item.id for address, item in made.items()})
+        left = {change.address for change in self._plan.changes if _was_there(change, made.get(change.address), ids)}
+        made |= _attached(attachments, live, ids)
+        return {address: item for address, item in made.items() if address not in left}
 
     def _sort(self, change: Change, live: Mapping[tuple[str, str], Live], made: Live | None) -> Iterator[str]:
         plan = steps(change)
@@ -100,7 +102,7 @@ class Preflight:
         on_new = [step for step in plan if step.on_new]
         on_old = [step for step in plan if not step.on_new]
         if on_new:
-            progress = _progress(made, [None, *(as_made(step.sets, change, made) for step in on_new)], ids)
+            progress = _progress(made, _made_states(change, made), ids)
             if progress is None:
                 yield f"{change.address}: {made.id if made else change.kind.name} is there already, but not as planned"
                 return
@@ -108,7 +110,7 @@ class Preflight:
             self.pending += on_new[progress:]
         if change.id is not None:
             yield from self._sort_old(change, live, made, on_old)
-        if on_new and made is None and change.kind.transfers and (holder := self._holder(change, live)):
+        if made is None and (holder := self._holder(change, live)):
             yield f"{change.address}: its {change.kind.key} is held by {holder} now"
 
     def _sort_old(
@@ -137,11 +139,12 @@ class Preflight:
         return next((item for item in self._reader.attached(product) if item.id == change.id), None)
 
     def _holder(self, change: Change, live: Mapping[tuple[str, str], Live]) -> str | None:
-        key = _key(change)
-        for item in live.values():
-            if item.kind is change.kind and item.key == key and item.id != change.id:
-                return item.id
-        return None
+        """Name whoever holds the key a change asks for and may not lose it."""
+        key, namespace = _key(change), self._plan.target.namespace
+        if key is None or not change.kind.transfers:
+            return None
+        others = (item for item in live.values() if item.kind is change.kind and item.id != change.id)
+        return next((item.id for item in others if item.key == key and not item.is_relic(namespace)), None)
 
 
 def _progress(item: Live | None, states: list[State | None], ids: Ids) -> int | None:
@@ -153,6 +156,16 @@ def _progress(item: Live | None, states: list[State | None], ids: Ids) -> int | 
     return None
 
 
+def _made_states(change: Change, made: Live | None) -> list[State | None]:
+    """Return the states of what a change creates: not there yet, then as each write leaves it."""
+    return [None, *(as_made(step.sets, change, made) for step in steps(change) if step.on_new)]
+
+
+def _was_there(change: Change, item: Live | None, ids: Ids) -> bool:
+    """Tell an archived object of the past at an address from one that the plan has made."""
+    return item is not None and not item.active and _progress(item, _made_states(change, item), ids) is None
+
+
 def _stays(change: Change) -> bool:
     return change.action in (Action.UPDATE, Action.ADOPT)
 
@@ -161,10 +174,7 @@ def _key(change: Change) -> str | None:
     return change.after.values.get(change.kind.key) if change.after and change.kind.key else None
 
 
-def _attached(
-    changes: list[Change], live: Mapping[tuple[str, str], Live], known: Mapping[str, str]
-) -> Iterator[tuple[str, Live]]:
-    ids = Ids(known)
+def _attached(changes: list[Change], live: Mapping[tuple[str, str], Live], ids: Ids) -> Iterator[tuple[str, Live]]:
     attachments = [item for item in live.values() if item.kind.parent]
     for change in changes:
         assert change.after is not None  # noqa: S101  checked by the caller

@@ -28,7 +28,7 @@ def propose(catalog: Catalog, gateway: Gateway, *, plan_id: str, now: datetime) 
     """Read the account once and plan; ``plan_id`` is 32 hexadecimal digits never used before."""
     desired = desire(catalog)
     reader = Reader(gateway)
-    live = reader.state(desired, catalog.namespace, catalog.moved)
+    live = reader.state(desired, catalog.namespace)
     difference = diff(desired, live.objects, catalog.namespace, catalog.moved)
     plan = make_plan(
         difference,

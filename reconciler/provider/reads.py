@@ -6,13 +6,13 @@ product, so they are read only for products that the files or the owner mark say
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
 from reconciler.diagnostics import ProviderError
 from reconciler.planning.live import Live, LiveState, read_object
-from reconciler.planning.match import new_address
 from reconciler.provider.gateway import API_VERSION, Gateway, RequestFailedError
 from reconciler.resources import BY_NAME, KINDS, Kind, Resource
 from reconciler.resources.model import Json, references
@@ -28,6 +28,18 @@ ALIVE: Mapping[str, Mapping[str, Any]] = {
     "promotion_code": {"active": "true"},
     "tax_rate": {"active": "true"},
 }
+
+
+@contextmanager
+def _readers() -> Iterator[ThreadPoolExecutor]:
+    """Give threads to read with; a signal leaves them behind, since nothing is lost with what they read."""
+    pool = ThreadPoolExecutor(THREADS, thread_name_prefix="read")
+    try:
+        yield pool
+    except BaseException as error:
+        pool.shutdown(wait=isinstance(error, Exception), cancel_futures=True)
+        raise
+    pool.shutdown()
 
 
 @dataclass
@@ -49,20 +61,14 @@ class Reader:
         """Return the id of the account the key belongs to."""
         return str(self._get("/v1/account", {})["id"])
 
-    def state(
-        self,
-        desired: Sequence[Resource],
-        namespace: str,
-        moved: Mapping[str, str],
-        currencies: Iterable[str] = (),
-    ) -> LiveState:
+    def state(self, desired: Sequence[Resource], namespace: str, currencies: Iterable[str] = ()) -> LiveState:
         """Read everything a plan for these resources has to know; ``currencies`` are expanded besides their own."""
         self.currencies = tuple(sorted({*_tiered_currencies(desired), *currencies}))
-        with ThreadPoolExecutor(THREADS, thread_name_prefix="read") as pool:
+        with _readers() as pool:
             account = pool.submit(self.account)
             listed = pool.map(self._alive, [kind for kind in KINDS if kind.parent is None])
             objects = [live for lives in listed for live in lives]
-            objects += self._archived(pool, desired, objects, namespace, moved)
+            objects += self._archived(pool, desired, objects)
             objects += self._paused(pool, desired, objects)
             objects += self._attachments(pool, desired, objects, namespace)
             return LiveState(account.result(), self.gateway.mode, API_VERSION, tuple(objects))
@@ -112,26 +118,12 @@ class Reader:
         return [read_object(kind, raw) for raw in self._pages(kind.path, params)]
 
     def _archived(
-        self,
-        pool: ThreadPoolExecutor,
-        desired: Sequence[Resource],
-        objects: Sequence[Live],
-        namespace: str,
-        moved: Mapping[str, str],
+        self, pool: ThreadPoolExecutor, desired: Sequence[Resource], objects: Sequence[Live]
     ) -> Iterator[Live]:
-        """Look archived prices up by the keys of addresses that no living price stands for."""
+        """Look archived prices up by the keys that the files name and no living price holds."""
         price = BY_NAME["price"]
-        present = {
-            new_address(live.mark.address, moved)
-            for live in objects
-            if live.kind is price and live.mark is not None and live.mark.namespace == namespace
-        }
         held = {live.key for live in objects if live.kind is price}
-        missing = sorted(
-            resource.key
-            for resource in desired
-            if resource.kind is price and resource.key and resource.address not in present and resource.key not in held
-        )
+        missing = sorted(item.key for item in desired if item.kind is price and item.key and item.key not in held)
         batches = [
             {"lookup_keys": missing[start : start + LOOKUP_KEYS], "active": "false"}
             for start in range(0, len(missing), LOOKUP_KEYS)

@@ -50,15 +50,16 @@ class Failure:
 
 @dataclass
 class Backoff:
-    """How often and how long to wait; clock, sleep and randomness can be replaced.
+    """How often and how long to wait; sleep and randomness can be replaced.
 
     A read that nobody answers is given up after ``unanswered_reads`` tries: nothing is lost, and somebody is waiting.
+    ``sleep`` returns True where it was told to stop, as ``threading.Event.wait`` does, and nothing is tried again then.
     """
 
     tries: int = 8
     unanswered_reads: int = 4
     budget: float = 120.0
-    sleep: Callable[[float], None] = time.sleep
+    sleep: Callable[[float], bool | None] = time.sleep
     random: Callable[[], float] = field(default=random.random)
 
     def waits(self, *, reading: bool = False) -> "Waits":
@@ -86,5 +87,4 @@ class Waits:
         if self._spent + wait > self._policy.budget:
             return False
         self._spent += wait
-        self._policy.sleep(wait)
-        return True
+        return not self._policy.sleep(wait)

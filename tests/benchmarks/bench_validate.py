@@ -1,5 +1,6 @@
-"""Print what validation costs: ``python tests/benchmarks/bench_validate.py``. Figures, not assertions."""
+"""Print what validation costs: ``python -m tests.benchmarks.bench_validate``. Figures, not assertions."""
 
+import functools
 import subprocess
 import sys
 import tempfile
@@ -13,6 +14,7 @@ from reconciler.config.merge import merge
 from reconciler.config.source import load_directory, load_text
 from reconciler.config.structure import check_structure
 from reconciler.config.view import View
+from tests.benchmarks.bench_cli import installed
 
 REPEATS = 5
 BASE = """\
@@ -51,8 +53,10 @@ def tenants(numbers: range) -> str:
 
 def import_time(module: str) -> float:
     """Return what importing a module adds to a bare interpreter, in milliseconds."""
-    bare = best(lambda: subprocess.run([sys.executable, "-c", "pass"], check=True))
-    return best(lambda: subprocess.run([sys.executable, "-c", f"import {module}"], check=True)) - bare
+    with tempfile.TemporaryDirectory() as folder:
+        run = functools.partial(subprocess.run, env=installed(folder), check=True)
+        bare = best(lambda: run([sys.executable, "-c", "pass"]))
+        return best(lambda: run([sys.executable, "-c", f"import {module}"])) - bare
 
 
 def main() -> None:

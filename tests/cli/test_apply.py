@@ -202,6 +202,19 @@ def test_a_partial_apply_is_told_and_resumed(shell: Shell, served: Sandbox) -> N
     assert shell("plan", "--detailed-exitcode").code == 0
 
 
+def test_a_partial_apply_without_files_is_resumed_without(shell: Shell, served: Sandbox) -> None:
+    """The command that finishes leaves the files out if they were left out, and allows what was allowed."""
+    write(SIMPLE)
+    assert shell("plan", "--out", "plan.json").code == 0
+    Path("billing.d/all.yaml").unlink()
+    served.faults.add(REFUSED)
+    done = shell("apply", "plan.json", "--no-config", "--allow", "max_retired_percent")
+    served.faults.clear()
+    command = next(line for line in done.err.splitlines() if line.startswith("Resume with: reconciler "))
+    assert command.endswith("apply plan.json --no-config --allow=max_retired_percent")
+    assert shell(*shlex.split(command)[3:]).code == 0
+
+
 def test_a_partial_apply_in_events(shell: Shell, served: Sandbox) -> None:
     """The form jsonl reports the refused write with Stripe's code and request id, and 7 in the summary."""
     write(SIMPLE)
@@ -242,8 +255,9 @@ def result(status: Status) -> Result:
         ([Status.APPLIED, Status.ALREADY], 2, None, 0),
         ([Status.APPLIED, Status.ALREADY], 2, 130, 0),
         ([Status.APPLIED], 2, None, 7),
-        ([Status.APPLIED], 2, 130, 7),
-        ([Status.UNCERTAIN], 2, 143, 7),
+        ([Status.APPLIED], 2, 130, 130),
+        ([Status.UNCERTAIN], 2, 143, 143),
+        ([Status.UNCERTAIN], 2, None, 7),
         ([Status.DIFFERS], 1, None, 7),
         ([], 2, 130, 130),
         ([], 2, 143, 143),
@@ -253,7 +267,7 @@ def result(status: Status) -> Result:
     ],
 )
 def test_the_exit_code_of_a_report(statuses: list[Status], total: int, signalled: int | None, expected: int) -> None:
-    """A part of a plan counts more than why it stopped; complete is complete whatever came in meanwhile."""
+    """A signal counts more than what it left undone; complete is complete whatever came in meanwhile."""
     assert exit_code(Report(total, [result(status) for status in statuses]), signalled) == expected
 
 

@@ -92,11 +92,24 @@ def test_a_guard_exits_4_until_it_is_allowed(shell: Shell) -> None:
     write(guarded.replace("49.99", "59.99"))
     planned = shell.stored("plan")
     assert planned.code == 0
-    assert "(--allow plans.pro.prices.monthly)" in planned.out
+    assert "(--allow=protected:plans.pro.prices.monthly)" in planned.out
     refused = shell.stored("apply", "--auto-approve")
     assert refused.code == 4
-    assert "--allow plans.pro.prices.monthly" in refused.err
-    assert shell.stored("apply", "--auto-approve", "--allow", "plans.pro.prices.monthly").code == 0
+    assert "--allow=protected:plans.pro.prices.monthly" in refused.err
+    assert shell.stored("apply", "--auto-approve", "--allow", "protected:plans.pro.prices.monthly").code == 0
+
+
+def test_an_address_lifts_one_guard_only(shell: Shell) -> None:
+    """Where two guards speak for an address, the address alone allows nothing, and the message names both words."""
+    guarded = SIMPLE + "guards: {protected: [plans.pro], max_price_rise_percent: 5}\n"
+    shell.apply(guarded)
+    write(guarded.replace("49.99", "59.99"))
+    price = "plans.pro.prices.monthly"
+    refused = shell.stored("apply", "--auto-approve", f"--allow={price}")
+    assert refused.code == 4
+    words = [f"protected:{price}", f"max_price_rise_percent:{price}"]
+    assert all(f"--allow={word}" in refused.err for word in words)
+    assert shell.stored("apply", "--auto-approve", *(f"--allow={word}" for word in words)).code == 0
 
 
 def test_another_number_of_changes_exits_4(shell: Shell) -> None:

@@ -199,6 +199,8 @@ def test_doctor_finds_what_is_wrong(shell: Shell, break_it: str, name: str, monk
     assert [check["name"] for check in failed] == [name]
     if break_it != "key":
         assert failed[0]["remedy"]
+    if break_it == "files":
+        assert failed[0]["detail"] == "1 problem"
 
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)

@@ -161,6 +161,8 @@ def test_drift_as_json(changed: Shell) -> None:
     assert [each["address"] for each in document["edited"]] == ["plans.pro"]
     assert [each["address"] for each in document["strays"]] == ["plans.basic"]
     assert document["foreign"] == {"product": 1}
+    assert document["counts"] == {"edited": 1, "missing": len(document["missing"]), "strays": 1}
+    assert all(each["before"] is None for each in document["missing"])
 
 
 def test_json_says_what_text_says(changed: Shell) -> None:

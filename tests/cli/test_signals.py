@@ -5,23 +5,26 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from reconciler.sandbox import Sandbox
+from reconciler.sandbox import Response, Sandbox
 from reconciler.sandbox.server import Server
 
 from .support import SIMPLE, STATE, Shell, environment, process, write
 
+LIMITED = b'{"error": {"type": "invalid_request_error", "code": "rate_limit", "message": "Slow down."}}'
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 
 
 class Gate(Sandbox):
-    """A sandbox that holds requests of one method until the test lets them go."""
+    """A sandbox that holds requests of one method until the test lets them go, or asks for a pause instead."""
 
     method, path = "POST", "/v1/"
+    pause: int | None = None
     _entered: threading.Event
     _open: threading.Event
 
@@ -34,6 +37,8 @@ class Gate(Sandbox):
         if request.method == self.method and request.path.startswith(self.path):
             self.entered.set()
             assert self.opened.wait(30)
+            if self.pause is not None:
+                return Response(429, {"content-type": "application/json", "retry-after": str(self.pause)}, LIMITED)
         return super().dispatch(request)
 
 
@@ -69,9 +74,9 @@ def say_until(running: "subprocess.Popen[str]", words: str) -> str:
     return seen
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_first_signal_finishes_what_is_in_flight(gate: Gate, shell: Shell, number: signal.Signals) -> None:
-    """A signal during a write lets it end, stops before the next, exits 7, and names the command that finishes."""
+@pytest.mark.parametrize(("number", "code"), SIGNALS[:2])
+def test_the_first_signal_finishes_what_is_in_flight(gate: Gate, shell: Shell, number: int, code: int) -> None:
+    """A signal lets a running write end, stops before the next, exits with its own code, and says how to go on."""
     write(SIMPLE)
     running = start(gate, "apply", "--auto-approve")
     assert gate.entered.wait(30)
@@ -79,7 +84,7 @@ def test_the_first_signal_finishes_what_is_in_flight(gate: Gate, shell: Shell, n
     said = say_until(running, "Stopping")
     gate.opened.set()
     out, err = running.communicate(timeout=30)
-    assert running.returncode == 7
+    assert running.returncode == code
     assert "Partly applied: 1/3 writes are done." in out
     command = next(line for line in (said + err).splitlines() if line.startswith("Resume with: reconciler "))
     resumed = shell.stored(*shlex.split(command)[3:])
@@ -87,7 +92,7 @@ def test_the_first_signal_finishes_what_is_in_flight(gate: Gate, shell: Shell, n
 
 
 def test_the_second_signal_ends_at_once(gate: Gate) -> None:
-    """A second Ctrl-C does not wait for what is in flight, says so, and exits 7 because it may have been done."""
+    """A second Ctrl-C does not wait for what is in flight, says that it may have been done, and exits with 130."""
     write(SIMPLE)
     running = start(gate, "apply", "--auto-approve")
     assert gate.entered.wait(30)
@@ -95,7 +100,7 @@ def test_the_second_signal_ends_at_once(gate: Gate) -> None:
     say_until(running, "Stopping")
     running.send_signal(signal.SIGINT)
     _out, err = running.communicate(timeout=30)
-    assert running.returncode == 7
+    assert running.returncode == 130
     assert "Stopped at once" in err
     assert "Resume with: reconciler apply" in err
 
@@ -116,6 +121,51 @@ def test_a_signal_before_the_first_write(
     running.communicate(timeout=30)
     assert running.returncode == code
     assert [method for method, _path, _status in gate.requests if method != "GET"] == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "arguments", "number", "code"),
+    [
+        ("POST", "/v1/prices", ("apply", "--auto-approve"), *SIGNALS[0]),
+        ("POST", "/v1/prices", ("apply", "--auto-approve"), *SIGNALS[1]),
+        ("GET", "/v1/prices", ("plan",), *SIGNALS[0]),
+        ("GET", "/v1/", ("plan",), *SIGNALS[1]),
+    ],
+    ids=["write-int", "write-term", "read-int", "first-read-term"],
+)
+def test_a_signal_ends_a_wait(
+    gate: Gate, method: str, path: str, arguments: tuple[str, ...], number: int, code: int
+) -> None:
+    """A signal while Stripe has asked for a pause of 100 seconds does not wait for its end."""
+    write(SIMPLE)
+    gate.opened.set()
+    gate.method, gate.path, gate.pause = method, path, 100
+    running = start(gate, *arguments)
+    assert gate.entered.wait(30)
+    time.sleep(0.3)
+    running.send_signal(number)
+    out, err = running.communicate(timeout=30)
+    assert running.returncode == code
+    assert "Traceback" not in err
+    if arguments[0] == "apply":
+        assert "Partly applied: 1/3 writes are done." in out
+        assert "Resume with: reconciler apply" in err
+
+
+def test_a_signal_while_an_apply_is_checked(gate: Gate, shell: Shell) -> None:
+    """A signal in a pause before the first write ends with its code; nothing was written, and that is said."""
+    write(SIMPLE)
+    shell.stored("plan", "--out", "plan.json")
+    gate.opened.set()
+    gate.method, gate.path, gate.pause = "GET", "/v1/prices", 100
+    running = start(gate, "apply", "plan.json")
+    assert gate.entered.wait(30)
+    time.sleep(0.3)
+    running.send_signal(signal.SIGTERM)
+    out, err = running.communicate(timeout=30)
+    assert running.returncode == 143
+    assert "Nothing was written: 0/3 writes are done." in out
+    assert "Resume with: reconciler apply plan.json" in err
 
 
 @pytest.mark.parametrize(("number", "code"), SIGNALS[:2])

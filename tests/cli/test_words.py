@@ -40,7 +40,8 @@ METERED = {"interval": "month", "interval_count": 3, "usage_type": "metered"}
     ("kind", "values", "expected"),
     [
         ("product", {"name": "Pro"}, 'product "Pro"'),
-        ("product_feature", {}, "product feature"),
+        ("product_feature", {"entitlement_feature": {"$ref": "features.export"}}, "product feature export"),
+        ("product_feature", {"entitlement_feature": {"$id": "feature/feat_1"}}, "product feature feat_1"),
         ("price", {"currency": "usd", "unit_amount_decimal": "100"}, "price 1.00 usd (100) once"),
         (
             "price",
@@ -82,10 +83,11 @@ def test_an_object_in_a_few_words(kind: str, values: dict[str, Any], expected: s
 
 
 def test_every_kind_has_words() -> None:
-    """No kind is described by nothing but its name, apart from attachments, whose address says it all."""
+    """No kind is described by nothing but its name."""
     full = {"name": "n", "display_name": "n", "code": "c", "percent_off": "5", "currency": "usd"}
+    full["entitlement_feature"] = {"$ref": "features.export"}
     silent = [name for name, kind in BY_NAME.items() if headline(kind, full) == name.replace("_", " ")]
-    assert silent == ["product_feature"]
+    assert silent == []
 
 
 def test_brackets_read_like_a_price_list() -> None:

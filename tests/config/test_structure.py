@@ -209,3 +209,13 @@ def test_a_broken_entry_leaves_the_others_typed() -> None:
     assert structure.broken == {("plans", "a")}
     assert set(structure.file.plans) == {"b"}
     assert set(structure.file.meters) == {"m"}
+
+
+def test_sections_typed_apart_are_the_file() -> None:
+    """Typing each section on its own gives what typing the whole file gives, the fields that are written included."""
+    merged, _ = merge([DOCUMENT])
+    apart = check_structure(merged).file
+    whole = File.model_validate(frozen(ROOT), strict=True, by_alias=True, by_name=False)
+    assert apart == whole
+    assert apart.model_fields_set == whole.model_fields_set
+    assert set(apart.model_fields_set) == set(ROOT)

@@ -202,6 +202,7 @@ def retired(content: dict[str, Any], kind: str, object_id: str, address: str, re
             "id": object_id,
             "fingerprint": "0" * 32,
             "source": None,
+            "named": False,
             "before": {"values": {}, "metadata": {}},
             "after": None,
         }

@@ -44,10 +44,18 @@ def catalog_of(sections: Mapping[str, Any]) -> Catalog:
 class World:
     """One account and the tools to change it from both sides."""
 
-    def __init__(self, settings: Settings | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        kind: type[Sandbox] = Sandbox,
+        plans: int = 0,
+        **options: Any,
+    ) -> None:
+        """Open an account; ``plans`` is how many plans were made for it before, in a file that ``path`` names."""
         self.clock = Clock()
-        self.sandbox = Sandbox(settings=settings or Settings(), clock=self.clock, **options)
-        self._ids = (f"{number:032x}" for number in itertools.count(1))
+        self.sandbox = kind(settings=settings or Settings(), clock=self.clock, **options)
+        self._ids = (f"{number:032x}" for number in itertools.count(plans + 1))
         self._catalogs: dict[str, Catalog] = {}
         self.dashboard = stripe.StripeClient(KEY, http_client=self.sandbox.http_client())
 
@@ -64,8 +72,12 @@ class World:
         """Plan, go through the plan file's text as the real loop does, and return what was read back."""
         proposal = self.propose(sections)
         assert not proposal.problems, proposal.problems
-        self._catalogs[proposal.plan.id] = catalog_of(sections)
+        self.remember(proposal.plan, catalog_of(sections))
         return parse_plan(serialise(proposal.plan).encode())
+
+    def remember(self, plan: Plan, catalog: Catalog) -> None:
+        """Keep the files a plan was made from at hand for its apply."""
+        self._catalogs[plan.id] = catalog
 
     def run(self, plan: Plan, **options: Any) -> Report:
         """Apply a plan with the files it was made from at hand; ``catalog=None`` applies it without."""

@@ -56,7 +56,7 @@ def test_a_mass_update_is_refused() -> None:
 def test_a_protected_address_is_refused(pattern: str) -> None:
     """A protected address covers itself and everything below it."""
     found = check_guards(plan(change(Action.RETIRE, "plans.pro.prices.m")), Guards(protected=(pattern,)))
-    assert [refusal.allow for refusal in found] == ["plans.pro.prices.m"]
+    assert [refusal.allow for refusal in found] == ["protected:plans.pro.prices.m"]
 
 
 @pytest.mark.parametrize("pattern", ["plans.pr", "plans.promo", "tenants.*", "plans.pro.prices.m.x"])
@@ -95,14 +95,60 @@ def test_a_currency_flip_is_refused() -> None:
     assert refusal.guard == "currency"
 
 
-def test_what_was_allowed_by_address_passes() -> None:
-    """Allowing one address lets that one pass and no other."""
+@pytest.mark.parametrize("word", ["plans.a.prices.m", "currency:plans.a.prices.m"])
+def test_what_was_allowed_passes(word: str) -> None:
+    """Allowing one address lets that one pass and no other; where one guard speaks for it, the address will do."""
     flips = [
         change(Action.REPLACE, name, amount("1"), amount("1", "eur"))
         for name in ("plans.a.prices.m", "plans.b.prices.m")
     ]
-    found = check_guards(plan(*flips), Guards(), allowed={"plans.a.prices.m"})
-    assert [refusal.allow for refusal in found] == ["plans.b.prices.m"]
+    found = check_guards(plan(*flips), Guards(), allowed={word})
+    assert [refusal.allow for refusal in found] == ["currency:plans.b.prices.m"]
+
+
+def test_one_word_lifts_one_guard() -> None:
+    """Where several guards speak for an address, the address lifts none of them, and each has its own word."""
+    flip = change(Action.REPLACE, "plans.a.prices.m", amount("1"), amount("1", "eur"))
+    guards = Guards(protected=("plans.a",))
+    words = {"protected:plans.a.prices.m", "currency:plans.a.prices.m"}
+    assert {each.allow for each in check_guards(plan(flip), guards, {"plans.a.prices.m"})} == words
+    assert [each.guard for each in check_guards(plan(flip), guards, {"currency:plans.a.prices.m"})] == ["protected"]
+    assert check_guards(plan(flip), guards, words) == []
+
+
+def test_a_guard_of_addresses_is_not_lifted_by_its_name() -> None:
+    """The name alone allows only guards that are about the plan as a whole."""
+    flip = change(Action.REPLACE, "plans.a.prices.m", amount("1"), amount("1", "eur"))
+    assert check_guards(plan(flip), Guards(), {"currency"})
+    retired = [change(Action.RETIRE, f"plans.p{number}.prices.m") for number in range(5)]
+    strict = Guards(max_retired_percent=Decimal(30))
+    assert check_guards(plan(*retired), strict)
+    assert check_guards(plan(*retired), strict, {"max_retired_percent"}) == []
+
+
+def test_a_protected_plan_does_not_become_legacy() -> None:
+    """Going out of sale is a retirement of the offer, although the object is only updated; coming back is not."""
+    guards = Guards(protected=("plans.pro",))
+    off = change(Action.UPDATE, "plans.pro.prices.m", amount("1"), amount("1") | {"active": False})
+    back = change(Action.UPDATE, "plans.pro.prices.m", amount("1") | {"active": False}, amount("1"))
+    (refusal,) = check_guards(plan(off), guards)
+    assert (refusal.allow, "archived" in refusal.message) == ("protected:plans.pro.prices.m", True)
+    assert check_guards(plan(off), Guards(protected=("plans.basic",))) == []
+    assert check_guards(plan(back), guards) == []
+
+
+def meter(event_name: str) -> Change:
+    """Return the retirement of a meter."""
+    before = State({"event_name": event_name, "display_name": "M"}, {})
+    return Change("theirs", BY_NAME["meter"], Action.RETIRE, Reason.REMOVED, (), before, None, id="mtr_1")
+
+
+def test_a_meter_that_was_taken_over_is_not_lost_in_silence() -> None:
+    """A meter with an event name of its own is deactivated only when that is allowed; one of our own names freely."""
+    (refusal,) = check_guards(plan(meter("theirs")), Guards())
+    assert (refusal.allow, "`event_name: theirs`" in refusal.message) == ("event_name:theirs", True)
+    assert check_guards(plan(meter("theirs")), Guards(), {"event_name:theirs"}) == []
+    assert check_guards(plan(meter("acme.meters.calls")), Guards()) == []
 
 
 def recurring(interval: str) -> dict:
@@ -144,7 +190,7 @@ def test_a_rise_that_hides_in_the_terms_is_refused(name: str) -> None:
     before, after = HIDDEN_RISES[name]
     rise = change(Action.REPLACE, "plans.pro.prices.m", before, after)
     assert [refusal.allow for refusal in check_guards(plan(rise), Guards(max_price_rise_percent=Decimal(10)))] == [
-        "plans.pro.prices.m"
+        "max_price_rise_percent:plans.pro.prices.m"
     ]
 
 

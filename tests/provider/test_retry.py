@@ -1,5 +1,7 @@
 """Which failures are tried again, and for how long."""
 
+import threading
+
 import pytest
 
 from reconciler.provider.retry import LONGEST_WAIT, Backoff, Failure
@@ -66,6 +68,15 @@ def test_the_budget_ends_it() -> None:
     slept: list[float] = []
     assert not Backoff(budget=5, sleep=slept.append).waits().again(failure(429, retry_after=6.0))
     assert slept == []
+
+
+def test_a_wait_that_is_told_to_stop_ends_it() -> None:
+    """Whoever waits on an event that is set does not try again; one that is not set changes nothing."""
+    stop = threading.Event()
+    waits = Backoff(sleep=stop.wait, random=lambda: 0.0).waits()
+    assert waits.again(failure(500))
+    stop.set()
+    assert not waits.again(failure(500))
 
 
 def test_an_unanswered_read_is_given_up_early() -> None:

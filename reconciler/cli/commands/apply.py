@@ -1,6 +1,7 @@
 """``reconciler apply``: a saved plan, or one made now, shown and confirmed."""
 
 import os
+import shlex
 import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -27,6 +28,7 @@ from reconciler.cli.options import (
 from reconciler.cli.planner import make, read, save, shown
 from reconciler.config.catalog import Catalog
 from reconciler.config.models import Environment, Guards
+from reconciler.config.words import count
 from reconciler.diagnostics import GuardRefusedError, UsageError
 from reconciler.planning.guards import Refusal, check_guards
 from reconciler.planning.plan import Plan, Target
@@ -124,7 +126,7 @@ class _Request:
         self._check(plan, check_guards(plan, guards, self._allow))
         if self._form == "text":
             self._app.out.data(f"{count_line(plan)}\n")
-        return self._apply(plan, planfile, config, catalog)
+        return self._applying(plan, planfile, config, catalog).run()
 
     def inline(self, out: Path | None, *, ask: bool) -> int:
         """Plan, show, ask and apply; the plan is kept until it is applied as a whole, so that it can be resumed."""
@@ -133,13 +135,13 @@ class _Request:
             self._app.out.data(shown(self._app, made.plan, made.refusals, "text"))
         self._check(made.plan, made.refusals)
         if not made.plan.changes:
-            return Exit.OK
+            return self._applying(made.plan, out, self._config, made.catalog).nothing()
         if ask and not self._confirmed(made.plan):
             self._app.out.problem("Nothing was applied.")
             return Exit.ERROR
         planfile = out or _temporary()
         save(planfile, made.plan)
-        code = self._apply(made.plan, planfile, self._config, made.catalog)
+        code = self._applying(made.plan, planfile, self._config, made.catalog).run()
         if code == Exit.OK and out is None:
             planfile.unlink(missing_ok=True)
         return code
@@ -148,11 +150,11 @@ class _Request:
         if self._expected is not None and len(plan.changes) != self._expected:
             raise GuardRefusedError(
                 "E1031",
-                f"the plan has {len(plan.changes)} changes and {self._expected} are expected",
+                f"the plan has {count(len(plan.changes), 'change')}, not {self._expected} as expected",
                 remedy="Look at the plan; then give the number it has to --expect-changes.",
             )
         if refusals:
-            names = " ".join(f"--allow {name}" for name in dict.fromkeys(each.allow for each in refusals))
+            names = " ".join(f"--allow={shlex.quote(each)}" for each in dict.fromkeys(each.allow for each in refusals))
             raise GuardRefusedError(
                 "E1030",
                 "guards refuse the plan, and nothing was written",
@@ -165,12 +167,12 @@ class _Request:
         what = f"Apply this to account {plan.target.account} in {plan.target.mode} mode? Type {word} to go on."
         return self._app.ask(what, "--auto-approve, or make a plan with `plan --out` and apply that file") == word
 
-    def _apply(self, plan: Plan, planfile: Path, config: ConfigOptions, catalog: Catalog | None) -> int:
-        allowed = "".join(f" --allow {name}" for name in self._allow)
-        resume = f"Resume with: {same_target('apply', config, self._account, planfile)}{allowed}"
+    def _applying(self, plan: Plan, planfile: Path | None, config: ConfigOptions, catalog: Catalog | None) -> Apply:
+        more = [*(["--no-config"] if catalog is None else []), *(f"--allow={name}" for name in self._allow)]
+        resume = f"Resume with: {same_target('apply', config, self._account, planfile, *more)}"
         if self._account.sandbox == MEMORY:
             resume = "The sandbox was in memory and ends here; with --sandbox=FILE an apply can be resumed."
-        return Apply(self._app, Gateway(self._connection), plan, catalog, self._form, resume).run()
+        return Apply(self._app, self._connection, plan, catalog, self._form, resume)
 
 
 def _temporary() -> Path:

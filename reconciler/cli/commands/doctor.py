@@ -17,6 +17,7 @@ from reconciler.cli.exits import Exit
 from reconciler.cli.options import AccountOptions, ConfigOptions, account_options, config_options, format_option
 from reconciler.config.catalog import Catalog, inspect
 from reconciler.config.schemas import check_schemas
+from reconciler.config.words import count
 from reconciler.diagnostics import ReconcilerError
 from reconciler.diagnostics.visible import visible
 from reconciler.provider.binding import check_mode
@@ -60,9 +61,8 @@ def _configuration(config: ConfigOptions) -> tuple[Catalog | None, list[Finding]
         return None, [Finding("configuration", Verdict.FAIL, "there is no billing.d here or above", remedy)]
     catalog, _sources, diagnostics = inspect(directory, config.env)
     if catalog is None:
-        return None, [
-            Finding("configuration", Verdict.FAIL, f"{len(diagnostics)} problems", "Run `reconciler validate`.")
-        ]
+        found = count(len(diagnostics), "problem")
+        return None, [Finding("configuration", Verdict.FAIL, found, "Run `reconciler validate`.")]
     return catalog, [Finding("configuration", Verdict.OK, str(directory)), _schemas(directory)]
 
 

@@ -10,6 +10,7 @@ from reconciler.cli.context import App, common_options, pass_app
 from reconciler.cli.exits import Exit
 from reconciler.cli.options import ConfigOptions, config_options, format_option
 from reconciler.config.catalog import Catalog, inspect
+from reconciler.config.words import count
 from reconciler.diagnostics.annotations import render_github
 from reconciler.diagnostics.render import render_json, render_text
 
@@ -57,5 +58,5 @@ def command(app: App, config: ConfigOptions, form: str) -> int:
 def summary(catalog: Catalog) -> str:
     """Count what a valid catalogue holds."""
     sizes = {word: len(getattr(catalog.file, section)) for section, word in _COUNTED.items()}
-    counts = [f"{size} {word}{'s' * (size != 1)}" for word, size in sizes.items() if size]
+    counts = [count(size, word) for word, size in sizes.items() if size]
     return f"OK: {', '.join(counts) or 'nothing is sold yet'}.\n"

@@ -5,6 +5,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from reconciler.config.models import Moved
+from reconciler.config.renames import new_address
 from reconciler.config.source import Path_
 from reconciler.config.view import View
 from reconciler.diagnostics import Diagnostic
@@ -30,11 +31,12 @@ def moves_possible(view: View) -> Iterator[Diagnostic]:
             )
     targets = {entry.source: entry.target for entry in reversed(view.file.moved)}
     for source, index in steps.items():
-        if _in_circle(source, targets):
+        end = new_address(source, targets)
+        if end == source:
             remedy = "name where it was and where it is now"
             yield view.error("E0609", ("moved", index), f"following {source} leads back to itself", remedy)
-        elif targets[source] not in targets and not _is_there(view, targets[source]):
-            summary = f"there is no {targets[source]} it could have moved to"
+        elif targets[source] not in targets and not _is_there(view, end):
+            summary = f"there is no {end} it could have moved to"
             yield view.error("E0608", ("moved", index, "to"), summary, "define it, or correct the address")
 
 
@@ -56,14 +58,6 @@ def _possible(view: View, path: Path_, entry: Moved) -> Iterator[Diagnostic]:
         yield view.error(
             "E0607", (*path, "from"), summary, "remove it there, or remove this entry", (here, "defined here")
         )
-
-
-def _in_circle(source: str, targets: dict[str, str]) -> bool:
-    seen, address = {source}, targets[source]
-    while address in targets and address not in seen:
-        seen.add(address)
-        address = targets[address]
-    return address == source
 
 
 def _is_there(view: View, address: str) -> bool:

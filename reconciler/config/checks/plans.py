@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import Any
 
 from reconciler.config.models import (
     BillingPlan,
@@ -35,6 +36,8 @@ _ONE_OF: tuple[tuple[type[Price] | type[Overage] | type[Coupon], tuple[str, ...]
 #: Longest recurring price at Stripe: three years.
 _LONGEST = {"day": 1095, "week": 156, "month": 36, "year": 3}
 _RATE_PERIODS = ("second", "minute", "hour", "day")
+#: Fields that make no difference to who buys.
+_LABELS = {"nickname", "metadata", "lookup_key", "on_change"}
 _SETS = (
     (BillingPlan, ("features", "tools", "pay")),
     (Tenant, ("features", "tools")),
@@ -133,9 +136,9 @@ def trials_possible(view: View) -> Iterator[Diagnostic]:
 def prices_differ(view: View) -> Iterator[Diagnostic]:
     """W0406: no two prices of a plan say the same."""
     for name, plan in view.file.plans.items():
-        seen: list[tuple[str, dict[str, object]]] = []
+        seen: list[tuple[str, dict[str, Any]]] = []
         for price_id, price in plan.prices.items():
-            content = price.model_dump(exclude={"nickname", "metadata", "lookup_key", "on_change"})
+            content = {field: value for field, value in price if field not in _LABELS}
             first = next((other for other, said in seen if said == content), None)
             seen.append((price_id, content))
             if first is not None:

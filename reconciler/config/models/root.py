@@ -1,8 +1,9 @@
 """The whole file: every section, and settings that hold for all of them."""
 
-from typing import Annotated, Literal
+from functools import cache
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 
 from reconciler.config.models.base import Currency, Id, Model, Percent, TaxBehavior, ToolGlob, form
 from reconciler.config.models.offers import BillingPlan, CreditPack, Tier
@@ -127,3 +128,14 @@ class File(Model):
     ] = Field(default_factory=dict)
     guards: Annotated[Guards, Field(description="Bounds a plan may not cross.")] = Field(default_factory=Guards)
     moved: Annotated[tuple[Moved, ...], Field(description="Renamed addresses, so that nothing is made anew.")] = ()
+
+
+@cache
+def section(name: str) -> TypeAdapter[Any]:
+    """Return what types and writes a section of a file; KeyError for an unknown one.
+
+    Built on first use and each on its own: files pay for the sections they have.
+    """
+    field = File.model_fields[name]
+    kind: Any = Annotated[field.annotation, field]
+    return TypeAdapter(kind)

@@ -176,6 +176,13 @@ _APPLY = {
         "a billing.d with prices per call only",
         "reconciler demo in an empty directory",
     ),
+    "E1042": prose(
+        "apply broken off",
+        "Something unexpected ended the apply after it had begun: no memory, a full disk under stdout, a bug. What was "
+        "done is told, and nothing else was begun.",
+        "reconciler apply --format jsonl, where the disk that takes the events is full",
+        "remove the cause, then run the command the message ends with",
+    ),
 }
 
 CODES = {**_USAGE, **_BINDING, **_ACCOUNT, **_APPLY}

@@ -51,4 +51,34 @@ CODES = {
         "a sandbox with rate fast",
         "off, sandbox or live",
     ),
+    "E1209": prose(
+        "file of faults or fixtures cannot be read",
+        "Such a file is JSON, or YAML whose name does not end in .json.",
+        "reconciler sandbox --seed photo.json",
+        "a file as `stripe fixtures` takes it, or as /_sandbox/export writes it",
+    ),
+    "E1210": prose(
+        "unknown webhook profile",
+        "Webhooks that are not acknowledged are tried again as for a sandbox account or as in live mode.",
+        "Webhooks(profile='fast')",
+        "sandbox or live",
+    ),
+    "E1211": prose(
+        "clock cannot do that",
+        "The sandbox's clock moves forward by seconds and stops at a Unix time; it does not run backwards.",
+        'POST /_sandbox/clock {"advance": -60}',
+        'POST /_sandbox/clock {"advance": 60}',
+    ),
+    "E1212": prose(
+        "not a state of this version's sandbox",
+        "A snapshot or an export is put back whole or not at all, and only by the version that made it.",
+        "a snapshot of another version, or a file that was edited by hand",
+        "take the snapshot again, or seed the sandbox with fixtures",
+    ),
+    "E1213": prose(
+        "sandbox cannot be seeded with this file",
+        "The file is not what `stripe fixtures` takes, or one of its requests was refused.",
+        '{"fixtures": [{"name": "p", "path": "/v1/products", "method": "post", "params": {}}]}',
+        '{"fixtures": [{"name": "p", "path": "/v1/products", "method": "post", "params": {"name": "Pro"}}]}',
+    ),
 }
