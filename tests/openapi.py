@@ -6,6 +6,7 @@ a key it does not know is a mistake of ours unless :data:`NEWER` says which late
 """
 
 import ast
+import hashlib
 import importlib.util
 import json
 import os
@@ -17,7 +18,7 @@ from typing import Any
 
 import jsonschema
 
-from tests.openapi_waivers import ABSENT, NEWER, NEWER_OPERATIONS
+from tests.openapi_waivers import ABSENT, MISTAKEN, NEWER, NEWER_OPERATIONS
 
 _WORD = re.compile(r"[a-z][a-z_.]{0,60}")
 _DROPPED = ("description", "title", "example")
@@ -40,7 +41,8 @@ def load(cache: Path) -> "Document | None":
     source = find()
     if source is None:
         return None
-    kept = cache / f"{source.stat().st_size}-{source.stat().st_mtime_ns}.json"
+    code = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:12]
+    kept = cache / f"{source.stat().st_size}-{source.stat().st_mtime_ns}-{code}.json"
     if not kept.exists():
         text = source.read_text(encoding="utf-8")
         spec = ast.literal_eval(text.partition("=")[2].strip()) if source.suffix == ".py" else json.loads(text)
@@ -87,6 +89,8 @@ def _plain(node: Any) -> Any:
     }
     if "enum" in kept and "x-stripeBypassValidation" in node:
         del kept["enum"]
+    if "oneOf" in kept:  # v2's errors: each fits its own schema and the general one
+        kept["anyOf"] = kept.pop("oneOf")
     return {"anyOf": [kept, {"type": "null"}]} if node.get("nullable") else kept
 
 
@@ -131,7 +135,8 @@ class Document:
         self._seen.add(shape)
         for error in _deepest(self._validator(key).iter_errors(body)):
             where = "".join(f"[{part}]" for part in error.absolute_path)
-            yield f"{method} {name} answered {status}: {where or 'the reply'}: {error.message[:300]}"
+            if where not in MISTAKEN.get(f"{method} {name}", ()):
+                yield f"{method} {name} answered {status}: {where or 'the reply'}: {error.message[:300]}"
 
     def _validator(self, key: tuple[str, str, str]) -> jsonschema.Draft202012Validator:
         if key not in self._validators:

@@ -8,6 +8,7 @@ puts the same core on a loopback port.
 from reconciler.sandbox.core import Sandbox
 from reconciler.sandbox.faults import Fault
 from reconciler.sandbox.settings import Settings
+from reconciler.sandbox.webhooks import Webhooks
 from reconciler.sandbox.wire import ConnectionDroppedError, Request, Response
 
-__all__ = ["ConnectionDroppedError", "Fault", "Request", "Response", "Sandbox", "Settings"]
+__all__ = ["ConnectionDroppedError", "Fault", "Request", "Response", "Sandbox", "Settings", "Webhooks"]

@@ -17,7 +17,7 @@ _SHOWN = 12
 
 def account_of(headers: Mapping[str, str]) -> str:
     """Return the account id of a request, one per text after ``sk_test_`` or ``rk_test_``; raise Stripe's 401, 403."""
-    key = _key(headers.get("authorization", ""))
+    key = key_of(headers.get("authorization", ""))
     if key.startswith(_LIVE_PREFIXES):
         raise _unauthorized(
             "Live keys are refused: this is a local sandbox, and a live key has no business leaving its vault."
@@ -46,7 +46,8 @@ def check_version(headers: Mapping[str, str]) -> None:
         )
 
 
-def _key(authorization: str) -> str:
+def key_of(authorization: str) -> str:
+    """Return the key in an ``Authorization`` header, Bearer or Basic; raise Stripe's 401 if there is none."""
     scheme, _, credentials = authorization.strip().partition(" ")
     if scheme.lower() == "bearer" and credentials.strip():
         return credentials.strip()

@@ -1,6 +1,7 @@
 """The in-process front: a transport for the Stripe SDK that calls the core directly."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -29,8 +30,10 @@ class InProcessClient(stripe.HTTPClient):
         try:
             response = self._dispatch(Request(method.upper(), path, headers or {}, body))
         except ConnectionDroppedError:
-            error = stripe.APIConnectionError("The connection was dropped.", should_retry=True)  # type: ignore[no-untyped-call]  # the SDK leaves it so
-            raise error from None
+            raise _dropped() from None
+        time.sleep(response.seconds)
+        if response.announced is not None:
+            raise _dropped()
         return response.body, response.status, response.headers
 
     async def request_async(
@@ -48,3 +51,7 @@ class InProcessClient(stripe.HTTPClient):
 
     async def close_async(self) -> None:
         """Do nothing: there is no connection."""
+
+
+def _dropped() -> stripe.APIConnectionError:
+    return stripe.APIConnectionError("The connection was dropped.", should_retry=True)  # type: ignore[no-untyped-call]  # the SDK leaves it so

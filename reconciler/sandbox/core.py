@@ -5,51 +5,48 @@ not stored), execution, storing the outcome.
 """
 
 import json
-import re
 import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
-from itertools import count
 from types import TracebackType
 from typing import Self
-from urllib.parse import unquote
 
 import stripe
 
-from reconciler.sandbox import events, expand, form, idempotency, params
-from reconciler.sandbox.auth import account_of, check_version
+from reconciler.diagnostics import UsageError
+from reconciler.sandbox import events, expand, form, idempotency, namespaces, pages, routing
+from reconciler.sandbox.auth import account_of
 from reconciler.sandbox.client import InProcessClient
-from reconciler.sandbox.errors import ApiError, invalid, unrecognized_url
+from reconciler.sandbox.clock import Clock
+from reconciler.sandbox.errors import ApiError, invalid, lock_timeout, not_modelled
 from reconciler.sandbox.families import FAMILIES
-from reconciler.sandbox.faults import NEVER_STORED, Fault, Faults
+from reconciler.sandbox.faults import REFUSALS, Fault, Faults
 from reconciler.sandbox.ids import derive
+from reconciler.sandbox.journal import DROPPED, Entry, code_of, mark
 from reconciler.sandbox.objects.base import OWN_CLOCK, Call, Family, Origin, Route
 from reconciler.sandbox.rate import Limiter, Profile
 from reconciler.sandbox.settings import Settings
+from reconciler.sandbox.snapshot import Numbers, State
+from reconciler.sandbox.spoil import spoil
 from reconciler.sandbox.store import MEMORY, Store, Tx
 from reconciler.sandbox.version import API_VERSION
+from reconciler.sandbox.webhooks import Deliverer, Webhooks
 from reconciler.sandbox.wire import ConnectionDroppedError, Obj, Request, Response
 
 #: How many requests :attr:`Sandbox.requests` remembers.
 LOG_LENGTH = 10_000
 
-#: Logged as the status of a request whose answer never arrived.
-DROPPED = 0
+#: Where the pages of a sandbox that no server serves would be.
+BASE_URL = "http://127.0.0.1"
 
-#: Called with method, path and status of every request.
-RequestLog = Callable[[str, str, int], None]
+#: The key of the account that is meant where none is named.
+TEST_KEY = "sk_test_sandbox"
 
-
-@dataclass(frozen=True, slots=True)
-class _Target:
-    """Where a request leads."""
-
-    family: Family
-    route: Route
-    ids: Mapping[str, str]
+#: Called with every request once it is answered.
+RequestLog = Callable[[Entry], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +61,18 @@ class _Exchange:
 
     @property
     def key(self) -> str | None:
-        """The idempotency key; GET and DELETE have none."""
-        return self.headers.get("idempotency-key") if self.request.method == "POST" else None
+        """The idempotency key; GET has none, nor has DELETE in v1."""
+        return self.headers.get("idempotency-key") if self.request.method in self.space.keyed else None
 
+    @property
+    def space(self) -> namespaces.Namespace:
+        """The namespace of the path, ``/v1`` or ``/v2``."""
+        return namespaces.of(self.path)
 
-def _routes() -> list[tuple[str, re.Pattern[str], Family, Route]]:
-    return [
-        (route.method, re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", route.pattern)), family, route)
-        for family in FAMILIES.values()
-        for route in family.routes
-    ]
-
-
-_ROUTES = _routes()
+    def tree(self, route: Route) -> form.Tree:
+        """Return the parameters, not validated yet."""
+        content_type = self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        return self.space.decode(route, self.query, self.request, content_type)
 
 
 class Sandbox:
@@ -96,18 +92,25 @@ class Sandbox:
         rate: Profile = "off",
         log: RequestLog | None = None,
         monotonic: Callable[[], float] = time.monotonic,
+        webhooks: Webhooks | None = None,
     ) -> None:
         self.settings = settings or Settings()
-        self.faults = Faults(seed)
+        self.faults = Faults(seed, monotonic)
+        self.clock = Clock(clock, lambda: self.faults.lag("clock_skew"))
         #: The latest requests as ``(method, path, status)``, oldest first; status 0 is a dropped connection.
         self.requests: deque[tuple[str, str, int]] = deque(maxlen=LOG_LENGTH)
-        self._clock = _clock(clock)
+        #: The same requests with all that is known of them.
+        self.journal: deque[Entry] = deque(maxlen=LOG_LENGTH)
         self._seed = seed
         self._log = log
         self._limiter = Limiter(rate, monotonic)
         self._in_flight = idempotency.InFlight()
-        self._store = Store(path)
-        self._numbers = count(1)
+        self._store = Store(path, BASE_URL)
+        self._numbers = Numbers()
+        #: Keeps and puts back everything the sandbox holds.
+        self.state = State(self._store, self._numbers)
+        #: Delivers webhooks.
+        self.webhooks = Deliverer(self._store, FAMILIES, self.faults, self.clock, webhooks or Webhooks())
 
     def __enter__(self) -> Self:
         return self
@@ -121,36 +124,72 @@ class Sandbox:
         """Close the database."""
         self._store.close()
 
+    @property
+    def base_url(self) -> str:
+        """The address below which the pages of links and sessions are: a server's own, while one serves the sandbox."""
+        return self._store.base_url
+
+    def serve_at(self, url: str) -> None:
+        """Let the addresses of pages lead to a server."""
+        self._store.base_url = url
+
     def http_client(self) -> InProcessClient:
         """Return a transport for ``stripe.StripeClient(key, http_client=...)`` that needs no socket."""
         return InProcessClient(self.dispatch)
 
-    def client(self, key: str = "sk_test_sandbox") -> stripe.StripeClient:
+    def client(self, key: str = TEST_KEY) -> stripe.StripeClient:
         """Return an SDK client of this sandbox; keys with another text have another account."""
         return stripe.StripeClient(key, http_client=self.http_client())
 
+    def deliver(self) -> int:
+        """Post the webhooks that are due now and return how many times; a server does so by itself."""
+        return self.webhooks.pump()
+
+    def deliveries(self, limit: int = 100, *, key: str = TEST_KEY, **filters: str) -> list[Obj]:
+        """Return the webhook deliveries of a key's account, newest first, by ``event``, ``endpoint`` and ``status``."""
+        return self.webhooks.deliveries(account_of({"authorization": f"Bearer {key}"}), limit, **filters)
+
+    def resend(self, event_id: str, endpoint_id: str | None = None, *, key: str = TEST_KEY) -> list[Obj]:
+        """Let an event of a key's account be delivered once more; :class:`ApiError` if there is no such event."""
+        return self.webhooks.resend(account_of({"authorization": f"Bearer {key}"}), event_id, endpoint_id)
+
     def dispatch(self, request: Request) -> Response:
         """Answer a request; raise :class:`ConnectionDroppedError` where a fault cuts the connection."""
+        began = time.perf_counter()
         path, _, query = request.path.partition("?")
         headers = {name.lower(): value for name, value in request.headers.items()}
-        request_id = "req_" + derive(self._seed, "request", self._store.boot, next(self._numbers), length=14)
+        request_id = "req_" + derive(self._seed, "request", self._store.boot, self._numbers.next(), length=14)
         exchange = _Exchange(request, path, query, headers, request_id)
+        struck: list[Fault] = []
         try:
-            response = self._answer(exchange)
+            response = self._answer(exchange, struck)
         except ConnectionDroppedError:
-            self._note(request.method, path, DROPPED)
+            self._note(exchange, Response(DROPPED, {}, b""), began)
             raise
         except ApiError as error:
             response = _refusal(error)
         except sqlite3.Error as error:
             response = _refusal(_storage_failure(error))
-        self._note(request.method, path, response.status)
-        return Response(response.status, self._headers(exchange, response), response.body)
+        response = exchange.space.refusal(response)
+        response = Response(response.status, self._headers(exchange, response), response.body)
+        self._note(exchange, response, began)
+        return spoil(response, struck)
 
-    def _note(self, method: str, path: str, status: int) -> None:
-        self.requests.append((method, path, status))
+    def _note(self, exchange: _Exchange, response: Response, began: float) -> None:
+        entry = Entry(
+            at=self.clock(),
+            method=exchange.request.method,
+            path=exchange.path,
+            status=response.status,
+            ms=(time.perf_counter() - began) * 1000,
+            request_id=exchange.request_id,
+            idempotency=mark(exchange.key, response),
+            code=code_of(response),
+        )
+        self.requests.append((entry.method, entry.path, entry.status))
+        self.journal.append(entry)
         if self._log:
-            self._log(method, path, status)
+            self._log(entry)
 
     def _headers(self, exchange: _Exchange, response: Response) -> dict[str, str]:
         key = exchange.key
@@ -162,14 +201,17 @@ class Sandbox:
             **response.headers,
         }
 
-    def _answer(self, exchange: _Exchange) -> Response:
+    def _answer(self, exchange: _Exchange, struck: list[Fault]) -> Response:
+        """Answer a request; ``struck`` takes up the faults that hit it."""
         request = exchange.request
-        account = account_of(exchange.headers)
-        check_version(exchange.headers)
-        target = _find(request.method, exchange.path)
+        if page := pages.published(exchange.path):
+            return self._visit(exchange, page)
+        account = exchange.space.account(exchange.path, exchange.headers, self._seed, self.clock())
+        target = routing.find(request.method, exchange.path)
         self._limiter.admit(account, f"{request.method} {target.route.pattern}")
-        with self._in_flight.hold(account, exchange.key):
-            struck = self.faults.strike(request.method, exchange.path)
+        alone = self._limiter.alone(account, self._sole(account, exchange, target), exchange.space.too_concurrent())
+        with self._in_flight.hold(account, exchange.key), alone:
+            struck += self.faults.strike(request.method, exchange.path, _own_faults(exchange))
             _before(struck, request.method)
             try:
                 response = self._execute(account, exchange, target, struck)
@@ -179,30 +221,54 @@ class Sandbox:
                 raise ConnectionDroppedError
             return response
 
-    def _execute(self, account: str, exchange: _Exchange, target: _Target, struck: list[Fault]) -> Response:
-        tree = form.decode(exchange.query, _form_body(exchange))
+    def _visit(self, exchange: _Exchange, page: str) -> Response:
+        """Show a page to a person; its name says whose it is."""
+        with self._store.read("") as tx:
+            account = tx.publisher(page)
+        if account is None:
+            return pages.refused(ApiError(404, "There is no such page."))
+        with self._store.write(account) as tx:
+            self._idle_call(tx).run_due(OWN_CLOCK, self.clock())
+            origin = Origin(exchange.request_id, None)
+            call = self._bare_call(tx, FAMILIES["account"], origin, {}, {}, exchange.path)
+            return pages.respond(call, exchange.request, exchange.query)
+
+    def _sole(self, account: str, exchange: _Exchange, target: routing.Target) -> str | None:
+        """Name what only one request at a time may be about; a request that cannot be read is refused later."""
+        with suppress(ApiError):
+            if target.route.sole and self._limiter.limits:
+                with self._store.read(account) as tx:
+                    return target.route.sole(tx, exchange.tree(target.route))
+        return None
+
+    def _execute(self, account: str, exchange: _Exchange, target: routing.Target, struck: list[Fault]) -> Response:
+        tree, space = exchange.tree(target.route), exchange.space
         if exchange.request.method == "GET":
             self._catch_up(account)
             with self._store.read(account) as tx:
                 return _reply(self._call(tx, exchange, target, tree), target)
-        key = idempotency.key_of(exchange.key, exchange.path, tree)
-        now = self._clock()
+        key = space.key(exchange.key, exchange.request.method, exchange.path, tree)
+        now = self.clock()
         with self._store.write(account) as tx:
             self._idle_call(tx).run_due(OWN_CLOCK, now)
             outcome = idempotency.recall(tx, key, now) if key else None
             if outcome:
                 return Response(outcome.status, self._keyed_headers(outcome.request_id, replayed=True), outcome.body)
             call = self._call(tx, exchange, target, tree)
-            response = self._attempt(call, target, struck)
+            done, response = self._attempt(call, target, struck)
             if key is None:
                 return response
-            if response.status not in NEVER_STORED:
-                tx.remember(key.text, key.path, key.digest, response.status, response.body, exchange.request_id, now)
+            kept, until = response if space.replays_failures else done, now + key.retention
+            if space.remembers(kept.status):
+                tx.remember(key.text, key.path, key.digest, kept.status, kept.body, exchange.request_id, until)
             own = self._keyed_headers(exchange.request_id, replayed=False)
             return Response(response.status, {**own, **response.headers}, response.body)
 
-    def _attempt(self, call: Call, target: _Target, struck: list[Fault]) -> Response:
-        """Execute; a rule's refusal or an injected error is an outcome too, its writes undone unless it keeps them."""
+    def _attempt(self, call: Call, target: routing.Target, struck: list[Fault]) -> tuple[Response, Response]:
+        """Execute, and return what was done and what is answered, which an injected error makes two things.
+
+        A rule's refusal or an injected error is an outcome too, its writes undone unless it keeps them.
+        """
         injected = [fault for fault in struck if fault.kind == "error" and fault.when != "before"]
         try:
             with call.tx.attempt():
@@ -211,24 +277,30 @@ class Sandbox:
                     if fault.when == "instead":
                         raise fault.error()
         except ApiError as error:
-            return _refusal(error)
-        return _refusal(injected[0].error()) if injected else response
+            return _refusal(error), _refusal(error)
+        return response, _refusal(injected[0].error()) if injected else response
 
-    def _call(self, tx: Tx, exchange: _Exchange, target: _Target, tree: form.Tree) -> Call:
+    def _call(self, tx: Tx, exchange: _Exchange, target: routing.Target, tree: form.Tree) -> Call:
         """Validate the parameters, the paths to expand included, and gather what a handler needs."""
         family, route = target.family, target.route
         blanks = route.blanks if self.settings.blank_text_unsets else frozenset()
-        given = params.read(route.params, tree, family.lengths, route.clears | blanks)
-        expand.check(FAMILIES, family, given.get("expand", ()), lists=route.lists)
+        given = exchange.space.read(route.params, tree, family.lengths, route.clears | blanks)
+        for name in sorted(route.refused & given.keys()):
+            raise not_modelled(f"the parameter `{name}`", name)
+        paths = [path for path in given.get("expand", ()) if not (route.counts and path == "total_count")]
+        expand.check(FAMILIES, family, paths, lists=route.lists)
         return self._bare_call(tx, family, Origin(exchange.request_id, exchange.key), given, target.ids, exchange.path)
 
     def _bare_call(self, tx: Tx, family: Family, origin: Origin, given: Obj, ids: Mapping[str, str], url: str) -> Call:
+        now = self.clock()
         return Call(
             family=family,
             families=FAMILIES,
             tx=tx,
             settings=self.settings,
-            now=self._clock(),
+            now=now,
+            own_now=now,
+            lag=self.faults.lag,
             seed=self._seed,
             origin=origin,
             record=events.record,
@@ -248,7 +320,7 @@ class Sandbox:
 
     def _catch_up(self, account: str) -> None:
         """Let happen what time alone does before anyone looks."""
-        now = self._clock()
+        now = self.clock()
         with self._store.read(account) as tx:
             if tx.next_due(OWN_CLOCK, now) is None:
                 return
@@ -260,17 +332,13 @@ class Sandbox:
         return self._bare_call(tx, FAMILIES["account"], Origin(None, None), {}, {}, "")
 
 
-def _clock(clock: Callable[[], int] | int | None) -> Callable[[], int]:
-    if clock is None:
-        return lambda: int(time.time())
-    return clock if callable(clock) else partial(int, clock)
-
-
-def _find(method: str, path: str) -> _Target:
-    for route_method, pattern, family, route in _ROUTES:
-        if route_method == method and (match := pattern.fullmatch(path)):
-            return _Target(family, route, {name: unquote(value) for name, value in match.groupdict().items()})
-    raise unrecognized_url(method, path)
+def _own_faults(exchange: _Exchange) -> list[Fault]:
+    """Return the fault a request brings for itself in the header ``Sandbox-Fault``."""
+    text = exchange.headers.get("sandbox-fault")
+    try:
+        return [Fault.from_text(text)] if text else []
+    except UsageError as error:
+        raise invalid(f"Sandbox-Fault: {error}") from None
 
 
 def _before(struck: list[Fault], method: str) -> None:
@@ -280,18 +348,11 @@ def _before(struck: list[Fault], method: str) -> None:
             time.sleep(fault.seconds)
         elif fault.kind == "drop_before":
             raise ConnectionDroppedError
-        elif fault.kind == "error" and (fault.when == "before" or method == "GET"):
+        elif fault.kind in REFUSALS and (fault.when == "before" or method == "GET"):
             raise fault.error()
 
 
-def _form_body(exchange: _Exchange) -> bytes:
-    content_type = exchange.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if exchange.request.body and content_type not in {"", "application/x-www-form-urlencoded"}:
-        raise invalid(f"The v1 API takes application/x-www-form-urlencoded, not {content_type[:64]}.")
-    return exchange.request.body
-
-
-def _reply(call: Call, target: _Target) -> Response:
+def _reply(call: Call, target: routing.Target) -> Response:
     """Execute a handler and write its reply as JSON, expanded as asked."""
     result = target.route.handler(call)
     paths = call.params.get("expand", ())
@@ -301,10 +362,10 @@ def _reply(call: Call, target: _Target) -> Response:
         result = {**result, "data": data}
     elif not result.get("deleted"):
         result = expand.show(call.tx, FAMILIES, target.family, result, paths)
-    return Response(200, {}, json.dumps(result).encode())
+    return Response(200, {}, json.dumps(namespaces.of(call.url).shown(result)).encode())
 
 
-def _executed(call: Call, target: _Target) -> Response:
+def _executed(call: Call, target: routing.Target) -> Response:
     """Execute a handler; a refusal that keeps its writes, such as a declined card's, is a reply like any other."""
     try:
         return _reply(call, target)
@@ -321,7 +382,5 @@ def _refusal(error: ApiError) -> Response:
 def _storage_failure(error: sqlite3.Error) -> ApiError:
     """Return Stripe's object lock for a database another process holds, and an ``api_error`` for any other failure."""
     if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
-        return ApiError(
-            429, "This object cannot be accessed right now because another request holds it.", code="lock_timeout"
-        )
+        return lock_timeout()
     return ApiError(500, f"The sandbox's database failed: {error}", error_type="api_error")

@@ -93,9 +93,41 @@ def out_of_range(param: str, value: object, *, least: object = None, most: objec
     return invalid(f"This value must be {bound} (it currently is '{value}').", param, code)
 
 
+def not_modelled(what: str, param: str | None = None) -> ApiError:
+    """Return the refusal of what Stripe has and the sandbox does not model; the code is the sandbox's own."""
+    return invalid(f"The local sandbox does not model {what}.", param, "sandbox_not_modelled")
+
+
 def no_such(noun: str, object_id: str, param: str, *, status: int = 400) -> ApiError:
     """Return ``resource_missing``: 404 for the object in the URL, 400 for one named in a parameter (observed)."""
     return ApiError(status, f"No such {noun}: '{object_id}'", code="resource_missing", param=param)
+
+
+def rate_limited(reason: str) -> ApiError:
+    """Return the limiter's 429; ``reason`` is the header's (https://docs.stripe.com/rate-limits)."""
+    return ApiError(
+        429,
+        "Request rate limit exceeded. Learn more about rate limits here https://stripe.com/docs/rate-limits.",
+        code="rate_limit",
+        headers={"stripe-rate-limited-reason": reason},
+    )
+
+
+def lock_timeout() -> ApiError:
+    """Return the 429 of an object another request holds (https://docs.stripe.com/rate-limits#object-lock-timeouts)."""
+    return ApiError(
+        429, "This object cannot be accessed right now because another request holds it.", code="lock_timeout"
+    )
+
+
+def key_in_use(key: str) -> ApiError:
+    """Return the 409 of an idempotency key whose first request is being executed."""
+    return ApiError(
+        409,
+        f"There is currently another in-progress request using this Idempotent Key ({key}).",
+        error_type="idempotency_error",
+        code="idempotency_key_in_use",
+    )
 
 
 def unrecognized_url(method: str, path: str) -> ApiError:

@@ -10,7 +10,10 @@ from reconciler.sandbox.wire import Obj
 
 
 def record(call: Call, event_type: str, obj: Obj, previous: Obj | None) -> None:
-    """Store the event of a change: the object as shown without expansion, and for updates what it was before."""
+    """Store the event of a change: the object as shown without expansion, and for updates what it was before.
+
+    ``_at`` is the sandbox's own time, which ``created`` is not for objects on a test clock.
+    """
     family = call.families[obj["object"]]
     after = show(call.tx, call.families, family, obj)
     data: Obj = {"object": after}
@@ -25,6 +28,7 @@ def record(call: Call, event_type: str, obj: Obj, previous: Obj | None) -> None:
             data=data,
             request={"id": call.origin.request_id, "idempotency_key": call.origin.idempotency_key},
             type=event_type,
+            _at=call.own_now,
         ),
     )
 

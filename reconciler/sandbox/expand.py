@@ -62,6 +62,7 @@ def show(tx: Tx, families: Mapping[str, Family], family: Family, obj: Obj, paths
     """Return an object as a client sees it; ``paths`` are checked and relative to the object."""
     wanted = [path.split(".") for path in paths]
     shown = {name: value for name, value in obj.items() if not name.startswith(INTERNAL)}
+    shown |= family.addresses(obj, tx.base_url)
     for name, nested in family.nested.items():
         through = [path[1:] for path in wanted if path[0] == name]
         if not nested.hidden or through:

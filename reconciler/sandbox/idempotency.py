@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from reconciler.sandbox.errors import ApiError, invalid
+from reconciler.sandbox.errors import ApiError, invalid, key_in_use
 from reconciler.sandbox.form import Tree
 from reconciler.sandbox.store import Tx
 
@@ -17,11 +17,15 @@ RETENTION_SECONDS = 86_400
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key with what it was used for: the path and a digest of the parameters, whatever their order."""
+    """A key with what it was used for: the path and a digest of the parameters, whatever their order.
+
+    Its outcome is kept for ``retention`` seconds.
+    """
 
     text: str
     path: str
     digest: str
+    retention: int = RETENTION_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,7 @@ class Outcome:
 
 
 def key_of(text: str | None, path: str, params: Tree) -> Key | None:
-    """Return the key of a POST, or ``None`` if it has none."""
+    """Return the key of a request, or ``None`` if it has none."""
     if not text:
         return None
     if len(text) > MAX_KEY_LENGTH:
@@ -44,7 +48,7 @@ def key_of(text: str | None, path: str, params: Tree) -> Key | None:
 
 def recall(tx: Tx, key: Key, now: int) -> Outcome | None:
     """Return the stored outcome of a key, ``None`` if it is new; refuse another use (stripe/stripe-ruby#503, #598)."""
-    tx.forget(now - RETENTION_SECONDS)
+    tx.forget(now)
     stored = tx.replay(key.text)
     if stored is None:
         return None
@@ -76,12 +80,7 @@ class InFlight:
             return
         with self._lock:
             if (account, key) in self._keys:
-                raise ApiError(
-                    409,
-                    f"There is currently another in-progress request using this Idempotent Key ({key}).",
-                    error_type="idempotency_error",
-                    code="idempotency_key_in_use",
-                )
+                raise key_in_use(key)
             self._keys.add((account, key))
         try:
             yield

@@ -1,8 +1,9 @@
 """Cursor lists: newest first, both cursors, ``created`` bounds, ``has_more`` (https://docs.stripe.com/api/pagination)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import product
+from operator import ge, gt, le, lt
 from typing import Any
 
 from reconciler.sandbox.errors import ApiError, exclusive, invalid, no_such, out_of_range
@@ -11,17 +12,26 @@ from reconciler.sandbox.store import EVERYTHING, Row, Term, Window
 from reconciler.sandbox.wire import Obj
 
 DEFAULT_LIMIT, MAX_LIMIT = 10, 100
+_NO_LIMIT = 1 << 31
 _START, _END = (-(1 << 62), 0), (1 << 62, 0)
 
 #: One filter: the values of a field of which an object must carry one.
 Filter = tuple[str, Sequence[str]]
 
 
-def page(call: Call, family: Family, *filters: Filter, oldest: int | None = None, oldest_first: bool = False) -> Obj:
+def page(
+    call: Call,
+    family: Family,
+    *filters: Filter,
+    oldest: int | None = None,
+    oldest_first: bool = False,
+    keep: Callable[[Obj], bool] | None = None,
+) -> Obj:
     """Return the list envelope for the call's paging parameters.
 
     The first filter is walked, the others are looked up for each object: put the most selective one first. ``oldest``
     leaves out what was created before it; ``oldest_first`` turns the order round, as lists of lines and items have it.
+    ``keep`` looks at each object of the walk: it is for what no term can say, such as a range of dates.
     """
     params = call.params
     limit = params.get("limit", DEFAULT_LIMIT)
@@ -30,10 +40,25 @@ def page(call: Call, family: Family, *filters: Filter, oldest: int | None = None
     if limit > MAX_LIMIT:
         raise out_of_range("limit", limit, most=MAX_LIMIT)
     window = _window(call, family, limit + 1, oldest, oldest_first=oldest_first)
-    rows = _walk(call, family, filters, window)
+    rows = _walk(call, family, filters, window) if keep is None else _kept(call, family, filters, window, keep)
     kept = rows[-limit:] if window.from_oldest else rows[:limit]
     data = [row.body for row in (kept[::-1] if oldest_first else kept)]
     return {"object": "list", "url": call.url, "has_more": len(rows) > limit, "data": data}
+
+
+def _kept(
+    call: Call, family: Family, filters: Sequence[Filter], window: Window, keep: Callable[[Obj], bool]
+) -> list[Row]:
+    """Walk the whole list and take what is wanted from the window's end."""
+    rows = [row for row in _walk(call, family, filters, replace(window, limit=_NO_LIMIT)) if keep(row.body)]
+    return rows[-window.limit :] if window.from_oldest else rows[: window.limit]
+
+
+def between(bounds: Any) -> Callable[[int | None], bool]:
+    """Return a test of times for a range parameter: a number, or ``gt``, ``gte``, ``lt`` and ``lte``; null fails."""
+    given = _created(bounds)
+    tests: dict[str, Callable[[int, int], bool]] = {"gt": gt, "gte": ge, "lt": lt, "lte": le}
+    return lambda time: time is not None and all(tests[name](time, value) for name, value in given.items())
 
 
 def _walk(call: Call, family: Family, filters: Sequence[Filter], window: Window) -> list[Row]:

@@ -256,6 +256,9 @@ class _Module:
                 return self._join([left, right])
             case ast.Subscript(value=ast.Name(id="Union"), slice=ast.Tuple(elts=members)):
                 return self._join(members)
+            case ast.Subscript(value=ast.Name(id="Optional"), slice=inner):
+                words, specs = self._union(inner)
+                return ["", *words], specs  # null unsets in v2, as '' does in v1
             case ast.Subscript(value=ast.Name(id="Literal"), slice=words):
                 values = words.elts if isinstance(words, ast.Tuple) else [words]
                 return [str(ast.literal_eval(value)) for value in values], []

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from reconciler.diagnostics import ReconcilerError, UsageError
+from reconciler.sandbox.control import Control
 from reconciler.sandbox.core import Sandbox
 from reconciler.sandbox.errors import ApiError
 from reconciler.sandbox.form import MAX_BODY_BYTES
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 #: Requests executed at once; further ones wait, so that latency faults do not pile up threads.
 WORKERS = 32
+#: A slow answer comes in so many parts.
+DROPS = 10
 #: Names of the connection's abort function in the ASGI scope.
 ABORT = "reconciler.abort"
 
@@ -36,14 +39,18 @@ _logger = logging.getLogger("reconciler.sandbox")
 
 
 def application(sandbox: Sandbox, pool: ThreadPoolExecutor) -> _App:
-    """Return the ASGI application: every path goes to the core, which runs in the pool's threads."""
+    """Return the ASGI application: every path goes to the control or to the core, which run in the pool's threads."""
+    control = Control(sandbox)
+
+    def answer(request: Request) -> Response:
+        return control.handle(request) if control.owns(request.path) else sandbox.dispatch(request)
 
     async def app(scope: _Scope, receive: _Receive, send: _Send) -> None:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         try:
             _check_host(headers.get("host", ""))
             request = _request(scope, headers, await _body(headers, receive))
-            response = await asyncio.get_running_loop().run_in_executor(pool, sandbox.dispatch, request)
+            response = await asyncio.get_running_loop().run_in_executor(pool, answer, request)
         except ConnectionDroppedError:
             scope[ABORT]()
             return
@@ -90,7 +97,9 @@ def _request(scope: _Scope, headers: dict[str, str], body: bytes) -> Request:
 
 
 async def _reply(response: Response, send: _Send) -> None:
-    headers = {**response.headers, "content-length": str(len(response.body))}
+    """Send a reply as it is, or as faults have it: in drops, or cut, which is to return before its end."""
+    length = len(response.body) if response.announced is None else response.announced
+    headers = {**response.headers, "content-length": str(length)}
     await send(
         {
             "type": "http.response.start",
@@ -98,7 +107,18 @@ async def _reply(response: Response, send: _Send) -> None:
             "headers": [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()],
         }
     )
-    await send({"type": "http.response.body", "body": response.body})
+    if response.seconds:
+        await _trickle(response, send)
+    else:
+        await send({"type": "http.response.body", "body": response.body, "more_body": response.announced is not None})
+
+
+async def _trickle(response: Response, send: _Send) -> None:
+    size = max(1, -(-len(response.body) // DROPS))
+    for start in range(0, len(response.body), size):
+        await asyncio.sleep(response.seconds / DROPS)
+        await send({"type": "http.response.body", "body": response.body[start : start + size], "more_body": True})
+    await send({"type": "http.response.body", "body": b"", "more_body": response.announced is not None})
 
 
 class _Corked:
@@ -134,10 +154,12 @@ class Server:
         if host not in LOOPBACK:
             raise UsageError("E1206", f"the sandbox listens on the loopback only, not on {host!r}")
         self._pool = ThreadPoolExecutor(WORKERS, "sandbox")
+        self._sandbox = sandbox
         self._server = _uvicorn(application(sandbox, self._pool))
         self._socket = _listen(host, port)
         shown = f"[{host}]" if ":" in host else host
         self.url = f"http://{shown}:{self._socket.getsockname()[1]}"
+        sandbox.serve_at(self.url)
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
@@ -153,9 +175,10 @@ class Server:
             self._thread.join()
 
     def run(self) -> None:
-        """Serve in this thread until interrupted."""
+        """Serve in this thread, and deliver webhooks beside it, until interrupted."""
         try:
-            self._server.run(sockets=[self._socket])
+            with self._sandbox.webhooks.running():
+                self._server.run(sockets=[self._socket])
         finally:
             self._pool.shutdown()
             self._socket.close()

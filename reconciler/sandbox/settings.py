@@ -53,6 +53,62 @@ class Settings:
     halves_round_up: bool = _billing(default=True)
     #: The flat fee of the first tier is billed when nothing was used; off, only tiers with units bill theirs.
     flat_amount_at_zero_usage: bool = _billing(default=True)
+    #: A percentage off several lines is rounded on each; off, on their sum, which is then shared out.
+    percent_off_rounds_per_line: bool = _billing(default=True)
+    #: A tax is rounded on each line; off, on the invoice, and then shared out.
+    tax_rounds_per_line: bool = _billing(default=True)
+    #: An exclusive tax is computed on the amount without the line's inclusive taxes; off, on the amount with them.
+    exclusive_tax_skips_inclusive: bool = _billing(default=True)
+    #: Tax rates take nothing from customers who are ``exempt`` or ``reverse``; off, they pay like everyone.
+    exempt_customers_pay_no_tax: bool = _billing(default=True)
+    #: A failed automatic payment is tried again 3, 5 and 7 days after the attempt before; off, never.
+    failed_payments_are_retried: bool = _billing(default=True)
+    #: Deleting a draft invoice makes the invoice items that were pending before it pending again; off, they go with it.
+    deleted_draft_frees_items: bool = _billing(default=True)
+    #: All that is wrong with a meter event is a 400 at once; off, v1 takes the event and tells of it by a thin event
+    #: only, and so does v2 of what its reference does not list.
+    meter_events_checked_at_once: bool = _billing(default=True)
+    #: Meter events take decimal values, as the guide says since 2026; off, whole numbers only, as it said before.
+    decimal_usage: bool = _billing(default=True)
+    #: The identifier of a meter event is unique among those of its event name; off, in the account.
+    meter_identifier_per_event_name: bool = _billing(default=False)
+    #: Cancelling an event that was not received in the last 24 hours is a 400; off, it has no effect.
+    adjustments_checked_at_once: bool = _billing(default=True)
+    #: Summaries of meter events are listed newest first, as most lists are; off, oldest first.
+    summaries_newest_first: bool = _billing(default=True)
+    #: Hours, days and whole ranges without an event have no summary; off, one of 0.
+    summaries_skip_empty_windows: bool = _billing(default=True)
+    #: Activating an alert lets it trigger again for customers it has triggered for.
+    alert_activation_rearms: bool = _billing(default=False)
+    #: A credit grant that was to become effective before now is refused.
+    past_effective_at_refused: bool = _billing(default=True)
+    #: A balance summary by scope counts the grants of that very scope; off, all that can pay for it.
+    credit_summary_scope_exact: bool = _billing(default=True)
+    #: A subscription that is past due keeps its entitlements until it is canceled.
+    past_due_keeps_entitlements: bool = _billing(default=True)
+    #: A paused subscription keeps its entitlements (observed: stackoverflow.com/a/79385906).
+    paused_keeps_entitlements: bool = _billing(default=True)
+    #: An unpaid subscription keeps its entitlements.
+    unpaid_keeps_entitlements: bool = _billing(default=False)
+    #: What a partial capture, a cancellation or an expiry gives back of a held charge is a refund; off, it leaves none.
+    release_is_a_refund: bool = _billing(default=True)
+    #: Attaching a payment method to the customer it is attached to already changes nothing; off, it is refused.
+    attaching_again_is_no_change: bool = _billing(default=True)
+    #: A completed checkout session that had nothing to pay today has ``payment_status=no_payment_required``; off,
+    #: ``paid``.
+    free_orders_need_no_payment: bool = _billing(default=True)
+    #: A subscription has at most 20 items, as its parameters say; off, as many as wanted (raised in August 2026).
+    twenty_subscription_items: bool = _billing(default=True)
+    #: No two items of a subscription can have the same price.
+    unique_item_prices: bool = _billing(default=True)
+    #: ``collection_method=send_invoice`` needs ``days_until_due`` on a subscription.
+    send_invoice_needs_days_until_due: bool = _billing(default=True)
+    #: A subscription whose retries are exhausted is canceled, the default of an account's settings.
+    exhausted_retries_cancel: bool = _billing(default=True)
+    #: A subscription whose retries are exhausted, and that is not canceled for it, is unpaid; off, it stays past due.
+    exhausted_retries_mark_unpaid: bool = _billing(default=True)
+    #: A schedule that ends with ``end_behavior=release`` is ``released``; off, ``completed``.
+    finished_schedule_is_released: bool = _billing(default=True)
 
     @classmethod
     def parse(cls, values: Mapping[str, str]) -> "Settings":

@@ -17,7 +17,7 @@ from reconciler.diagnostics import ReconcilerError
 from reconciler.sandbox.wire import Obj
 
 MEMORY = ":memory:"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 #: Marks the file as ours (``PRAGMA application_id``), so that another program's database is never written to.
 APPLICATION_ID = 0x52434E53
 _STAMPS = {"application_id": APPLICATION_ID, "user_version": SCHEMA_VERSION}
@@ -37,15 +37,16 @@ CREATE TABLE IF NOT EXISTS due (
     account TEXT NOT NULL, clock TEXT NOT NULL, at INTEGER NOT NULL, rank INTEGER NOT NULL, seq INTEGER NOT NULL,
     kind TEXT NOT NULL, PRIMARY KEY (account, clock, at, rank, seq)
 ) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS queue ON due (clock, at) WHERE clock >= '~';
 CREATE TABLE IF NOT EXISTS claim (
     account TEXT NOT NULL, scope TEXT NOT NULL, key TEXT NOT NULL, holder TEXT NOT NULL,
     PRIMARY KEY (account, scope, key)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS idempotency (
     account TEXT NOT NULL, key TEXT NOT NULL, path TEXT NOT NULL, digest TEXT NOT NULL, status INTEGER NOT NULL,
-    body BLOB NOT NULL, request_id TEXT NOT NULL, created INTEGER NOT NULL, PRIMARY KEY (account, key)
+    body BLOB NOT NULL, request_id TEXT NOT NULL, expires INTEGER NOT NULL, PRIMARY KEY (account, key)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS idempotency_age ON idempotency (created);
+CREATE INDEX IF NOT EXISTS idempotency_age ON idempotency (expires);
 CREATE TABLE IF NOT EXISTS counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 """
 
@@ -58,6 +59,9 @@ _FROM_NEWEST = """SELECT o.seq, o.created, o.body FROM term t CROSS JOIN object 
     AND (t.created, t.seq) > (?, ?) AND (t.created, t.seq) < (?, ?){others}
     ORDER BY t.created DESC, t.seq DESC LIMIT ?"""
 _WALK = {False: _FROM_NEWEST, True: _FROM_NEWEST.replace(" DESC", " ASC")}
+
+#: Every table, in the order in which an export has them.
+TABLES = ("counter", "object", "term", "due", "claim", "idempotency")
 
 #: The term every object carries, so that a list without filters is a walk like any other.
 EVERYTHING = ("*", "")
@@ -94,11 +98,12 @@ class Window:
 
 
 class Tx:
-    """One transaction's view of one account."""
+    """One transaction's view of one account; ``base_url`` is where the pages of its objects are served."""
 
-    def __init__(self, connection: sqlite3.Connection, account: str) -> None:
+    def __init__(self, connection: sqlite3.Connection, account: str, base_url: str) -> None:
         self._db = connection
         self.account = account
+        self.base_url = base_url
 
     def next(self, counter: str) -> int:
         """Return the next number of a counter, starting at 1."""
@@ -172,6 +177,17 @@ class Tx:
         ).fetchone()
         return str(row[0]) if row else None
 
+    def publish(self, page: str) -> None:
+        """Let whoever knows the name of a page reach the account it belongs to."""
+        self._db.execute("INSERT OR IGNORE INTO claim VALUES ('', 'page', ?, ?)", (page, self.account))
+
+    def publisher(self, page: str) -> str | None:
+        """Return the account that a published page belongs to, whichever account this transaction is of."""
+        row = self._db.execute(
+            "SELECT holder FROM claim WHERE account = '' AND scope = 'page' AND key = ?", (page,)
+        ).fetchone()
+        return str(row[0]) if row else None
+
     def page(self, kind: str, terms: Sequence[Term], window: Window) -> list[Row]:
         """Return the objects that carry every term, newest first; the first term is the one walked."""
         first, *others = terms
@@ -208,6 +224,21 @@ class Tx:
         ).fetchone()
         return (row[0], row[1], Row(row[2], row[3], json.loads(row[4]))) if row else None
 
+    def waiting(self, clock: str, up_to: int, limit: int) -> list[Row]:
+        """Return the objects that are due first on a clock, not after ``up_to``, ``limit`` at most."""
+        rows = self._db.execute(
+            "SELECT o.seq, o.created, o.body FROM due d CROSS JOIN object o ON o.seq = d.seq"
+            " WHERE d.account = ? AND d.clock = ? AND d.at <= ? ORDER BY d.at, d.rank, d.seq LIMIT ?",
+            (self.account, clock, up_to, limit),
+        ).fetchall()
+        return [Row(seq, created, json.loads(body)) for seq, created, body in rows]
+
+    def queues(self, up_to: int) -> list[tuple[str, str]]:
+        """Return account and clock of every account's queues in which something is due."""
+        return self._db.execute(
+            "SELECT DISTINCT account, clock FROM due WHERE clock >= '~' AND at <= ? ORDER BY account, clock", (up_to,)
+        ).fetchall()
+
     def replay(self, key: str) -> tuple[str, str, int, bytes, str] | None:
         """Return path, digest, status, body and request id of the first request with an idempotency key."""
         row: tuple[str, str, int, bytes, str] | None = self._db.execute(
@@ -216,16 +247,18 @@ class Tx:
         ).fetchone()
         return row
 
-    def remember(self, key: str, path: str, digest: str, status: int, body: bytes, request_id: str, now: int) -> None:
-        """Store the outcome of a request under its idempotency key."""
+    def remember(
+        self, key: str, path: str, digest: str, status: int, body: bytes, request_id: str, expires: int
+    ) -> None:
+        """Store the outcome of a request under its idempotency key, for as long as ``expires`` is not past."""
         self._db.execute(
             "INSERT INTO idempotency VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (self.account, key, path, digest, status, body, request_id, now),
+            (self.account, key, path, digest, status, body, request_id, expires),
         )
 
-    def forget(self, older_than: int) -> None:
-        """Prune idempotency rows stored before a time."""
-        self._db.execute("DELETE FROM idempotency WHERE created < ?", (older_than,))
+    def forget(self, now: int) -> None:
+        """Prune the outcomes whose time is past."""
+        self._db.execute("DELETE FROM idempotency WHERE expires < ?", (now,))
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
@@ -243,8 +276,9 @@ class Tx:
 class Store:
     """The database: one writing connection, and in a file a pool of reading ones."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, base_url: str) -> None:
         self._path = path
+        self.base_url = base_url
         self._write_lock = threading.Lock()
         self._idle: LifoQueue[sqlite3.Connection] = LifoQueue()
         try:
@@ -265,10 +299,8 @@ class Store:
 
     def _prepare(self) -> None:
         """Create what is missing in an empty or own database; refuse any other before writing to it."""
-        application, version = (self._writer.execute(f"PRAGMA {name}").fetchone()[0] for name in _STAMPS)
-        empty = not self._writer.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        if not empty and (application, version) != tuple(_STAMPS.values()):
-            raise sqlite3.DatabaseError("it belongs to another program or another version of the sandbox")
+        if self._writer.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            check_ours(self._writer)
         self._writer.execute("PRAGMA journal_mode = WAL")
         self._writer.execute("PRAGMA synchronous = NORMAL")
         stamps = "".join(f"PRAGMA {name} = {value};" for name, value in _STAMPS.items())
@@ -277,21 +309,32 @@ class Store:
     @contextmanager
     def write(self, account: str) -> Iterator[Tx]:
         """Open the one writing transaction; it commits at the end of the block and rolls back if the block raises."""
+        with self.whole() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            yield Tx(connection, account, self.base_url)
+            connection.execute("COMMIT")
+
+    @contextmanager
+    def whole(self) -> Iterator[sqlite3.Connection]:
+        """Hold the writing connection, every account's; a transaction that is open at the end is rolled back."""
         with self._write_lock:
-            self._writer.execute("BEGIN IMMEDIATE")
             try:
-                yield Tx(self._writer, account)
-                self._writer.execute("COMMIT")
+                yield self._writer
             finally:
                 if self._writer.in_transaction:
                     self._writer.execute("ROLLBACK")
+
+    def queues(self, up_to: int) -> list[tuple[str, str]]:
+        """Return account and clock of the queues, clocks named ``~…``, in which something is due."""
+        with self.read("") as tx:
+            return tx.queues(up_to)
 
     @contextmanager
     def read(self, account: str) -> Iterator[Tx]:
         """Open a reading transaction on the last committed state."""
         if self._path == MEMORY:
             with self._write_lock:
-                yield Tx(self._writer, account)
+                yield Tx(self._writer, account, self.base_url)
             return
         try:
             connection = self._idle.get_nowait()
@@ -299,7 +342,7 @@ class Store:
             connection = self._connect()
         try:
             connection.execute("BEGIN")
-            yield Tx(connection, account)
+            yield Tx(connection, account, self.base_url)
         finally:
             with suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
@@ -311,3 +354,10 @@ class Store:
             while True:
                 self._idle.get_nowait().close()
         self._writer.close()
+
+
+def check_ours(connection: sqlite3.Connection) -> None:
+    """Refuse a database that is not a sandbox's of this version."""
+    stamps = tuple(connection.execute(f"PRAGMA {name}").fetchone()[0] for name in _STAMPS)
+    if stamps != tuple(_STAMPS.values()):
+        raise sqlite3.DatabaseError("it belongs to another program or another version of the sandbox")

@@ -20,11 +20,16 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """One HTTP reply: status, headers with lower-case names, JSON body."""
+    """One HTTP reply: status, headers with lower-case names, JSON body.
+
+    Faults break it: ``announced`` is the length of a body whose rest never comes, ``seconds`` how long it trickles.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    announced: int | None = None
+    seconds: float = 0.0
 
 
 class ConnectionDroppedError(Exception):

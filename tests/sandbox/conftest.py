@@ -7,6 +7,7 @@ import pytest
 import stripe
 
 from reconciler.sandbox import Request, Sandbox
+from reconciler.sandbox.billing import payments, setups
 
 NOW = 1_800_000_000
 
@@ -95,6 +96,24 @@ class Api:
     def code(self, coupon, **form):
         """Create a promotion code."""
         return self.post("/v1/promotion_codes", {"promotion": {"type": "coupon", "coupon": coupon}, **form})
+
+    def customer(self, **form):
+        """Create a customer."""
+        return self.post("/v1/customers", form)
+
+    def pay(self, method="pm_card_visa", amount=1000, **form):
+        """Create and confirm a payment intent in usd."""
+        form = {"amount": amount, "currency": "usd", "payment_method": method, "confirm": True, **form}
+        return self.post("/v1/payment_intents", form)
+
+    def authenticate(self, intent_id, *, success=True):
+        """End the authentication an intent waits for, as its page does."""
+        with self.sandbox._store.write(self.get("/v1/account")["id"]) as tx:
+            call = self.sandbox._idle_call(tx)
+            if intent_id.startswith("seti_"):
+                setups.authenticate(call, intent_id, success=success)
+            else:
+                payments.authenticate(call, intent_id, success)
 
     @staticmethod
     def url(object_id):

@@ -244,7 +244,7 @@ def test_a_dropped_connection_is_cut_without_a_byte(served):
 def test_a_failure_of_the_sandbox_is_json(served, monkeypatch, caplog):
     """Even a bug is answered in Stripe's envelope, and logged."""
     url, sandbox = served
-    monkeypatch.setattr(sandbox, "_answer", lambda _: 1 / 0)
+    monkeypatch.setattr(sandbox, "_answer", lambda *_: 1 / 0)
     status, headers, body = raw(url, "GET", "/v1/account")
     assert (status, headers["content-type"], json.loads(body)["error"]["type"]) == (
         500,

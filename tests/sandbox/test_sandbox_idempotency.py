@@ -146,11 +146,11 @@ def test_a_key_in_use_is_a_conflict(api):
     started, release = threading.Event(), threading.Event()
     strike = api.sandbox.faults.strike
 
-    def held(method, path):
+    def held(method, path, *own):
         if path == "/v1/products" and not started.is_set():
             started.set()
             release.wait(10)
-        return strike(method, path)
+        return strike(method, path, *own)
 
     api.sandbox.faults.strike = held
     first = []

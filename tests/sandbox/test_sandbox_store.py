@@ -204,7 +204,7 @@ def test_the_log_is_bounded_and_can_be_hooked(open_sandbox, account, monkeypatch
     """Every request is logged with its status, to a hook too; only the latest are kept."""
     monkeypatch.setattr("reconciler.sandbox.core.LOG_LENGTH", 3)
     seen = []
-    sandbox = open_sandbox(log=lambda *entry: seen.append(entry))
+    sandbox = open_sandbox(log=seen.append)
     api = account(sandbox)
     for path in ("/v1/a", "/v1/account", "/v1/products?limit=1", "/v1/prices"):
         api.send("GET", path)
@@ -213,7 +213,7 @@ def test_the_log_is_bounded_and_can_be_hooked(open_sandbox, account, monkeypatch
         ("GET", "/v1/products", 200),
         ("GET", "/v1/prices", 200),
     ]
-    assert seen[0] == ("GET", "/v1/a", 404)
+    assert (seen[0].method, seen[0].path, seen[0].status) == ("GET", "/v1/a", 404)
     sandbox.requests.clear()
     sandbox.faults.add(Fault(kind="error", status=503))
     sandbox.dispatch(Request("GET", "/v1/account", api.headers))

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
-from reconciler.sandbox.errors import ApiError, invalid, no_such
+from reconciler.sandbox.errors import ApiError, invalid, no_such, not_modelled
+from reconciler.sandbox.form import Tree
 from reconciler.sandbox.ids import BASE62, derive
 from reconciler.sandbox.params import METADATA_KEYS
 from reconciler.sandbox.settings import Settings
@@ -27,7 +28,10 @@ class Route:
     """One endpoint: method, path pattern, parameter type in ``stripe.params``, handler.
 
     ``lists`` says that the reply is a list envelope; ``clears`` names parameters that ``''`` unsets although the SDK's
-    types do not say so, ``blanks`` those where that is a setting.
+    types do not say so, ``blanks`` those where that is a setting. ``refused`` names parameters that the sandbox does
+    not model and refuses, ``accepted`` those it takes, and shows where the object has them, without any other effect.
+    ``counts`` says that ``total_count`` can be expanded. ``sole`` names, from parameters not validated yet, what only
+    one request at a time may be about while request limits hold.
     """
 
     method: str
@@ -37,6 +41,10 @@ class Route:
     lists: bool = False
     clears: frozenset[str] = frozenset()
     blanks: frozenset[str] = frozenset()
+    refused: frozenset[str] = frozenset()
+    accepted: frozenset[str] = frozenset()
+    counts: bool = False
+    sole: Callable[[Tx, Tree], str | None] | None = None
 
 
 def _no_terms(_: Obj) -> Iterable[Term]:
@@ -47,12 +55,20 @@ def _no_claims(_obj: Obj, _settings: Settings) -> Iterable[Claim]:
     return ()
 
 
+def _no_addresses(_obj: Obj, _base_url: str) -> Obj:
+    return {}
+
+
 def _never(_: Obj) -> int | None:
     return None
 
 
 def _nothing(_call: "Call", _row: Row) -> None:
     return
+
+
+def _no_lag(_: str) -> int:
+    return 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +106,9 @@ class Family:
     embeds: Mapping[str, str] = field(default_factory=dict)
     #: Fields that show a list of other objects.
     nested: Mapping[str, Nested] = field(default_factory=dict)
+    #: The fields that are addresses of the sandbox's own pages, given the object and the base address. They are shown,
+    #: never stored, so that an object made on one port is reached on another.
+    addresses: Callable[[Obj, str], Obj] = _no_addresses
     #: Longest text per parameter path, where it is not Stripe's default.
     lengths: Mapping[str, int] = field(default_factory=dict)
     emits_events: bool = True
@@ -103,7 +122,8 @@ class Family:
     claims: Callable[[Obj, Settings], Iterable[Claim]] = _no_claims
     #: The refusal of a claim, given the claim and its holder's id.
     collision: Callable[[Claim, str], ApiError] = lambda claim, _: invalid(f"{claim[1]} is already in use.")
-    #: When time alone changes an object (on its ``test_clock``, if it has one), and how; it must move that time on.
+    #: When time alone changes an object, and how; it must move that time on. Its clock is its ``test_clock``, or
+    #: ``_clock`` where Stripe does not show it.
     due_at: Callable[[Obj], int | None] = _never
     when_due: Callable[["Call", Row], None] = _nothing
     #: Who goes first among those due at one instant: the lower rank, then the older object.
@@ -136,6 +156,10 @@ class Call:
     params: Obj = field(default_factory=dict)
     ids: Mapping[str, str] = field(default_factory=dict)
     url: str = ""
+    #: The sandbox's own time, also while a test clock's is at work.
+    own_now: int = 0
+    #: How many seconds a view is behind, by the name of the fault that says so: ``search_lag``, ``summary_lag``.
+    lag: Callable[[str], int] = _no_lag
 
     def row(self, family: Family | None = None, name: str = "id") -> Row:
         """Return the object named in the URL; 404 if it does not exist."""
@@ -152,6 +176,11 @@ class Call:
             noun = self.families[kind].noun if kind in self.families else kind
             raise no_such(noun, object_id, param)
         return row.body
+
+    @property
+    def base_url(self) -> str:
+        """Where the sandbox serves its pages: ``http://127.0.0.1:4243``, without a slash at the end."""
+        return self.tx.base_url
 
     def at(self, now: int) -> "Call":
         """Return the same call at another time."""
@@ -187,12 +216,17 @@ class Call:
 
     def create(self, family: Family, obj: Obj) -> Obj:
         """Store a new object, take its keys, record its event."""
+        self.insert(family, obj)
+        self.emit(family, "created", obj)
+        return obj
+
+    def insert(self, family: Family, obj: Obj) -> Row:
+        """Store a new object and take its keys without an event."""
         self._claim(family, set(), obj)
         row = self.tx.insert(family.kind, obj, self.now, family.terms(obj))
         if due := _due(family, obj):
             self.tx.wait(family.kind, row.seq, due)
-        self.emit(family, "created", obj)
-        return obj
+        return row
 
     def save(self, family: Family, row: Row, changed: Obj, verb: str = "updated") -> Obj:
         """Replace an object; a change of nothing is no event and leaves ``updated`` alone."""
@@ -244,12 +278,17 @@ class Call:
 
 def _due(family: Family, obj: Obj) -> Due | None:
     at = family.due_at(obj)
-    return None if at is None else Due(obj.get("test_clock") or OWN_CLOCK, at, family.rank)
+    return None if at is None else Due(obj.get("test_clock") or obj.get("_clock") or OWN_CLOCK, at, family.rank)
 
 
 def retrieve(call: Call) -> Obj:
     """Handle ``GET /v1/<kind>s/{id}``."""
     return call.row().body
+
+
+def unmodelled(call: Call) -> Obj:
+    """Handle a route that Stripe has and the sandbox does not model: refuse it."""
+    raise not_modelled(f"this request ({call.url})")
 
 
 def merge_metadata(old: Mapping[str, str], patch: Mapping[str, str | None] | None) -> dict[str, str]:

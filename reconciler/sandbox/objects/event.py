@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from reconciler.sandbox.errors import exclusive
 from reconciler.sandbox.lists import at_most, page
-from reconciler.sandbox.objects.base import Call, Family, Route, retrieve
+from reconciler.sandbox.objects.base import Call, Family, Route, flag, retrieve
 from reconciler.sandbox.store import Term
 from reconciler.sandbox.wire import Obj
 
@@ -18,13 +18,17 @@ def _list(call: Call) -> Obj:
         raise exclusive("type", "types")
     types = [params["type"]] if "type" in params else at_most(params.get("types", ()), MAX_TYPES, "types")
     filters = [("type", types)] if types else []
-    if not params.get("delivery_success", True):
-        filters.append(("delivery_success", ["false"]))
+    if "delivery_success" in params:
+        filters.append(("delivery_success", [flag(params["delivery_success"])]))
     return page(call, FAMILY, *filters, oldest=call.now - RETENTION_SECONDS)
 
 
 def _terms(obj: Obj) -> Iterable[Term]:
-    """List an event under its type and every group of types: ``billing.meter.*``, ``billing.*``, ``*``."""
+    """List an event under its type and every group of types: ``billing.meter.*``, ``billing.*``, ``*``.
+
+    What no endpoint waits for counts as delivered; what waits or has failed for good does not.
+    """
+    yield "delivery_success", flag(not obj["pending_webhooks"])
     yield "type", obj["type"]
     parts = obj["type"].split(".")
     for length in range(len(parts)):

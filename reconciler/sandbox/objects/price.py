@@ -192,11 +192,13 @@ def _list(call: Call) -> Obj:
         filters.append(("active", [flag(params["active"])]))
     elif call.settings.unfiltered_prices_active_only:
         filters.append(("active", ["true"]))
-    return page(call, FAMILY, *filters)
+    # "excluding inline prices" (SDK docstring of ``GET /v1/prices``).
+    return page(call, FAMILY, *filters, ("inline", ["false"]))
 
 
 def _terms(obj: Obj) -> Iterable[Term]:
     yield "active", flag(obj["active"])
+    yield "inline", flag(obj["_inline"])
     yield from ((name, obj[name]) for name in ("product", "currency", "type"))
     if obj["lookup_key"]:
         yield "lookup_key", obj["lookup_key"]
@@ -228,6 +230,7 @@ FAMILY = Family(
     collision=_collision,
     template={
         "object": "price",
+        "_inline": False,
         "active": True,
         "billing_scheme": "per_unit",
         "created": 0,

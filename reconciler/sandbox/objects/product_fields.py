@@ -51,6 +51,11 @@ def lay_over(product: Obj, params: Obj) -> Obj:
     return changed
 
 
+def is_url(text: str) -> bool:
+    """Tell whether a text is the address of a page: ``http`` or ``https``, with a host."""
+    return _URL.fullmatch(text) is not None
+
+
 def already_exists(noun: str) -> ApiError:
     """Return the refusal of a chosen id that is taken (observed for coupons)."""
     return invalid(f"{noun} already exists.", "id", "resource_already_exists")
@@ -62,7 +67,7 @@ def _check(params: Mapping[str, Any]) -> None:
         if len(params.get(name) or ()) > count:
             raise too_many(name, count)
     for url in (*(params.get("images") or ()), *filter(None, [params.get("url")])):
-        if not _URL.fullmatch(url):
+        if not is_url(url):
             raise invalid("Not a valid URL", "url" if url == params.get("url") else "images", "url_invalid")
     descriptor = params.get("statement_descriptor")
     if descriptor is not None and (not any(map(str.isalpha, descriptor)) or set(descriptor) & set("<>\\'\"*")):

@@ -1,0 +1,1 @@
+"""What happens between the objects: periods, prices times quantities, discounts, taxes, invoices, payments."""

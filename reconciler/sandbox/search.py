@@ -1,0 +1,152 @@
+"""Search: ``GET /v1/<resource>/search`` over what is stored (https://docs.stripe.com/search).
+
+Under a ``search_lag`` the index is behind: what is found is judged by how it was so many seconds ago, and shown as it
+is now, as Stripe does (stripe/stripe-js#663).
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import islice
+
+from reconciler.sandbox.errors import invalid, out_of_range
+from reconciler.sandbox.lists import DEFAULT_LIMIT, MAX_LIMIT
+from reconciler.sandbox.objects.base import Call, Family, Route
+from reconciler.sandbox.search_query import FieldType, Query, parse
+from reconciler.sandbox.store import EVERYTHING, Row, Window
+from reconciler.sandbox.wire import Obj
+
+_START, _END = (-(1 << 62), 0), (1 << 62, 0)
+_CHUNK = 1000
+_PAGE = re.compile(r"(-?\d{1,18}) (\d{1,18})")
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """What can be searched: its name in the URL, its fields, and where those stand that are not at their own name."""
+
+    name: str
+    params: str
+    fields: Mapping[str, FieldType]
+    paths: Mapping[str, str] = field(default_factory=dict)
+
+
+def _fields(tokens: str, *, numeric: str = "", string: str = "") -> dict[str, FieldType]:
+    """Return the named fields with their types; everything has ``metadata``."""
+    return {
+        **dict.fromkeys(("metadata", *tokens.split()), "token"),
+        **dict.fromkeys(numeric.split(), "numeric"),
+        **dict.fromkeys(string.split(), "string"),
+    }
+
+
+_CARD = " ".join(
+    f"payment_method_details.*.{name}" for name in ("brand", "exp_month", "exp_year", "fingerprint", "last4")
+)
+
+#: Source: https://docs.stripe.com/search#supported-query-fields-for-each-resource.
+RESOURCES: Mapping[str, Resource] = {
+    "charge": Resource(
+        "charges",
+        "ChargeSearchParams",
+        _fields(
+            f"billing_details.address.postal_code currency customer disputed refunded status {_CARD}",
+            numeric="amount created",
+        ),
+    ),
+    "customer": Resource(
+        "customers", "CustomerSearchParams", _fields("", numeric="created", string="email name phone")
+    ),
+    "invoice": Resource(
+        "invoices",
+        "InvoiceSearchParams",
+        _fields(
+            "currency customer last_finalization_error_code last_finalization_error_type number receipt_number status "
+            "subscription",
+            numeric="created total",
+        ),
+        {
+            "last_finalization_error_code": "last_finalization_error.code",
+            "last_finalization_error_type": "last_finalization_error.type",
+            "subscription": "parent.subscription_details.subscription",
+        },
+    ),
+    "payment_intent": Resource(
+        "payment_intents", "PaymentIntentSearchParams", _fields("currency customer status", numeric="amount created")
+    ),
+    "price": Resource("prices", "PriceSearchParams", _fields("active currency lookup_key product type")),
+    "product": Resource("products", "ProductSearchParams", _fields("active shippable", string="description name url")),
+    "subscription": Resource(
+        "subscriptions", "SubscriptionSearchParams", _fields("status", numeric="canceled_at created")
+    ),
+}
+
+
+def searchable(family: Family) -> Family:
+    """Return the family with its route of search, if Stripe has one."""
+    resource = RESOURCES.get(family.kind)
+    if resource is None:
+        return family
+    route = Route("GET", f"/v1/{resource.name}/search", resource.params, _search, lists=True, counts=True)
+    return replace(family, routes=(*family.routes, route))
+
+
+def _search(call: Call) -> Obj:
+    """Return a page of what is found, newest first."""
+    resource = RESOURCES[call.family.kind]
+    limit = call.params.get("limit", DEFAULT_LIMIT)
+    if limit < 1:
+        raise out_of_range("limit", limit, least=1)
+    if limit > MAX_LIMIT:
+        raise out_of_range("limit", limit, most=MAX_LIMIT)
+    query = parse(call.params["query"], resource.name, resource.fields, resource.paths)
+    below = _position(call.params["page"]) if "page" in call.params else _END
+    counted = "total_count" in call.params.get("expand", ())
+    found = list(_found(call, query, _END)) if counted else _found(call, query, below)
+    page = list(islice((row for row in found if (row.created, row.seq) < below), limit + 1))
+    more, page = len(page) > limit, page[:limit]
+    reply = {
+        "object": "search_result",
+        "url": call.url,
+        "has_more": more,
+        "data": [row.body for row in page],
+        "next_page": _token(page[-1]) if more else None,
+    }
+    return {**reply, "total_count": len(found)} if isinstance(found, list) else reply
+
+
+def _found(call: Call, query: Query, below: tuple[int, int]) -> Iterator[Row]:
+    """Yield the objects before a position that match, newest first."""
+    lag = call.lag("search_lag")
+    index = _index(call, call.own_now - lag) if lag else None
+    while rows := call.tx.page(call.family.kind, [EVERYTHING], Window(_CHUNK, _START, below)):
+        for row in rows:
+            indexed = row.body if index is None else index.get(row.body["id"])
+            if indexed is not None and query.holds(indexed):
+                yield row
+        below = (rows[-1].created, rows[-1].seq)
+
+
+def _index(call: Call, until: int) -> dict[str, Obj]:
+    """Return every object of the kind as its last event up to a time had it."""
+    stem = (call.family.stem or call.family.kind).split(".")[0]
+    events = call.tx.page("event", [("type", f"{stem}.*")], Window(1 << 30, _START, _END))
+    past = [row for row in events if row.body["_at"] <= until]
+    objects = (row.body["data"]["object"] for row in sorted(past, key=lambda row: row.seq))
+    return {obj["id"]: obj for obj in objects if obj["object"] == call.family.kind}
+
+
+def _token(row: Row) -> str:
+    return base64.urlsafe_b64encode(f"{row.created} {row.seq}".encode()).decode()
+
+
+def _position(token: str) -> tuple[int, int]:
+    try:
+        match = _PAGE.fullmatch(base64.urlsafe_b64decode(token.encode()).decode())
+    except (binascii.Error, UnicodeError):
+        match = None
+    if match is None:
+        raise invalid("Invalid page: it must be the next_page of an earlier answer.", "page")
+    return int(match[1]), int(match[2])
