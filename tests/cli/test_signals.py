@@ -51,6 +51,14 @@ def gate() -> Iterator[Gate]:
         sandbox.opened.set()
 
 
+@pytest.fixture(autouse=True)
+def _interrupts_are_heard() -> Iterator[None]:
+    """Let children hear SIGINT: what runs in the background of a shell ignores it, and its children inherit that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def start(gate: Gate, *arguments: str) -> "subprocess.Popen[str]":
     """Start a command against the gate."""
     environ = environment(STRIPE_API_BASE=gate.url, STRIPE_API_KEY="sk_test_sandbox")

@@ -106,13 +106,14 @@ def _summed(call: Call, item: Obj, lines: Sequence[Obj], discount: Obj | None, r
     taken = sum(part["amount"] for line in lines for part in line["discount_amounts"])
     found = taxes.summed(lines)
     exclusive = taxes.of_behavior(found, "exclusive")
+    spared = sum(line["_spared"] for line in lines)
     shown = show(call.tx, call.families, call.families["discount"], discount) if discount else None
     return {
         **item,
         "amount_discount": taken,
         "amount_subtotal": amount,
         "amount_tax": exclusive + taxes.of_behavior(found, "inclusive"),
-        "amount_total": amount - taken + exclusive,
+        "amount_total": amount - taken - spared + exclusive,
         "discounts": [{"amount": taken, "discount": shown}] if shown else [],
         "taxes": [
             {

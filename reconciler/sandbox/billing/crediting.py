@@ -172,10 +172,10 @@ def _custom_line(call: Call, invoice: Obj, given: Mapping[str, Any], at: str, id
         metadata=given.get("metadata", {}),
         quantity=quantity,
         tax_rates=list(own),
-        taxes=_taxes(call, invoice, amount, own),
         type="custom_line_item",
         unit_amount=given.get("unit_amount"),
         unit_amount_decimal=plain(Decimal(unit)),
+        **_levied(call, invoice, amount, own),
     )
 
 
@@ -183,9 +183,9 @@ def _line(call: Call, ids: Ids, **fields: Any) -> Obj:
     return call.fill(call.families["credit_note_line_item"], ids("cnli_1", 23), **fields)
 
 
-def _taxes(call: Call, invoice: Obj, base: int, names: Sequence[str]) -> list[Obj]:
+def _levied(call: Call, invoice: Obj, base: int, names: Sequence[str]) -> Obj:
     own = [must(call, "tax_rate", name).body for name in names]
-    return taxes.taxes([base], [own], invoice["customer_tax_exempt"], call.settings)[0]
+    return taxes.levied([base], [own], invoice["customer_tax_exempt"], call.settings)[0]
 
 
 def _credited_line(call: Call, invoice: Obj, given: Mapping[str, Any], at: str, made: Sequence[Obj], ids: Ids) -> Obj:
@@ -221,9 +221,13 @@ def _credited_line(call: Call, invoice: Obj, given: Mapping[str, Any], at: str, 
         pretax_credit_amounts=[{**taken, "type": "discount"} for taken in less],
         quantity=given.get("quantity", 1),
         tax_rates=list(line["_tax_rates"]),
-        taxes=line["taxes"] if part == 1 else _taxes(call, invoice, net, line["_tax_rates"]),
         type="invoice_line_item",
         _own_discounts=line["discounts"],
+        **(
+            {name: line[name] for name in ("taxes", "_spared")}
+            if part == 1
+            else _levied(call, invoice, net, line["_tax_rates"])
+        ),
     )
 
 
@@ -248,15 +252,17 @@ def _sums(found: Sequence[Obj]) -> Obj:
     of_lines = sum(each["amount"] for each, own in taken if each["discount"] in own)
     inside = sum(taxes.of_behavior(line["taxes"], "inclusive") for line in found)
     on_top = sum(taxes.of_behavior(line["taxes"], "exclusive") for line in found)
+    spared = sum(line["_spared"] for line in found)
+    due = gross - off - spared
     return {
-        "amount": gross - off + on_top,
+        "amount": due + on_top,
         "discount_amount": off,
         "discount_amounts": _by_discount(found, "discount_amounts"),
         "pretax_credit_amounts": _by_discount(found, "pretax_credit_amounts"),
         "subtotal": gross - of_lines,
-        "subtotal_excluding_tax": gross - of_lines - inside,
-        "total": gross - off + on_top,
-        "total_excluding_tax": gross - off - inside,
+        "subtotal_excluding_tax": gross - of_lines - spared - inside,
+        "total": due + on_top,
+        "total_excluding_tax": due - inside,
         "total_taxes": taxes.summed(found),
     }
 

@@ -47,6 +47,19 @@ def taxes(bases: Sequence[int], rates: Sequence[Sequence[Obj]], exempt: str, set
     ]
 
 
+def levied(bases: Sequence[int], rates: Sequence[Sequence[Obj]], exempt: str, settings: Settings) -> list[Obj]:
+    """Return the ``taxes`` of each line, and as ``_spared`` the inclusive tax that an exempt customer does not pay.
+
+    What is spared is taken out of the price: 100.00 with 10 % inside is 90.91 (https://docs.stripe.com/tax/tax-rates,
+    customer tax exemptions).
+    """
+    owed, full = (taxes(bases, rates, status, settings) for status in (exempt, "none"))
+    return [
+        {"taxes": own, "_spared": of_behavior(all_of_it, "inclusive") - of_behavior(own, "inclusive")}
+        for own, all_of_it in zip(owed, full, strict=True)
+    ]
+
+
 def _exact_taxes(base: int, rates: Sequence[Obj], settings: Settings) -> list[tuple[Fraction, Fraction]]:
     """Return taxable amount and tax of each rate: inclusive taxes are inside the base, exclusive ones on top of it."""
     inside = sum((exact(rate["percentage"]) for rate in rates if rate["inclusive"]), Fraction(0))

@@ -75,10 +75,13 @@ def net(line: Obj) -> int:
 
 
 def taxed(lines: Sequence[Obj], rates: Mapping[str, Obj], exempt: str, settings: Settings) -> list[Obj]:
-    """Return the lines with their ``taxes``; ``rates`` are the tax rates that the lines' ``_tax_rates`` name."""
+    """Return the lines with their ``taxes``, and the inclusive tax in their price that is not owed (``_spared``).
+
+    ``rates`` are the tax rates that the lines' ``_tax_rates`` name, ``exempt`` is the customer's ``tax_exempt``.
+    """
     own = [[rates[rate] for rate in line["_tax_rates"]] for line in lines]
-    computed = taxes.taxes([net(line) for line in lines], own, exempt, settings)
-    return [{**line, "taxes": found} for line, found in zip(lines, computed, strict=True)]
+    computed = taxes.levied([net(line) for line in lines], own, exempt, settings)
+    return [line | found for line, found in zip(lines, computed, strict=True)]
 
 
 def sums(lines: Sequence[Obj], rates: Mapping[str, Obj], exempt: str, settings: Settings) -> Obj:
@@ -86,13 +89,14 @@ def sums(lines: Sequence[Obj], rates: Mapping[str, Obj], exempt: str, settings: 
     own = {discount for line in lines for discount in line["discounts"]}
     subtotals = [line["amount"] - _taken(line, own) for line in lines]
     line_rates = [[rates[rate] for rate in line["_tax_rates"]] for line in lines]
-    before = taxes.taxes(subtotals, line_rates, exempt, settings)
+    before = taxes.levied(subtotals, line_rates, exempt, settings)
+    untaxed = [found["_spared"] + taxes.of_behavior(found["taxes"], "inclusive") for found in before]
     inside = sum(taxes.of_behavior(line["taxes"], "inclusive") for line in lines)
     on_top = sum(taxes.of_behavior(line["taxes"], "exclusive") for line in lines)
-    total = sum(net(line) for line in lines)
+    total = sum(net(line) - line["_spared"] for line in lines)
     return {
         "subtotal": sum(subtotals),
-        "subtotal_excluding_tax": sum(subtotals) - sum(taxes.of_behavior(found, "inclusive") for found in before),
+        "subtotal_excluding_tax": sum(subtotals) - sum(untaxed),
         "total": total + on_top,
         "total_discount_amounts": _by(lines, "discount_amounts"),
         "total_excluding_tax": total - inside,

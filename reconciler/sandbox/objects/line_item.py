@@ -60,6 +60,7 @@ FAMILY = Family(
         "subscription": None,
         "subtotal": 0,
         "taxes": [],
+        "_spared": 0,
         "_tax_rates": [],
     },
     routes=(

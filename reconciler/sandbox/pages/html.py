@@ -157,7 +157,7 @@ ul.plain>li:first-child{border-top:0}
 table{width:100%;border-collapse:collapse}th,td{padding:.4rem 0;vertical-align:top}
 th{text-align:left;font-weight:400;padding-right:1rem}td{text-align:right;font-variant-numeric:tabular-nums;
 white-space:nowrap}
-thead th{color:var(--soft);font-size:.85rem}
+thead th{color:var(--soft);font-size:.85rem}thead th:not(:first-child){text-align:right;padding-right:0}
 .amounts .total th,.amounts .total td{border-top:1px solid var(--line);font-weight:650;padding-top:.7rem}
 .amounts .less td{color:var(--soft)}
 .field{margin-bottom:1rem}label{display:block;font-weight:550;font-size:.925rem;margin-bottom:.25rem}

@@ -75,8 +75,9 @@ def _show(visit: Visit, invoice: Obj, wrong: list[str]) -> Response:
         tag("p", invoice["footer"], class_="soft") if invoice["footer"] else None,
     )
     status = 400 if wrong else 200
-    columns = tag("div", summary, _form(visit, invoice, wrong), class_="columns")
-    return document(f"Invoice {invoice['number']}", columns, status=status)
+    form = _form(visit, invoice, wrong)
+    shown = tag("div", summary, form, class_="columns" if form else "narrow")
+    return document(f"Invoice {invoice['number']}", shown, status=status)
 
 
 def _waits(call: Call, invoice: Obj) -> bool:
