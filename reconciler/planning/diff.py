@@ -177,7 +177,8 @@ class _Comparison:
             self.problems.append(_unchangeable(resource, live, fields))
             return None
         if resource.adopts and (resource.address in self._matching.adopted or resource.kind.fixed_key is not None):
-            self.problems.append(_unlike(resource, live, before, after, fields))
+            ours = resource.address not in self._matching.adopted
+            self.problems.append(_unlike(resource, live, before, after, fields, ours=ours))
             return None
         self._replaced.add(resource.address)
         if resource.kind.chosen_id and resource.kind.key is not None:
@@ -290,18 +291,23 @@ def _refers_to_nothing(resource: Resource, address: str) -> Diagnostic:
     )
 
 
-def _unlike(resource: Resource, live: Live, before: State, after: State, fields: tuple[str, ...]) -> Diagnostic:
+def _unlike(
+    resource: Resource, live: Live, before: State, after: State, fields: tuple[str, ...], *, ours: bool
+) -> Diagnostic:
+    """Return the refusal to change what is fixed under the id the file names, of our own object or one to take over."""
     fixed = [name for name in fields if _forces_replacement(resource.kind, name, before.values, after.values)]
     shown = "; ".join(
         f"{name} is {canonical_json(before.values.get(name))} there, {canonical_json(after.values.get(name))} here"
         for name in fixed
     )
-    return Diagnostic(
-        "E0703",
-        f"{resource.address}: {live.id} cannot be taken over as it is: {shown}",
-        resource.source,
-        help="Make the file say what the object is, take it over, then change it; or drop the key that names it.",
-    )
+    if ours:
+        refusal = f"{resource.kind.name} {live.id} cannot change under a fixed id: {shown}"
+        key = resource.kind.field(resource.kind.fixed_key or "").yaml or resource.kind.fixed_key
+        remedy = f"Drop {key}, or change it too, for a new object; or put the value back."
+    else:
+        refusal = f"{live.id} cannot be taken over as it is: {shown}"
+        remedy = "Make the file say what the object is, take it over, then change it; or drop the key that names it."
+    return Diagnostic("E0703", f"{resource.address}: {refusal}", resource.source, help=remedy)
 
 
 def _bindings(changes: Sequence[Change], matching: Matching) -> dict[str, Binding]:

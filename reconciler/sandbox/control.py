@@ -21,6 +21,8 @@ from reconciler.sandbox.pages import overview
 from reconciler.sandbox.wire import Obj, Request, Response
 
 PREFIX = "/_sandbox"
+#: Where a whole state is put in, and how large its text may be.
+IMPORT, IMPORT_BYTES = f"{PREFIX}/import", 64 * 1024 * 1024
 DEFAULT_LIMIT, MAX_LIMIT = 100, 10_000
 #: Snapshots are kept in memory.
 MAX_SNAPSHOTS = 100
@@ -60,7 +62,7 @@ class Control:
             "POST /_sandbox/reset": self._reset,
             "GET /_sandbox/objects/{account}/{kind}/{id}": self._object,
             "GET /_sandbox/export": lambda _: sandbox.state.dump(),
-            "POST /_sandbox/import": self._import,
+            f"POST {IMPORT}": self._import,
         }
         self._routes = [
             (method, re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", path)), operation)

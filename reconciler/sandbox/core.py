@@ -8,11 +8,10 @@ import json
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import stripe
 
@@ -22,17 +21,17 @@ from reconciler.sandbox.auth import account_of
 from reconciler.sandbox.client import InProcessClient
 from reconciler.sandbox.clock import Clock
 from reconciler.sandbox.errors import ApiError, invalid, lock_timeout, not_modelled
-from reconciler.sandbox.families import FAMILIES
+from reconciler.sandbox.exchange import Exchange
+from reconciler.sandbox.families import FAMILIES, REACTIONS
 from reconciler.sandbox.faults import REFUSALS, Fault, Faults
 from reconciler.sandbox.ids import derive
-from reconciler.sandbox.journal import DROPPED, Entry, code_of, mark
-from reconciler.sandbox.objects.base import OWN_CLOCK, Call, Family, Origin, Route
+from reconciler.sandbox.journal import DROPPED, Entry
+from reconciler.sandbox.objects.base import OWN_CLOCK, Call, Family, Origin
 from reconciler.sandbox.rate import Limiter, Profile
 from reconciler.sandbox.settings import Settings
 from reconciler.sandbox.snapshot import Numbers, State
 from reconciler.sandbox.spoil import spoil
 from reconciler.sandbox.store import MEMORY, Store, Tx
-from reconciler.sandbox.version import API_VERSION
 from reconciler.sandbox.webhooks import Deliverer, Webhooks
 from reconciler.sandbox.wire import ConnectionDroppedError, Obj, Request, Response
 
@@ -45,34 +44,11 @@ BASE_URL = "http://127.0.0.1"
 #: The key of the account that is meant where none is named.
 TEST_KEY = "sk_test_sandbox"
 
+#: The family of a call that is about no object in particular.
+_NO_FAMILY = FAMILIES["account"]
+
 #: Called with every request once it is answered.
 RequestLog = Callable[[Entry], None]
-
-
-@dataclass(frozen=True, slots=True)
-class _Exchange:
-    """One request on its way through: who asks for what, under which id."""
-
-    request: Request
-    path: str
-    query: str
-    headers: Mapping[str, str]
-    request_id: str
-
-    @property
-    def key(self) -> str | None:
-        """The idempotency key; GET has none, nor has DELETE in v1."""
-        return self.headers.get("idempotency-key") if self.request.method in self.space.keyed else None
-
-    @property
-    def space(self) -> namespaces.Namespace:
-        """The namespace of the path, ``/v1`` or ``/v2``."""
-        return namespaces.of(self.path)
-
-    def tree(self, route: Route) -> form.Tree:
-        """Return the parameters, not validated yet."""
-        content_type = self.headers.get("content-type", "").partition(";")[0].strip().lower()
-        return self.space.decode(route, self.query, self.request, content_type)
 
 
 class Sandbox:
@@ -155,53 +131,29 @@ class Sandbox:
 
     def dispatch(self, request: Request) -> Response:
         """Answer a request; raise :class:`ConnectionDroppedError` where a fault cuts the connection."""
-        began = time.perf_counter()
-        path, _, query = request.path.partition("?")
-        headers = {name.lower(): value for name, value in request.headers.items()}
         request_id = "req_" + derive(self._seed, "request", self._store.boot, self._numbers.next(), length=14)
-        exchange = _Exchange(request, path, query, headers, request_id)
+        exchange = Exchange.of(request, request_id)
         struck: list[Fault] = []
         try:
             response = self._answer(exchange, struck)
         except ConnectionDroppedError:
-            self._note(exchange, Response(DROPPED, {}, b""), began)
+            self._note(exchange.entry(Response(DROPPED, {}, b""), self.clock()))
             raise
         except ApiError as error:
             response = _refusal(error)
         except sqlite3.Error as error:
             response = _refusal(_storage_failure(error))
-        response = exchange.space.refusal(response)
-        response = Response(response.status, self._headers(exchange, response), response.body)
-        self._note(exchange, response, began)
+        response = exchange.dressed(response)
+        self._note(exchange.entry(response, self.clock()))
         return spoil(response, struck)
 
-    def _note(self, exchange: _Exchange, response: Response, began: float) -> None:
-        entry = Entry(
-            at=self.clock(),
-            method=exchange.request.method,
-            path=exchange.path,
-            status=response.status,
-            ms=(time.perf_counter() - began) * 1000,
-            request_id=exchange.request_id,
-            idempotency=mark(exchange.key, response),
-            code=code_of(response),
-        )
+    def _note(self, entry: Entry) -> None:
         self.requests.append((entry.method, entry.path, entry.status))
         self.journal.append(entry)
         if self._log:
             self._log(entry)
 
-    def _headers(self, exchange: _Exchange, response: Response) -> dict[str, str]:
-        key = exchange.key
-        return {
-            "content-type": "application/json",
-            "request-id": exchange.request_id,
-            "stripe-version": API_VERSION,
-            **({"idempotency-key": key} if key else {}),
-            **response.headers,
-        }
-
-    def _answer(self, exchange: _Exchange, struck: list[Fault]) -> Response:
+    def _answer(self, exchange: Exchange, struck: list[Fault]) -> Response:
         """Answer a request; ``struck`` takes up the faults that hit it."""
         request = exchange.request
         if page := pages.published(exchange.path):
@@ -209,10 +161,10 @@ class Sandbox:
         account = exchange.space.account(exchange.path, exchange.headers, self._seed, self.clock())
         target = routing.find(request.method, exchange.path)
         self._limiter.admit(account, f"{request.method} {target.route.pattern}")
-        alone = self._limiter.alone(account, self._sole(account, exchange, target), exchange.space.too_concurrent())
+        alone = self._limiter.alone(account, self._sole(account, exchange, target), exchange.space.too_concurrent)
         with self._in_flight.hold(account, exchange.key), alone:
             struck += self.faults.strike(request.method, exchange.path, _own_faults(exchange))
-            _before(struck, request.method)
+            self._before(struck, request.method)
             try:
                 response = self._execute(account, exchange, target, struck)
             except ApiError as error:
@@ -221,40 +173,49 @@ class Sandbox:
                 raise ConnectionDroppedError
             return response
 
-    def _visit(self, exchange: _Exchange, page: str) -> Response:
+    def _visit(self, exchange: Exchange, page: str) -> Response:
         """Show a page to a person; its name says whose it is."""
         with self._store.read("") as tx:
             account = tx.publisher(page)
         if account is None:
             return pages.refused(ApiError(404, "There is no such page."))
         with self._store.write(account) as tx:
-            self._idle_call(tx).run_due(OWN_CLOCK, self.clock())
-            origin = Origin(exchange.request_id, None)
-            call = self._bare_call(tx, FAMILIES["account"], origin, {}, {}, exchange.path)
+            self._catch_up(tx, now := self.clock())
+            call = self._bare_call(tx, now, Origin(exchange.request_id, None), url=exchange.path)
             return pages.respond(call, exchange.request, exchange.query)
 
-    def _sole(self, account: str, exchange: _Exchange, target: routing.Target) -> str | None:
+    def _before(self, struck: list[Fault], method: str) -> None:
+        """Wait, lose the request or refuse it, as the faults say.
+
+        A GET writes nothing, so all its errors come first.
+        """
+        for fault in struck:
+            if fault.kind == "latency":
+                self.faults.hold(fault.seconds)
+            elif fault.kind == "drop_before":
+                raise ConnectionDroppedError
+            elif fault.kind in REFUSALS and (fault.when == "before" or method == "GET"):
+                raise fault.error()
+
+    def _sole(self, account: str, exchange: Exchange, target: routing.Target) -> str | None:
         """Name what only one request at a time may be about; a request that cannot be read is refused later."""
-        with suppress(ApiError):
-            if target.route.sole and self._limiter.limits:
-                with self._store.read(account) as tx:
-                    return target.route.sole(tx, exchange.tree(target.route))
+        if target.route.sole is None or not self._limiter.limits:
+            return None
+        with suppress(ApiError), self._store.read(account) as tx:
+            return target.route.sole(tx, exchange.tree(target.route))
         return None
 
-    def _execute(self, account: str, exchange: _Exchange, target: routing.Target, struck: list[Fault]) -> Response:
+    def _execute(self, account: str, exchange: Exchange, target: routing.Target, struck: list[Fault]) -> Response:
         tree, space = exchange.tree(target.route), exchange.space
         if exchange.request.method == "GET":
-            self._catch_up(account)
-            with self._store.read(account) as tx:
-                return _reply(self._call(tx, exchange, target, tree), target)
+            return self._look(account, exchange, target, tree)
         key = space.key(exchange.key, exchange.request.method, exchange.path, tree)
-        now = self.clock()
         with self._store.write(account) as tx:
-            self._idle_call(tx).run_due(OWN_CLOCK, now)
+            self._catch_up(tx, now := self.clock())
             outcome = idempotency.recall(tx, key, now) if key else None
             if outcome:
                 return Response(outcome.status, self._keyed_headers(outcome.request_id, replayed=True), outcome.body)
-            call = self._call(tx, exchange, target, tree)
+            call = self._call(tx, now, exchange, target, tree)
             done, response = self._attempt(call, target, struck)
             if key is None:
                 return response
@@ -263,6 +224,22 @@ class Sandbox:
                 tx.remember(key.text, key.path, key.digest, kept.status, kept.body, exchange.request_id, until)
             own = self._keyed_headers(exchange.request_id, replayed=False)
             return Response(response.status, {**own, **response.headers}, response.body)
+
+    def _look(self, account: str, exchange: Exchange, target: routing.Target, tree: form.Tree) -> Response:
+        """Answer a GET from the last committed state, after what time alone has changed by now."""
+        now = self.clock()
+        with self._store.read(account) as tx:
+            if tx.next_due(OWN_CLOCK, now) is None:
+                return _reply(self._call(tx, now, exchange, target, tree), target)
+        with self._store.write(account) as tx:
+            self._catch_up(tx, now)
+        with self._store.read(account) as tx:
+            return _reply(self._call(tx, now, exchange, target, tree), target)
+
+    def _catch_up(self, tx: Tx, now: int) -> None:
+        """Let happen what time alone does before anyone looks."""
+        if tx.next_due(OWN_CLOCK, now):
+            self._bare_call(tx, now, Origin(None, None)).run_due(OWN_CLOCK, now)
 
     def _attempt(self, call: Call, target: routing.Target, struck: list[Fault]) -> tuple[Response, Response]:
         """Execute, and return what was done and what is answered, which an injected error makes two things.
@@ -280,7 +257,7 @@ class Sandbox:
             return _refusal(error), _refusal(error)
         return response, _refusal(injected[0].error()) if injected else response
 
-    def _call(self, tx: Tx, exchange: _Exchange, target: routing.Target, tree: form.Tree) -> Call:
+    def _call(self, tx: Tx, now: int, exchange: Exchange, target: routing.Target, tree: form.Tree) -> Call:
         """Validate the parameters, the paths to expand included, and gather what a handler needs."""
         family, route = target.family, target.route
         blanks = route.blanks if self.settings.blank_text_unsets else frozenset()
@@ -289,13 +266,15 @@ class Sandbox:
             raise not_modelled(f"the parameter `{name}`", name)
         paths = [path for path in given.get("expand", ()) if not (route.counts and path == "total_count")]
         expand.check(FAMILIES, family, paths, lists=route.lists)
-        return self._bare_call(tx, family, Origin(exchange.request_id, exchange.key), given, target.ids, exchange.path)
+        origin = Origin(exchange.request_id, exchange.key)
+        return self._bare_call(tx, now, origin, family=family, params=given, ids=target.ids, url=exchange.path)
 
-    def _bare_call(self, tx: Tx, family: Family, origin: Origin, given: Obj, ids: Mapping[str, str], url: str) -> Call:
-        now = self.clock()
+    def _bare_call(self, tx: Tx, now: int, origin: Origin, *, family: Family = _NO_FAMILY, **asked: Any) -> Call:
+        """Return what a handler needs; ``asked`` are the call's ``params``, ``ids`` and ``url`` where it has them."""
         return Call(
             family=family,
             families=FAMILIES,
+            reactions=REACTIONS,
             tx=tx,
             settings=self.settings,
             now=now,
@@ -304,9 +283,7 @@ class Sandbox:
             seed=self._seed,
             origin=origin,
             record=events.record,
-            params=given,
-            ids=ids,
-            url=url,
+            **asked,
         )
 
     def _keyed_headers(self, original: str, *, replayed: bool) -> dict[str, str]:
@@ -318,38 +295,14 @@ class Sandbox:
             headers["idempotent-replayed"] = "true"
         return headers
 
-    def _catch_up(self, account: str) -> None:
-        """Let happen what time alone does before anyone looks."""
-        now = self.clock()
-        with self._store.read(account) as tx:
-            if tx.next_due(OWN_CLOCK, now) is None:
-                return
-        with self._store.write(account) as tx:
-            self._idle_call(tx).run_due(OWN_CLOCK, now)
 
-    def _idle_call(self, tx: Tx) -> Call:
-        """Return a call that no request made."""
-        return self._bare_call(tx, FAMILIES["account"], Origin(None, None), {}, {}, "")
-
-
-def _own_faults(exchange: _Exchange) -> list[Fault]:
+def _own_faults(exchange: Exchange) -> list[Fault]:
     """Return the fault a request brings for itself in the header ``Sandbox-Fault``."""
     text = exchange.headers.get("sandbox-fault")
     try:
         return [Fault.from_text(text)] if text else []
     except UsageError as error:
         raise invalid(f"Sandbox-Fault: {error}") from None
-
-
-def _before(struck: list[Fault], method: str) -> None:
-    """Wait, lose the request or refuse it, as the faults say; a GET writes nothing, so all its errors come first."""
-    for fault in struck:
-        if fault.kind == "latency":
-            time.sleep(fault.seconds)
-        elif fault.kind == "drop_before":
-            raise ConnectionDroppedError
-        elif fault.kind in REFUSALS and (fault.when == "before" or method == "GET"):
-            raise fault.error()
 
 
 def _reply(call: Call, target: routing.Target) -> Response:

@@ -19,11 +19,10 @@ QUEUE = "~"
 NOW = 0
 #: The type of the event that tests a destination; only that one is told of it.
 PING = "v2.core.event_destination.ping"
-#: The kinds of objects that are told of events.
+#: The kinds of objects that are told of events; the first takes snapshots only.
 RECEIVERS = ("webhook_endpoint", "v2.core.event_destination")
 _ALL = 1 << 30
-_ANYWHERE = ((-(1 << 62), 0), (1 << 62, 0))
-_OLDEST = Window(_ALL, *_ANYWHERE, from_oldest=True)
+_OLDEST = Window(_ALL, from_oldest=True)
 
 
 def tell(call: Call, event: Obj) -> None:
@@ -34,7 +33,8 @@ def tell(call: Call, event: Obj) -> None:
 
 def receivers(tx: Tx, event: Obj) -> list[Obj]:
     """Return the enabled endpoints and destinations that want an event, oldest first."""
-    rows = [row for kind in RECEIVERS for row in tx.page(kind, [EVERYTHING], _OLDEST)[::-1]]
+    kinds = RECEIVERS if event["object"] == "event" else RECEIVERS[1:]
+    rows = [row for kind in kinds for row in tx.page(kind, [EVERYTHING], _OLDEST)[::-1]]
     return [row.body for row in rows if row.body["status"] == "enabled" and _wants(row.body, event)]
 
 
@@ -71,7 +71,7 @@ def enqueue(tx: Tx, now: int, event: Obj, endpoint: Obj, *, manual: bool = False
 
 def find(tx: Tx, limit: int, **filters: str) -> list[Obj]:
     """Return deliveries, newest first; filters are ``event``, ``endpoint`` and ``status``."""
-    rows = tx.page(KIND, [*filters.items()] or [EVERYTHING], Window(limit, *_ANYWHERE))
+    rows = tx.page(KIND, [*filters.items()] or [EVERYTHING], Window(limit))
     return [row.body for row in rows]
 
 

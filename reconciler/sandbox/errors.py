@@ -7,11 +7,14 @@ written here and no client may depend on them. Status, ``type``, ``code`` and ``
 
 import json
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 from reconciler.sandbox.wire import Obj
 
-ErrorType = Literal["invalid_request_error", "idempotency_error", "api_error", "card_error"]
+
+def doc_url(code: str) -> str:
+    """Return the address under which an error code is explained."""
+    return f"https://stripe.com/docs/error-codes/{code.replace('_', '-')}"
 
 
 class ApiError(Exception):
@@ -47,7 +50,7 @@ class ApiError(Exception):
         """Return the JSON envelope ``{"error": {...}}`` with absent keys left out, as Stripe does."""
         error: Obj = {
             "code": self.code,
-            "doc_url": f"https://stripe.com/docs/error-codes/{self.code.replace('_', '-')}" if self.code else None,
+            "doc_url": doc_url(self.code) if self.code else None,
             "message": self.message,
             "param": self.param,
             "type": self.error_type,

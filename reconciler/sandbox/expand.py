@@ -58,10 +58,15 @@ def _matches(parts: Sequence[str], field: Sequence[str]) -> bool:
     return len(parts) == len(field) and all(want in {ANY, part} for part, want in zip(parts, field, strict=True))
 
 
+def visible(obj: Obj) -> Obj:
+    """Return an object without what only the sandbox knows of it."""
+    return {name: value for name, value in obj.items() if not name.startswith(INTERNAL)}
+
+
 def show(tx: Tx, families: Mapping[str, Family], family: Family, obj: Obj, paths: Iterable[str] = ()) -> Obj:
     """Return an object as a client sees it; ``paths`` are checked and relative to the object."""
     wanted = [path.split(".") for path in paths]
-    shown = {name: value for name, value in obj.items() if not name.startswith(INTERNAL)}
+    shown = visible(obj)
     shown |= family.addresses(obj, tx.base_url)
     for name, nested in family.nested.items():
         through = [path[1:] for path in wanted if path[0] == name]
@@ -83,7 +88,7 @@ def _nest(
     tx: Tx, families: Mapping[str, Family], nested: Nested, obj: Obj, name: str, paths: Iterable[Sequence[str]]
 ) -> Obj:
     """Return the list inside an object; one that is not stored, such as a preview, brings its own elements."""
-    window = Window(nested.first + 1, (-(1 << 62), 0), (1 << 62, 0), from_oldest=True)
+    window = Window(nested.first + 1, from_oldest=True)
     stored = () if name in obj else tx.page(nested.kind, [(nested.by, obj["id"])], window)[::-1]
     elements: list[Obj] = obj[name] if name in obj else [row.body for row in stored[: nested.first]]
     deeper = [".".join(path) for path in paths]

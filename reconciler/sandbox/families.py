@@ -1,6 +1,6 @@
 """Every object family the sandbox has; adding one is a file in ``objects/`` and a line here."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from reconciler.sandbox.objects import (
@@ -63,7 +63,7 @@ from reconciler.sandbox.objects import (
     v2_meter_event_adjustment,
     webhook_endpoint,
 )
-from reconciler.sandbox.objects.base import Family
+from reconciler.sandbox.objects.base import Family, Reaction
 from reconciler.sandbox.search import searchable
 
 _MODULES = (
@@ -129,4 +129,12 @@ _MODULES = (
 
 FAMILIES: Mapping[str, Family] = MappingProxyType(
     {module.FAMILY.kind: searchable(module.FAMILY) for module in _MODULES}
+)
+
+#: The reactions to each type of event, in the order of the families.
+REACTIONS: Mapping[str, Sequence[Reaction]] = MappingProxyType(
+    {
+        event_type: tuple(family.reacts[event_type] for family in FAMILIES.values() if event_type in family.reacts)
+        for event_type in sorted({name for family in FAMILIES.values() for name in family.reacts})
+    }
 )

@@ -4,7 +4,8 @@ import json
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from fnmatch import fnmatchcase
 from typing import Any, Literal, get_args
@@ -225,6 +226,7 @@ class Faults:
         self._seed = seed
         self._monotonic = monotonic
         self._lock = threading.Lock()
+        self._released = threading.Event()
         self._armed: list[_Armed] = []
 
     def add(self, *faults: Fault) -> None:
@@ -260,6 +262,19 @@ class Faults:
         with self._lock:
             held = [each for each in self._armed if each.fault.kind == condition and each.holds(now)]
         return round(sum(armed.fault.seconds for armed in held))
+
+    def hold(self, seconds: float) -> None:
+        """Hold a request up for so long, or until :meth:`released`."""
+        self._released.wait(seconds)
+
+    @contextmanager
+    def released(self) -> Iterator[None]:
+        """Let go whom latency holds up, and hold nobody while the block runs."""
+        self._released.set()
+        try:
+            yield
+        finally:
+            self._released.clear()
 
     def _strike(self, matches: Callable[[Fault], bool]) -> list[Fault]:
         if not self._armed:

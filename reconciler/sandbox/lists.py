@@ -8,12 +8,11 @@ from typing import Any
 
 from reconciler.sandbox.errors import ApiError, exclusive, invalid, no_such, out_of_range
 from reconciler.sandbox.objects.base import Call, Family
-from reconciler.sandbox.store import EVERYTHING, Row, Term, Window
+from reconciler.sandbox.store import END, EVERYTHING, START, Row, Term, Window
 from reconciler.sandbox.wire import Obj
 
 DEFAULT_LIMIT, MAX_LIMIT = 10, 100
 _NO_LIMIT = 1 << 31
-_START, _END = (-(1 << 62), 0), (1 << 62, 0)
 
 #: One filter: the values of a field of which an object must carry one.
 Filter = tuple[str, Sequence[str]]
@@ -71,7 +70,7 @@ def _walk(call: Call, family: Family, filters: Sequence[Filter], window: Window)
 
 
 def _window(call: Call, family: Family, limit: int, oldest: int | None, *, oldest_first: bool) -> Window:
-    above, below = _START, _END
+    above, below = START, END
     for name, value in _created(call.params.get("created")).items():
         above, below = {
             "gt": (max(above, (value + 1, -1)), below),

@@ -174,12 +174,17 @@ def _check_metadata(value: Tree, at: Place) -> None:
 
 @dataclass(frozen=True, slots=True)
 class OneOf:
-    """A value or a container, such as ``created=1`` and ``created[gte]=1``, or a number and a word (``inf``)."""
+    """A value or a container, such as ``created=1`` and ``created[gte]=1``, or a number and a word (``inf``).
+
+    Without options there is nothing it can be, and ``''`` can only unset it.
+    """
 
     options: tuple[Spec, ...]
 
     def read(self, value: str | Tree, at: Place) -> Any:
         """Return the reading of the first option of the value's shape that takes it, or the last one's refusal."""
+        if not self.options:
+            raise invalid(f"Invalid {at.path}: it can only be unset", at.path)
         shaped = [option for option in self.options if isinstance(option, Struct | Map) == isinstance(value, dict)]
         *first, last = shaped or self.options
         for option in first:
@@ -300,7 +305,26 @@ def schema(name: str) -> Struct:
 
 
 def read(name: str, tree: Tree, lengths: Mapping[str, int], clears: frozenset[str]) -> Obj:
-    """Validate a decoded form; ``clears`` names members Stripe lets ``''`` unset although the types do not say so."""
-    cleared = [key for key in clears if tree.get(key) == ""]
-    kept = {key: value for key, value in tree.items() if key not in cleared}
-    return schema(name).read(kept, Place("", lengths)) | dict.fromkeys(cleared)
+    """Validate a decoded form; ``clears`` names members Stripe lets ``''`` unset although the types do not say so.
+
+    A dot leads into a member: ``invoice_settings.default_payment_method``.
+    """
+    kept, cleared = _without_blanks(tree, clears)
+    given = schema(name).read(kept, Place("", lengths))
+    for dotted in cleared:
+        outer, _, inner = dotted.rpartition(".")
+        given |= {outer: given[outer] | {inner: None}} if outer else {inner: None}
+    return given
+
+
+def _without_blanks(tree: Tree, names: frozenset[str]) -> tuple[Tree, list[str]]:
+    """Return the form without those of the named members that are ``''``, and their names."""
+    kept, blank = dict(tree), []
+    for dotted in names:
+        outer, _, inner = dotted.rpartition(".")
+        node = kept.get(outer) if outer else kept
+        if isinstance(node, dict) and node.get(inner) == "":
+            blank.append(dotted)
+            rest = {key: value for key, value in node.items() if key != inner}
+            kept = kept | {outer: rest} if outer else rest
+    return kept, blank

@@ -54,14 +54,14 @@ class Limiter:
                 self._take((account, name), rate)
 
     @contextmanager
-    def alone(self, account: str, subject: str | None, refusal: ApiError) -> Iterator[None]:
+    def alone(self, account: str, subject: str | None, refusal: Callable[[], ApiError]) -> Iterator[None]:
         """Hold what a request is about, if it is named; raise the refusal while another request holds it."""
         if subject is None:
             yield
             return
         with self._lock:
             if (account, subject) in self._busy:
-                raise refusal
+                raise refusal()
             self._busy.add((account, subject))
         try:
             yield

@@ -15,10 +15,9 @@ from reconciler.sandbox.errors import invalid, out_of_range
 from reconciler.sandbox.lists import DEFAULT_LIMIT, MAX_LIMIT
 from reconciler.sandbox.objects.base import Call, Family, Route
 from reconciler.sandbox.search_query import FieldType, Query, parse
-from reconciler.sandbox.store import EVERYTHING, Row, Window
+from reconciler.sandbox.store import END, EVERYTHING, START, Row, Window
 from reconciler.sandbox.wire import Obj
 
-_START, _END = (-(1 << 62), 0), (1 << 62, 0)
 _CHUNK = 1000
 _PAGE = re.compile(r"(-?\d{1,18}) (\d{1,18})")
 
@@ -102,9 +101,9 @@ def _search(call: Call) -> Obj:
     if limit > MAX_LIMIT:
         raise out_of_range("limit", limit, most=MAX_LIMIT)
     query = parse(call.params["query"], resource.name, resource.fields, resource.paths)
-    below = _position(call.params["page"]) if "page" in call.params else _END
+    below = _position(call.params["page"]) if "page" in call.params else END
     counted = "total_count" in call.params.get("expand", ())
-    found = list(_found(call, query, _END)) if counted else _found(call, query, below)
+    found = list(_found(call, query, END)) if counted else _found(call, query, below)
     page = list(islice((row for row in found if (row.created, row.seq) < below), limit + 1))
     more, page = len(page) > limit, page[:limit]
     reply = {
@@ -121,10 +120,11 @@ def _found(call: Call, query: Query, below: tuple[int, int]) -> Iterator[Row]:
     """Yield the objects before a position that match, newest first."""
     lag = call.lag("search_lag")
     index = _index(call, call.own_now - lag) if lag else None
-    while rows := call.tx.page(call.family.kind, [EVERYTHING], Window(_CHUNK, _START, below)):
+    while rows := call.tx.page(call.family.kind, [EVERYTHING], Window(_CHUNK, START, below)):
         for row in rows:
             indexed = row.body if index is None else index.get(row.body["id"])
-            if indexed is not None and query.holds(indexed):
+            hidden = row.body.get("test_clock") and not call.settings.search_finds_test_clock_objects
+            if indexed is not None and not hidden and query.holds(indexed):
                 yield row
         below = (rows[-1].created, rows[-1].seq)
 
@@ -132,7 +132,7 @@ def _found(call: Call, query: Query, below: tuple[int, int]) -> Iterator[Row]:
 def _index(call: Call, until: int) -> dict[str, Obj]:
     """Return every object of the kind as its last event up to a time had it."""
     stem = (call.family.stem or call.family.kind).split(".")[0]
-    events = call.tx.page("event", [("type", f"{stem}.*")], Window(1 << 30, _START, _END))
+    events = call.tx.page("event", [("type", f"{stem}.*")], Window(1 << 30))
     past = [row for row in events if row.body["_at"] <= until]
     objects = (row.body["data"]["object"] for row in sorted(past, key=lambda row: row.seq))
     return {obj["id"]: obj for obj in objects if obj["object"] == call.family.kind}

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from reconciler.diagnostics import ReconcilerError, UsageError
-from reconciler.sandbox.control import Control
+from reconciler.sandbox.control import IMPORT, IMPORT_BYTES, Control
 from reconciler.sandbox.core import Sandbox
 from reconciler.sandbox.errors import ApiError
 from reconciler.sandbox.form import MAX_BODY_BYTES
@@ -49,7 +49,8 @@ def application(sandbox: Sandbox, pool: ThreadPoolExecutor) -> _App:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         try:
             _check_host(headers.get("host", ""))
-            request = _request(scope, headers, await _body(headers, receive))
+            limit = IMPORT_BYTES if scope["path"] == IMPORT else MAX_BODY_BYTES
+            request = _request(scope, headers, await _body(headers, receive, limit))
             response = await asyncio.get_running_loop().run_in_executor(pool, answer, request)
         except ConnectionDroppedError:
             scope[ABORT]()
@@ -72,10 +73,10 @@ def _check_host(host: str) -> None:
         raise ApiError(403, f"The sandbox answers only requests to {', '.join(sorted(LOOPBACK))}.")
 
 
-async def _body(headers: dict[str, str], receive: _Receive) -> bytes:
-    too_large = ApiError(413, f"Request body is larger than {MAX_BODY_BYTES} bytes.", headers={"connection": "close"})
+async def _body(headers: dict[str, str], receive: _Receive, limit: int) -> bytes:
+    too_large = ApiError(413, f"Request body is larger than {limit} bytes.", headers={"connection": "close"})
     length = headers.get("content-length", "0")
-    if not length.isdecimal() or int(length[:12]) > MAX_BODY_BYTES:
+    if not length.isdecimal() or int(length[:12]) > limit:
         raise too_large
     chunks, size, more = [], 0, True
     while more:
@@ -85,7 +86,7 @@ async def _body(headers: dict[str, str], receive: _Receive) -> bytes:
         chunks.append(message.get("body", b""))
         size += len(chunks[-1])
         more = message.get("more_body", False)
-        if size > MAX_BODY_BYTES:
+        if size > limit:
             raise too_large
     return b"".join(chunks)
 
@@ -180,7 +181,8 @@ class Server:
             with self._sandbox.webhooks.running():
                 self._server.run(sockets=[self._socket])
         finally:
-            self._pool.shutdown()
+            with self._sandbox.faults.released():
+                self._pool.shutdown()
             self._socket.close()
 
 

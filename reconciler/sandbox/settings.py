@@ -24,6 +24,10 @@ class Settings:
     replay_header: bool = True
     #: A POST with a key is answered with ``original-request``, the request id of the first execution.
     original_request_header: bool = True
+    #: A thin event destination can ask for all events by ``*``, as a snapshot one can; off, it has to name each type.
+    thin_destinations_take_all: bool = _billing(default=True)
+    #: Search finds what is on a test clock; off, it leaves that out, as lists of customers do.
+    search_finds_test_clock_objects: bool = _billing(default=True)
     #: The id of a deleted product or coupon can be created again.
     deleted_id_reusable: bool = True
     #: Expanded ``currency_options`` hold the base currency too.
@@ -53,6 +57,14 @@ class Settings:
     halves_round_up: bool = _billing(default=True)
     #: The flat fee of the first tier is billed when nothing was used; off, only tiers with units bill theirs.
     flat_amount_at_zero_usage: bool = _billing(default=True)
+    #: An amount off several lines is rounded down on each and the largest takes the rest; off, what is left over goes
+    #: to the largest remainders.
+    amount_off_rest_to_largest: bool = _billing(default=True)
+    #: An invoice of nothing, as a trial's first one, uses up a coupon that lasts for one invoice; off, it leaves it.
+    free_invoice_uses_up_once: bool = _billing(default=True)
+    #: A code for first transactions is refused after a payment that was only begun, or a trial; off, only after a
+    #: successful payment or an invoice that is neither draft nor void.
+    attempts_are_transactions: bool = _billing(default=True)
     #: A percentage off several lines is rounded on each; off, on their sum, which is then shared out.
     percent_off_rounds_per_line: bool = _billing(default=True)
     #: A tax is rounded on each line; off, on the invoice, and then shared out.
@@ -82,12 +94,16 @@ class Settings:
     alert_activation_rearms: bool = _billing(default=False)
     #: A credit grant that was to become effective before now is refused.
     past_effective_at_refused: bool = _billing(default=True)
+    #: A draft invoice shows the credits it would take now; off, only its finalization does (docs: billing-credits).
+    drafts_show_credits: bool = _billing(default=False)
     #: A balance summary by scope counts the grants of that very scope; off, all that can pay for it.
     credit_summary_scope_exact: bool = _billing(default=True)
     #: A subscription that is past due keeps its entitlements until it is canceled.
     past_due_keeps_entitlements: bool = _billing(default=True)
-    #: A paused subscription keeps its entitlements (observed: stackoverflow.com/a/79385906).
-    paused_keeps_entitlements: bool = _billing(default=True)
+    #: A subscription that was paused on request keeps its entitlements; its guide tells of changes on pause and resume.
+    requested_pause_keeps_entitlements: bool = _billing(default=False)
+    #: A subscription paused at the end of a trial keeps its entitlements (observed: stackoverflow.com/a/79385906).
+    trial_end_pause_keeps_entitlements: bool = _billing(default=True)
     #: An unpaid subscription keeps its entitlements.
     unpaid_keeps_entitlements: bool = _billing(default=False)
     #: What a partial capture, a cancellation or an expiry gives back of a held charge is a refund; off, it leaves none.
@@ -99,6 +115,8 @@ class Settings:
     free_orders_need_no_payment: bool = _billing(default=True)
     #: A subscription has at most 20 items, as its parameters say; off, as many as wanted (raised in August 2026).
     twenty_subscription_items: bool = _billing(default=True)
+    #: A new subscription has a thin event of its status, ``v1.customer.subscription.active``; off, a change of it only.
+    new_subscription_tells_status: bool = _billing(default=True)
     #: No two items of a subscription can have the same price.
     unique_item_prices: bool = _billing(default=True)
     #: ``collection_method=send_invoice`` needs ``days_until_due`` on a subscription.
@@ -107,6 +125,15 @@ class Settings:
     exhausted_retries_cancel: bool = _billing(default=True)
     #: A subscription whose retries are exhausted, and that is not canceled for it, is unpaid; off, it stays past due.
     exhausted_retries_mark_unpaid: bool = _billing(default=True)
+    #: ``proration_behavior=none`` makes the present period of a backdated subscription free if it has begun before now;
+    #: off, the rest of it is billed.
+    free_backdating_spares_present_period: bool = _billing(default=True)
+    #: Backdated time in classic mode is billed as full intervals from its start and a part of the next one; off, all of
+    #: it as a multiple of the first one, the "imagined interval" of the documentation.
+    backdated_time_in_full_intervals: bool = _billing(default=False)
+    #: A coupon or code of a phase that can no longer be redeemed when the phase begins is left out; off, the phase is
+    #: put off until it can.
+    lost_phase_discounts_are_skipped: bool = _billing(default=True)
     #: A schedule that ends with ``end_behavior=release`` is ``released``; off, ``completed``.
     finished_schedule_is_released: bool = _billing(default=True)
 

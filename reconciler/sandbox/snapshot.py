@@ -94,7 +94,7 @@ class State:
     def latest(self, account: str, kind: str, limit: int) -> list[Obj]:
         """Return the newest objects of a kind as they are stored, without what is the sandbox's own."""
         with self._store.read(account) as tx:
-            rows = tx.page(kind, [EVERYTHING], Window(limit, (-(1 << 62), 0), (1 << 62, 0)))
+            rows = tx.page(kind, [EVERYTHING], Window(limit))
         return [_outer(row.body) for row in rows]
 
     def find(self, account: str, kind: str, object_id: str) -> Obj | None:

@@ -65,6 +65,8 @@ TABLES = ("counter", "object", "term", "due", "claim", "idempotency")
 
 #: The term every object carries, so that a list without filters is a walk like any other.
 EVERYTHING = ("*", "")
+#: Positions before and after everything.
+START, END = (-(1 << 62), 0), (1 << 62, 0)
 Term = tuple[str, str]
 Claim = tuple[str, str]
 
@@ -92,8 +94,8 @@ class Window:
     """The part of a list to read: ``limit`` rows strictly between two positions ``(created, seq)``, from one end."""
 
     limit: int
-    above: tuple[int, int]
-    below: tuple[int, int]
+    above: tuple[int, int] = START
+    below: tuple[int, int] = END
     from_oldest: bool = False
 
 
@@ -283,10 +285,14 @@ class Store:
         self._idle: LifoQueue[sqlite3.Connection] = LifoQueue()
         try:
             self._writer = self._connect()
-            self._prepare()
-            with self.write("") as tx:
-                #: How often the database has been opened: makes request ids of different runs different.
-                self.boot = tx.next("boot")
+            try:
+                self._prepare()
+                with self.write("") as tx:
+                    #: How often the database has been opened: makes request ids of different runs different.
+                    self.boot = tx.next("boot")
+            except sqlite3.Error:
+                self._writer.close()
+                raise
         except sqlite3.Error as error:
             raise ReconcilerError(
                 "E1203",

@@ -243,12 +243,17 @@ def _reason(origin: Origin) -> Obj | None:
     return {"type": "request", "request": {"id": origin.request_id, "idempotency_key": origin.idempotency_key or ""}}
 
 
-def _related(call: Call, related: Obj) -> Obj:
-    """Name an object and where it is fetched from: the route that reads one object of its family."""
+def _related(call: Call, related: Obj) -> Obj | None:
+    """Name an object and where it is fetched from: the route that reads one object of its family.
+
+    A discount has no id in its address: it is the only one of its customer. What has no address is ``None``.
+    """
     kind = related["object"]
+    if kind == "discount":
+        return {"type": kind, "url": f"/v1/customers/{related['customer']}/discount"}
     patterns = [route.pattern for route in call.families[kind].routes if route.method == "GET"]
-    pattern = next(pattern for pattern in patterns if pattern.endswith("/{id}"))
-    return {"id": related["id"], "type": kind, "url": pattern.replace("{id}", related["id"])}
+    pattern = next((pattern for pattern in patterns if pattern.endswith("/{id}")), None)
+    return {"id": related["id"], "type": kind, "url": pattern.format_map(related)} if pattern else None
 
 
 def notification(event: Obj) -> Obj:

@@ -145,7 +145,9 @@ def test_a_named_coupon_is_not_succeeded_in_silence() -> None:
     world = World()
     world.apply({"coupons": {"c": {"percent_off": "5", "stripe_id": "C5"}}})
     proposal = world.propose({"coupons": {"c": {"percent_off": "6", "stripe_id": "C5"}}})
-    assert [problem.code for problem in proposal.problems] == ["E0703"]
+    (problem,) = proposal.problems
+    assert (problem.code, "taken over" in str(problem)) == ("E0703", False)
+    assert "Drop stripe_id" in str(problem.help)
 
 
 def test_a_paused_code_comes_back_as_itself(settings: Settings) -> None:

@@ -8,6 +8,7 @@ import stripe
 
 from reconciler.sandbox import Request, Sandbox
 from reconciler.sandbox.billing import payments, setups
+from reconciler.sandbox.objects.base import Origin
 
 NOW = 1_800_000_000
 
@@ -22,6 +23,11 @@ def flatten(value, prefix=""):
             yield from flatten(item, f"{prefix}[{index}]")
     else:
         yield prefix, str(value).lower() if isinstance(value, bool) else value
+
+
+def idle(sandbox, tx):
+    """Return a call that no request made, at the sandbox's time."""
+    return sandbox._bare_call(tx, sandbox.clock(), Origin(None, None))
 
 
 class Api:
@@ -109,7 +115,7 @@ class Api:
     def authenticate(self, intent_id, *, success=True):
         """End the authentication an intent waits for, as its page does."""
         with self.sandbox._store.write(self.get("/v1/account")["id"]) as tx:
-            call = self.sandbox._idle_call(tx)
+            call = idle(self.sandbox, tx)
             if intent_id.startswith("seti_"):
                 setups.authenticate(call, intent_id, success=success)
             else:

@@ -422,6 +422,39 @@ STEPS = st.lists(
 )
 
 
+def test_what_waits_lives_by_the_test_clock_of_its_customer(timed):
+    """A refund, a dispute, a hold and funds wait for their customer's clock; the account's own moves only a decoy's."""
+    api, clock = timed
+    frozen = api.post("/v1/test_helpers/test_clocks", {"frozen_time": NOW})["id"]
+    on_clock, decoy = api.customer(test_clock=frozen)["id"], api.customer()["id"]
+
+    def states(customer):
+        intent, slow, held, disputed = made[customer]
+        transaction = charge_of(api, intent)["balance_transaction"]
+        return (
+            api.get(f"/v1/balance_transactions/{transaction}")["status"],
+            api.get("/v1/refunds", {"payment_intent": slow["id"]})["data"][0]["status"],
+            api.get(f"/v1/payment_intents/{held['id']}")["status"],
+            api.get("/v1/disputes", {"payment_intent": disputed["id"]})["data"][0]["status"],
+        )
+
+    made = {}
+    for customer in (on_clock, decoy):
+        slow = api.pay("pm_card_pendingRefund", customer=customer)
+        api.post("/v1/refunds", {"payment_intent": slow["id"]})
+        held = api.pay(customer=customer, capture_method="manual")
+        made[customer] = (api.pay(customer=customer), slow, held, api.pay("pm_card_createDispute", customer=customer))
+    waiting = ("pending", "pending", "requires_capture", "needs_response")
+    settled = ("available", "succeeded", "canceled", "lost")
+    assert (states(on_clock), states(decoy)) == (waiting, waiting)
+    clock[0] += 8 * DAY
+    assert (states(on_clock), states(decoy)) == (waiting, settled)
+    api.post(f"/v1/test_helpers/test_clocks/{frozen}/advance", {"frozen_time": NOW + 8 * DAY})
+    assert states(on_clock) == settled
+    ended = api.events(type="charge.dispute.closed")
+    assert ended[-1]["created"] == NOW + 7 * DAY
+
+
 @settings(max_examples=40)
 @given(STEPS)
 def test_money_adds_up(steps):

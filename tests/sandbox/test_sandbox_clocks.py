@@ -150,3 +150,57 @@ def test_an_existing_customer_moves_onto_a_new_clock_for_good(api, now):
     shown = api.get(f"/v1/subscriptions/{subscription}")
     assert (shown["test_clock"], shown["items"]["data"][0]["current_period_start"]) == (clock, plus(now, "month", 1))
     assert api.refused("POST", CLOCKS, {"frozen_time": now, "customer": customer})["param"] == "customer"
+
+
+def test_an_invoice_is_paid_at_the_time_of_its_clock(world):
+    """Confirming the intent of an invoice pays it at the clock's time, as paying the invoice does."""
+    items = [world.subscribe(world.price(), payment_behavior="default_incomplete") for _ in range(2)]
+    by_intent, by_invoice = world.invoices()
+    intent = world.api.get("/v1/invoice_payments", {"invoice": by_intent["id"]})["data"][0]["payment"]["payment_intent"]
+    world.api.post(f"/v1/payment_intents/{intent}/confirm", {"payment_method": "pm_card_visa"})
+    world.api.post(f"/v1/invoices/{by_invoice['id']}/pay")
+    assert [invoice["status_transitions"]["paid_at"] for invoice in world.invoices()] == [START, START]
+    assert [world.get(item)["status"] for item in items] == ["active", "active"]
+
+
+def funds(api, **form):
+    """Return the statuses of the account's balance transactions."""
+    return {move["status"] for move in api.get("/v1/balance_transactions", form)["data"]}
+
+
+def test_what_a_payment_leads_to_happens_on_the_clock_of_its_customer(world, now):
+    """A dispute, a slow refund and a hold wait for the clock; those of others wait for the sandbox's own time."""
+    api, form = world.api, {"customer": world.customer}
+    disputed = api.pay("pm_card_createDispute", **form)
+    slow = api.pay("pm_card_pendingRefund", **form)
+    refund = api.post("/v1/refunds", {"payment_intent": slow["id"]})
+    held = api.pay(capture_method="manual", customer=world.customer)
+    others = api.post("/v1/refunds", {"payment_intent": api.pay("pm_card_pendingRefund")["id"]})
+    dispute = api.get("/v1/disputes", {"payment_intent": disputed["id"]})["data"][0]
+    assert [made["created"] for made in (disputed, dispute, refund, others)] == [START, START, START, now]
+    assert dispute["evidence_details"]["due_by"] == START + 7 * DAY
+    assert api.get(f"/v1/refunds/{refund['id']}")["status"] == "pending"
+    assert funds(api) == {"pending"}
+    world.advance(START + 8 * DAY)
+    assert api.get(f"/v1/refunds/{refund['id']}")["status"] == "succeeded"
+    assert api.get(f"/v1/refunds/{others['id']}")["status"] == "pending"
+    dispute = api.get(f"/v1/disputes/{dispute['id']}")
+    assert (dispute["status"], dispute["balance_transactions"][0]["status"]) == ("lost", "available")
+    assert api.get(f"/v1/payment_intents/{held['id']}")["canceled_at"] == START + 7 * DAY
+    assert funds(api, source=slow["latest_charge"]) == {"available"}
+    assert funds(api, source=others["id"]) == {"pending"}
+
+
+def test_a_discount_moves_onto_the_clock_of_its_customer(api, now):
+    """One that was there before ends by the clock; a decoy of a customer without a clock does not."""
+    coupon = api.coupon(duration="repeating", duration_in_months=1)["id"]
+    price = api.price(api.product()["id"], recurring={"interval": "month"})["id"]
+    subscriptions = []
+    for _ in range(2):
+        customer = api.customer(payment_method="pm_card_visa")["id"]
+        method = api.ids(f"/v1/customers/{customer}/payment_methods")[0]
+        form = {"items": [{"price": price}], "default_payment_method": method, "discounts": [{"coupon": coupon}]}
+        subscriptions.append(api.post("/v1/subscriptions", {"customer": customer, **form})["id"])
+    clock = api.post(CLOCKS, {"frozen_time": now, "customer": customer})["id"]
+    api.post(f"{CLOCKS}/{clock}/advance", {"frozen_time": plus(now, "month", 1)})
+    assert [len(api.get(f"/v1/subscriptions/{each}")["discounts"]) for each in subscriptions] == [1, 0]

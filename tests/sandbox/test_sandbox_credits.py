@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from reconciler.sandbox import Sandbox, Settings
 from reconciler.sandbox.billing import credits  # noqa: A004  named for what it is; the site module's is not used
+from tests.sandbox.conftest import idle
 
 GRANTS, SUMMARY = "/v1/billing/credit_grants", "/v1/billing/credit_balance_summary"
 LEDGER = "/v1/billing/credit_balance_transactions"
@@ -67,7 +68,7 @@ def ledger(api, **form):
 def within(api, act, **changes):
     """Act inside a transaction of the account, as another family would, and return what comes of it."""
     with api.sandbox._store.write(api.get("/v1/account")["id"]) as tx:
-        call = api.sandbox._idle_call(tx)
+        call = idle(api.sandbox, tx)
         return act(call.at(changes.get("now", call.now)))
 
 
@@ -486,6 +487,33 @@ def test_negative_usage_is_billed_as_nothing(billed, api):
     customer, done = billed(-1)
     assert (done["subtotal"], done["total"]) == (300, 300)
     assert balance(api, customer) == {"usd": 600}
+
+
+@pytest.mark.parametrize("shows", [True, False])
+def test_drafts_show_credits(having, now, shows):
+    """A draft shows what it would take, or only once final; balances change when it is (docs: billing-credits).
+
+    A preview shows it either way, and the draft of another customer takes nothing.
+    """
+    api = having(drafts_show_credits=shows)
+    clock = api.post("/v1/test_helpers/test_clocks", {"frozen_time": now})["id"]
+    customer, decoy = (someone(api, test_clock=clock) for _ in range(2))
+    price = metered(api)
+    for each in (customer, decoy):
+        form = {"items": [{"price": price}], "collection_method": "send_invoice", "days_until_due": 30}
+        api.post("/v1/subscriptions", {"customer": each, **form})
+        payload = {"stripe_customer_id": each, "value": "1"}
+        api.post("/v1/billing/meter_events", {"event_name": "calls", "payload": payload})
+    grant(api, customer, 600)
+    assert api.post("/v1/invoices/create_preview", {"customer": customer})["total"] == 400
+    api.post(f"/v1/test_helpers/test_clocks/{clock}/advance", {"frozen_time": now + 31 * DAY})
+    draft, other = (api.get("/v1/invoices", {"customer": each})["data"][0] for each in (customer, decoy))
+    assert (draft["status"], draft["total"], other["total"]) == ("draft", 400 if shows else 1000, 1000)
+    assert paid(draft["lines"]["data"]) == [600 * shows]
+    assert balance(api, customer) == {"usd": 600}
+    final = api.post(f"/v1/invoices/{draft['id']}/finalize")
+    assert (final["total"], paid(final["lines"]["data"])) == (400, [600])
+    assert balance(api, customer) == {"usd": 0}
 
 
 VALUE = st.integers(1, 40)

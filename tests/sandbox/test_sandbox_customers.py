@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from reconciler.sandbox import Sandbox
 from reconciler.sandbox.billing import discounts, payments
 from reconciler.sandbox.settings import Settings
-from tests.sandbox.conftest import NOW, Api
+from tests.sandbox.conftest import NOW, Api, idle
 
 DEFAULT = "invoice_settings[default_payment_method]"
 
@@ -160,9 +160,9 @@ def test_a_deleted_customer_leaves_a_trace(api):
 
 
 def test_the_default_payment_method_is_an_attached_one(api):
-    """One's own attached method is taken, another customer's or a fresh one refused; detaching it unsets it.
+    """One's own attached method is taken, another customer's or a fresh one refused; ``''`` and detaching unset it.
 
-    Observed: flutter-stripe/flutter_stripe#379 (the refusal).
+    Observed: flutter-stripe/flutter_stripe#379 (the refusal); stripe/stripe-ruby#1151 (``''``).
     """
     customer, other = (api.customer(payment_method="pm_card_visa")["id"] for _ in range(2))
     mine, theirs = (api.ids(f"/v1/customers/{owner}/payment_methods")[0] for owner in (customer, other))
@@ -175,6 +175,15 @@ def test_the_default_payment_method_is_an_attached_one(api):
     assert api.post(path, {"invoice_settings": {"footer": "Hi"}})["invoice_settings"]["default_payment_method"] == mine
     api.post(f"/v1/payment_methods/{theirs}/detach")
     assert api.get(path)["invoice_settings"]["default_payment_method"] == mine
+    emptied = api.post(path, {"invoice_settings": {"default_payment_method": "", "footer": "Hi"}})["invoice_settings"]
+    assert (emptied["default_payment_method"], emptied["footer"]) == (None, "Hi")
+    assert (
+        api.refused("POST", "/v1/customers", {"invoice_settings": {"default_payment_method": ""}})["param"] == DEFAULT
+    )
+    api.post(path, {"invoice_settings": {"default_payment_method": mine}})
+    assert api.post(path, {"invoice_settings": {"default_payment_method": ""}}) == api.get(path)
+    assert api.get(path)["invoice_settings"]["default_payment_method"] is None
+    api.post(path, {"invoice_settings": {"default_payment_method": mine}})
     api.post(f"/v1/payment_methods/{mine}/detach")
     assert api.get(path)["invoice_settings"] == {
         "custom_fields": None,
@@ -336,7 +345,7 @@ def test_a_discount_can_be_deleted(api):
     customer, decoy = api.customer()["id"], api.customer()["id"]
     coupon = api.coupon(duration="forever")["id"]
     with api.sandbox._store.write(api.get("/v1/account")["id"]) as tx:
-        call = api.sandbox._idle_call(tx)
+        call = idle(api.sandbox, tx)
         for owner in (customer, decoy):
             discounts.attach(call, [{"coupon": coupon}], customer=call.refer("customer", owner, "customer"))
     path = f"/v1/customers/{customer}"
@@ -365,7 +374,7 @@ def test_what_pays_by_default(api):
     subscription, invoice = ({"default_payment_method": name, "default_source": None} for name in (source, newest))
     nothing = {"default_payment_method": None, "default_source": None}
     with api.sandbox._store.read(api.get("/v1/account")["id"]) as tx:
-        call = api.sandbox._idle_call(tx)
+        call = idle(api.sandbox, tx)
         found = [
             payments.default_method(call, customer),
             payments.default_method(call, chosen),

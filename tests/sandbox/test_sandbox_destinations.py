@@ -8,7 +8,7 @@ import json
 import pytest
 import stripe
 
-from reconciler.sandbox import Request, Webhooks
+from reconciler.sandbox import Request, Settings, Webhooks
 
 PATH = "/v2/core/event_destinations"
 HOOK = "http://127.0.0.1:9/hook"
@@ -197,3 +197,12 @@ def test_the_sdk_lists_destinations(api, client):
     listed = client.v2.core.event_destinations.list({"limit": 2, "include": [URL]})
     assert [each.id for each in listed.auto_paging_iter()] == made[::-1]
     assert listed.data[0].webhook_endpoint.url == HOOK
+
+
+@pytest.mark.parametrize("takes", [True, False])
+def test_thin_destinations_take_all(open_sandbox, account, takes):
+    """A thin destination may ask for ``*``, or has to name each type; a snapshot destination may either way."""
+    api = account(open_sandbox(settings=Settings(thin_destinations_take_all=takes)))
+    assert send(api, "POST", PATH, {**THIN, "enabled_events": ["*"]})[0] == (200 if takes else 400)
+    assert send(api, "POST", PATH, {**SNAPSHOT, "enabled_events": ["*"]})[0] == 200
+    create(api)

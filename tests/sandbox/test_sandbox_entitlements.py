@@ -6,6 +6,7 @@ import pytest
 import stripe
 
 from reconciler.sandbox import Settings
+from tests.sandbox.conftest import idle
 
 LIST, SUMMARY = "/v1/entitlements/active_entitlements", "entitlements.active_entitlement_summary.updated"
 DAY = 86_400
@@ -55,7 +56,7 @@ def summaries(api):
 def put(api, subscription, **changes):
     """Change a subscription as its own rules would, past the API."""
     with api.sandbox._store.write(api.get("/v1/account")["id"]) as tx:
-        call = api.sandbox._idle_call(tx)
+        call = idle(api.sandbox, tx)
         row = tx.find("subscription", subscription["id"])
         call.save(call.families["subscription"], row, {**row.body, **changes})
 
@@ -173,12 +174,12 @@ def test_the_status_of_a_subscription_entitles_or_not(api, status):
     assert keys(api, customer) == (["one"] if status in {"active", "trialing"} else [])
 
 
-def _keeps(having, status, *, keeps):
+def _keeps(having, status, setting=None, *, keeps, **more):
     """See whether a customer keeps an entitlement while a subscription has a status; another's is not touched."""
-    api = having(**{f"{status}_keeps_entitlements": keeps})
+    api = having(**{setting or f"{status}_keeps_entitlements": keeps})
     customer, other, price = someone(api), someone(api), offer(api, api.feature("one"))
     subscription, _ = subscribe(api, customer, price), subscribe(api, other, price)
-    put(api, subscription, status=status)
+    put(api, subscription, status=status, **more)
     assert keys(api, customer) == (["one"] if keeps else [])
     assert keys(api, other) == ["one"]
     put(api, subscription, status="active")
@@ -191,10 +192,37 @@ def test_past_due_keeps_entitlements(having, keeps):
     _keeps(having, "past_due", keeps=keeps)
 
 
+def _paused(reason):
+    """Return what a paused subscription says of why it is."""
+    return {"paused": {"subscription": {"type": reason}, "transitioned_at": 0, "type": "subscription"}}
+
+
 @pytest.mark.parametrize("keeps", [True, False])
-def test_paused_keeps_entitlements(having, keeps):
-    """A paused subscription still entitles, or does not."""
-    _keeps(having, "paused", keeps=keeps)
+def test_requested_pause_keeps_entitlements(having, keeps):
+    """A subscription that was paused on request still entitles, or does not until it is resumed."""
+    setting = "requested_pause_keeps_entitlements"
+    _keeps(having, "paused", setting, keeps=keeps, status_details=_paused("pause_requested"))
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_trial_end_pause_keeps_entitlements(having, keeps):
+    """A subscription that was paused at the end of its trial still entitles, or does not."""
+    setting = "trial_end_pause_keeps_entitlements"
+    _keeps(having, "paused", setting, keeps=keeps, status_details=_paused("trial_end_without_payment_method"))
+
+
+def test_a_requested_pause_takes_entitlements_away_until_it_is_resumed(api):
+    """By default pause and resumption change them, with an event for either; another customer's stay.
+
+    Source: https://docs.stripe.com/billing/subscriptions/pause (``entitlements.active_entitlement_summary.updated``).
+    """
+    customer, other, price = someone(api), someone(api), offer(api, api.feature("one"))
+    subscription, _ = subscribe(api, customer, price), subscribe(api, other, price)
+    api.post(f"/v1/subscriptions/{subscription['id']}/pause", {"type": "subscription"})
+    assert (keys(api, customer), keys(api, other)) == ([], ["one"])
+    api.post(f"/v1/subscriptions/{subscription['id']}/resume")
+    assert keys(api, customer) == ["one"]
+    assert [features for owner, features in summaries(api) if owner == customer] == [["one"], [], ["one"]]
 
 
 @pytest.mark.parametrize("keeps", [True, False])

@@ -46,7 +46,7 @@ def test_a_refusal_can_be_lost_too(api, form):
 def test_latency_comes_before_the_answer(api, monkeypatch):
     """A latency fault waits as long as it says, then the request runs as always."""
     waited = []
-    monkeypatch.setattr("reconciler.sandbox.core.time.sleep", waited.append)
+    monkeypatch.setattr("reconciler.sandbox.faults.Faults.hold", lambda _, seconds: waited.append(seconds))
     api.sandbox.faults.add(Fault("*", "/v1/products*", kind="latency", seconds=2.5))
     api.product()
     api.get("/v1/account")

@@ -39,9 +39,9 @@ def front(request, served):
     return (sandbox.client() if request.param == "in process" else over_http(url)), sandbox
 
 
-def raw(url, method, path, body=b"", headers=KEY):
+def raw(url, method, path, body=b"", headers=KEY, timeout=10):
     """Send one plain HTTP request and return status, headers and body."""
-    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=10)
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=timeout)
     try:
         connection.request(method, path, body, headers)
         reply = connection.getresponse()
@@ -222,6 +222,34 @@ def test_the_server_limits_bodies(served, monkeypatch):
     monkeypatch.setattr(sandbox, "dispatch", None)
     status, _, body = raw(url, "POST", "/v1/products", chunks)
     assert (status, json.loads(body)["error"]["type"]) == (413, "invalid_request_error")
+
+
+def test_a_whole_state_may_be_larger_than_a_request(open_sandbox):
+    """What the control exports it takes back, beyond the mebibyte that other requests may have."""
+    with open_sandbox() as sandbox, Server(sandbox) as server:
+        for _ in range(100):
+            sandbox.client().v1.products.create({"name": "x", "description": "d" * 5_000})
+        _, _, exported = raw(server.url, "GET", "/_sandbox/export")
+        assert len(exported) > MAX_BODY_BYTES
+        json_ = {**KEY, "Content-Type": "application/json"}
+        assert raw(server.url, "POST", "/_sandbox/reset", exported, json_)[0] == 413
+        assert raw(server.url, "POST", "/_sandbox/reset", headers=json_)[0] == 200
+        assert raw(server.url, "POST", "/_sandbox/import", exported, json_)[0] == 200
+        assert len(sandbox.client().v1.products.list({"limit": 100}).data) == 100
+
+
+def test_a_server_that_stops_lets_everyone_go(open_sandbox):
+    """Whom a latency fault holds up is not waited for when the server ends; afterwards the fault holds again."""
+    with open_sandbox() as sandbox:
+        sandbox.faults.add(Fault(kind="latency", seconds=20.0, nth=1), Fault(kind="latency", seconds=0.01, nth=2))
+        with Server(sandbox) as server:
+            with pytest.raises(TimeoutError):
+                raw(server.url, "GET", "/v1/account", timeout=0.5)
+            assert sandbox.faults.data()[0]["count"] == 1
+        sandbox.client().v1.products.list()
+        first, second = [entry.ms for entry in sandbox.journal]
+        assert first < 20_000
+        assert second >= 10
 
 
 def test_a_dropped_connection_is_cut_without_a_byte(served):

@@ -44,7 +44,7 @@ def fields(spec, path):
         )
     if isinstance(spec, Map):
         return st.sampled_from(["eur", "k", "USD"]).flatmap(lambda key: fields(spec.value, f"{path}[{key}]"))
-    if isinstance(spec, OneOf):
+    if isinstance(spec, OneOf) and spec.options:
         return st.sampled_from(spec.options).flatmap(lambda option: fields(option, path))
     return values(spec).map(lambda value: [(path, value)])
 

@@ -115,7 +115,8 @@ def test_each_discount_is_one_of_three(api, customer):
     for given in ({}, {"coupon": coupon, "promotion_code": "promo_1"}):
         form = {"customer": customer, "discounts": [{"coupon": coupon}, given or {"coupon": ""}]}
         assert api.refused("POST", "/v1/invoices", form)["status"] == 400
-    form = {"customer": customer, "discounts": [{"coupon": coupon}] * (discounts.MAX_DISCOUNTS + 1)}
+    many = [{"coupon": api.coupon()["id"]} for _ in range(discounts.MAX_DISCOUNTS + 1)]
+    form = {"customer": customer, "discounts": many}
     assert api.refused("POST", "/v1/invoices", form)["param"] == "discounts"
     form["discounts"].pop()
     assert len(api.post("/v1/invoices", form)["discounts"]) == 20
@@ -132,10 +133,12 @@ def test_discounts_of_an_item_are_in_the_subtotal(api, customer):
 
 
 def test_a_discount_can_be_used_again(api, customer):
-    """A discount of the customer's is reused without another redemption; another customer's is refused."""
+    """A discount of the object's own is reused without another redemption; another customer's is refused."""
     coupon = api.coupon()["id"]
-    found = discount(api, customer, coupon=coupon)["id"]
-    assert bill(api, customer, discounts=[{"discount": found}])["discounts"] == [found]
+    draft = bill(api, customer, discounts=[{"coupon": coupon}])
+    (found,) = draft["discounts"]
+    again = api.post(f"/v1/invoices/{draft['id']}", {"discounts": [{"discount": found}]})
+    assert (again["discounts"], again["total"]) == ([found], 9000)
     assert api.get(f"/v1/coupons/{coupon}")["times_redeemed"] == 1
     form = {"customer": api.customer()["id"], "discounts": [{"discount": found}]}
     assert api.refused("POST", "/v1/invoices", form)["param"] == "discounts[0][discount]"

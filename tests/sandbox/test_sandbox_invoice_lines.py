@@ -168,7 +168,9 @@ def test_lines_are_edited_in_bulk(api, customer, invoice):
     error = api.refused("POST", f"/v1/invoices/{invoice}/add_lines", again)
     assert error["param"] == "lines[0][invoice_item]"
     form = {"lines": [{"id": new, "amount": 50}, {"id": old, "amount": 60}]}
+    told = len(api.events(type="invoice.updated"))
     assert api.post(f"/v1/invoices/{invoice}/update_lines", form)["total"] == 110
+    assert len(api.events(type="invoice.updated")) == told + 1
     form = {"lines": [{"id": new, "behavior": "delete"}, {"id": old, "behavior": "unassign"}]}
     assert api.post(f"/v1/invoices/{invoice}/remove_lines", form)["lines"]["data"] == []
     assert api.ids("/v1/invoiceitems") == [waiting]

@@ -100,12 +100,12 @@ def test_pages_say_that_nothing_is_real(api, session):
     assert document("x").headers == {name: reply.headers[name] for name in document("x").headers}
 
 
-@pytest.mark.parametrize("token", [None, "", "0" * 64])
+@pytest.mark.parametrize("token", [None, "", "0" * 64, "\u00fc" * 64, "\udcff"])
 def test_a_form_from_elsewhere_is_refused(api, session, token):
     """A form without the page's token, or with another page's, does nothing; the page's own works."""
     path = urlsplit(session["url"]).path
     form = {"do": "buy", "email": "ann@example.com", **CARD} | ({} if token is None else {"token": token})
-    reply = api.sandbox.dispatch(Request("POST", path, {}, urlencode(form).encode()))
+    reply = api.sandbox.dispatch(Request("POST", path, {}, urlencode(form, errors="surrogatepass").encode()))
     assert (reply.status, b"expired" in reply.body) == (403, True)
     other = Person(api.sandbox).visit(opened(api)["url"]).page.forms[0]["token"]
     reply = api.sandbox.dispatch(Request("POST", path, {}, urlencode({**form, "token": other}).encode()))
@@ -121,6 +121,13 @@ def test_pages_lead_only_where_their_session_says(api, session):
     )
     person.pay(success_url="https://evil.example", cancel_url="https://evil.example", return_url="https://evil.example")
     assert person.location == "https://example.com/done"
+
+
+def test_an_address_of_any_language_is_led_to(api):
+    """A header holds ASCII only: the rest of the shop's address is percent-encoded, what is so already stays."""
+    session = opened(api, success_url="https://example.com/gr\u00fc\u00dfe?a=%20b&id={CHECKOUT_SESSION_ID}#\u65e5")
+    person = Person(api.sandbox).visit(session["url"]).pay()
+    assert person.location == f"https://example.com/gr%C3%BC%C3%9Fe?a=%20b&id={session['id']}#%E6%97%A5"
 
 
 def test_pages_belong_to_one_account(api, account, session):

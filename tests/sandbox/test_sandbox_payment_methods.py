@@ -190,6 +190,10 @@ def test_an_incorrect_code_needs_a_code(api):
     path = "/v1/payment_methods/{}/attach"
     assert api.refused("POST", path.format(with_code), {"customer": customer})["code"] == "incorrect_cvc"
     assert api.post(path.format(without), {"customer": customer})["card"]["checks"]["cvc_check"] is None
+    with_code, without = (api.post("/v1/tokens", {"card": {**card, **extra}})["id"] for extra in ({"cvc": "123"}, {}))
+    path = f"/v1/customers/{customer}/sources"
+    assert api.refused("POST", path, {"source": with_code})["code"] == "incorrect_cvc"
+    assert api.post(path, {"source": without})["cvc_check"] is None
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ https://docs.stripe.com/currencies.
 import pytest
 
 from reconciler.sandbox.billing import payments
+from tests.sandbox.conftest import idle
 
 PATH = "/v1/payment_intents"
 RETURN = {"return_url": "https://example.com/back"}
@@ -373,7 +374,7 @@ def test_an_invoice_ends_its_intent_itself(api):
     """The intent of an invoice is not canceled directly; one of no invoice is (tests above)."""
     customer = api.customer(payment_method="pm_card_visa")
     with api.sandbox._store.write(api.get("/v1/account")["id"]) as tx:
-        call = api.sandbox._idle_call(tx)
+        call = idle(api.sandbox, tx)
         fixed = {"amount": 1000, "currency": "usd", "description": None, "metadata": {"a": "1"}}
         intent = payments.open_intent(call, customer=customer, invoice="in_1", **fixed)
         once = payments.open_intent(call, customer=customer, off_session_ok=False, **fixed)

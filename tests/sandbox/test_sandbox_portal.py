@@ -286,7 +286,7 @@ def test_a_customer_cancels_with_a_reason_and_keeps_the_plan_after_all(api, mont
     assert "Renews on" in person.text
     person.press("subscription_cancel", subscription=subscription, feedback="unused", comment="Bye <b>")
     ended = api.get(f"/v1/subscriptions/{subscription}")
-    assert ended["cancel_at_period_end"] is True
+    assert ended["cancel_at"] == ended["items"]["data"][0]["current_period_end"]
     assert ended["cancellation_details"] == {
         "comment": "Bye <b>",
         "feedback": "unused",
@@ -294,13 +294,33 @@ def test_a_customer_cancels_with_a_reason_and_keeps_the_plan_after_all(api, mont
     }
     assert "Ends on" in person.text
     person.press("keep")
-    assert api.get(f"/v1/subscriptions/{subscription}")["cancel_at_period_end"] is False
+    assert api.get(f"/v1/subscriptions/{subscription}")["cancel_at"] is None
     form = next(form for form in person.page.forms if form["do"] == "subscription_cancel")
     form["subscription"] = decoy
     assert person.press("subscription_cancel", subscription=decoy).problems == ["There is no such plan."]
-    assert api.get(f"/v1/subscriptions/{decoy}")["cancel_at_period_end"] is False
+    assert api.get(f"/v1/subscriptions/{decoy}")["cancel_at"] is None
     person = at_portal(api, customer)
     assert person.press("subscription_cancel", feedback="other").problems == ["Choose one of the reasons."]
+
+
+@pytest.mark.parametrize("mode", ["flexible", "classic"])
+def test_the_end_of_a_plan_is_set_as_its_billing_mode_has_it(api, monthly, mode):
+    """Flexible plans get ``cancel_at``, the end of their period, and no flag; classic ones get the flag; both keep.
+
+    Source: https://docs.stripe.com/billing/subscriptions/billing-mode/compare (cancellations in the customer portal).
+    """
+    configured(api, EVERYTHING)
+    customer = api.customer(payment_method="pm_card_visa", invoice_settings={"default_payment_method": "pm_card_visa"})
+    form = {"customer": customer["id"], "items": [{"price": monthly}], "billing_mode": {"type": mode}}
+    subscription = api.post("/v1/subscriptions", form)
+    person = at_portal(api, customer["id"])
+    person.press("subscription_cancel")
+    ended = api.get(f"/v1/subscriptions/{subscription['id']}")
+    assert ended["cancel_at_period_end"] is (mode == "classic")
+    assert ended["cancel_at"] == subscription["items"]["data"][0]["current_period_end"]
+    person.press("keep")
+    kept = api.get(f"/v1/subscriptions/{subscription['id']}")
+    assert (kept["cancel_at_period_end"], kept["cancel_at"]) == (False, None)
 
 
 def test_a_plan_can_end_at_once(api, monthly):
@@ -420,7 +440,7 @@ def test_a_flow_shows_one_thing_and_leads_back(api, monthly):
     person = at_portal(api, customer, flow_data=flow)
     assert [form["do"] for form in person.page.forms] == ["subscription_cancel"]
     assert person.press("subscription_cancel").location == "https://example.com/bye"
-    assert api.get(f"/v1/subscriptions/{subscription}")["cancel_at_period_end"] is True
+    assert api.get(f"/v1/subscriptions/{subscription}")["cancel_at"] is not None
     api.post(f"/v1/subscriptions/{subscription}", {"cancel_at_period_end": False})
     hosted = {"type": "hosted_confirmation", "hosted_confirmation": {"custom_message": "See you"}}
     person = at_portal(api, customer, flow_data={**flow, "after_completion": hosted})

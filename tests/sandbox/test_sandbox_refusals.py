@@ -17,9 +17,9 @@ def product_creation(monkeypatch):
     """Return a function that changes the route that creates products."""
 
     def change(**fields):
-        found = next(entry for entry in routing._ROUTES if entry[0] == "POST" and entry[1].pattern == "/v1/products")
-        changed = [(*entry[:3], replace(entry[3], **fields)) if entry is found else entry for entry in routing._ROUTES]
-        monkeypatch.setattr(routing, "_ROUTES", changed)
+        find, target = routing.find, routing.find("POST", "/v1/products")
+        changed = replace(target, route=replace(target.route, **fields))
+        monkeypatch.setattr(routing, "find", lambda *asked: changed if (found := find(*asked)) == target else found)
 
     return change
 

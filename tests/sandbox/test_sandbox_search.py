@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.sandbox import Fault
+from reconciler.sandbox import Fault, Settings
 from reconciler.sandbox.errors import ApiError
 from reconciler.sandbox.families import FAMILIES
 from reconciler.sandbox.search import RESOURCES, searchable
@@ -259,3 +259,13 @@ def test_a_product_called_search_is_not_the_search(api):
     api.product(id="search", name="it")
     assert json.loads(api.send("GET", "/v1/products/search").body)["error"]["code"] == "parameter_missing"
     assert api.ids("/v1/products") == ["search"]
+
+
+@pytest.mark.parametrize("finds", [True, False])
+def test_search_finds_test_clock_objects(open_sandbox, account, now, finds):
+    """Search finds a customer on a test clock, or leaves them out; one without a clock is found either way."""
+    api = account(open_sandbox(settings=Settings(search_finds_test_clock_objects=finds)))
+    clock = api.post("/v1/test_helpers/test_clocks", {"frozen_time": now})["id"]
+    hidden, plain = api.customer(email="a@example.com", test_clock=clock), api.customer(email="a@example.com")
+    found = [each["id"] for each in api.get("/v1/customers/search", {"query": 'email:"a@example.com"'})["data"]]
+    assert found == [plain["id"], *[hidden["id"]] * finds]

@@ -132,7 +132,7 @@ def test_a_storm_can_last_for_seconds(open_sandbox, account):
 def test_jitter_is_seeded(open_sandbox, account, monkeypatch):
     """Jitter adds up to so many seconds to a latency, the same with the same seed."""
     waited = []
-    monkeypatch.setattr("reconciler.sandbox.core.time.sleep", waited.append)
+    monkeypatch.setattr("reconciler.sandbox.faults.Faults.hold", lambda _, seconds: waited.append(seconds))
     for seed in (1, 1, 2):
         api = account(open_sandbox(seed=seed))
         api.sandbox.faults.add(Fault(kind="latency", seconds=1, jitter=2))

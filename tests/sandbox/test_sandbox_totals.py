@@ -72,6 +72,30 @@ def test_an_amount_off_is_spread_in_proportion():
     assert off([line(2000), line(1000)], ["big"], coupons) == [[2000], [1000]]
 
 
+@pytest.mark.parametrize("to_largest", [True, False])
+def test_amount_off_rest_to_largest(to_largest):
+    """5.00 off 10.00 and 20.00 is 1.66 and 3.34, in either order, or 1.67 and 3.33 by the largest remainders.
+
+    Source: https://docs.stripe.com/billing/subscriptions/prorations (coupons applied to multiple subscription items).
+    """
+    settings, coupons = Settings(amount_off_rest_to_largest=to_largest), {"a": amount(500)}
+    first, second = (166, 334) if to_largest else (167, 333)
+    assert off([line(1000), line(2000)], ["a"], coupons, settings) == [[first], [second]]
+    assert off([line(2000), line(1000)], ["a"], coupons, settings) == [[second], [first]]
+    assert sum(part for (part,) in off([line(3)] * 4, ["a"], {"a": amount(11)}, settings)) == 11
+
+
+def test_a_backdated_coupon_covers_the_periods_of_its_time():
+    """What begins before or after the coupon's time is full price; without a time every line is covered.
+
+    Source: https://docs.stripe.com/billing/subscriptions/backdating (backdating and discounts).
+    """
+    lines = [{**line(1000), "period": {"start": start, "end": start + 10}} for start in (0, 10, 20, 30)]
+    assert off(lines, ["p"], {"p": {**percent(50), "_span": (10, 30)}}) == [[], [500], [500], []]
+    assert off(lines, ["p"], {"p": {**percent(50), "_span": (10, None)}}) == [[], [500], [500], [500]]
+    assert off(lines, ["p"], {"p": percent(50)}) == [[500], [500], [500], [500]]
+
+
 def test_coupons_of_products_touch_their_products_only():
     """``applies_to`` leaves every other product's line, and every line without a product, alone."""
     coupons = {"a": amount(1000, ["prod_a"]), "p": percent(10, ["prod_a"])}
@@ -141,6 +165,21 @@ def test_exempt_customers_pay_no_tax(status, reason, spared):
     assert (tax["amount"], tax["taxability_reason"]) == ((0, reason) if spared else (100, "not_available"))
     (tax,) = totals.taxed([line(1000, rates=["t"])], rates, "none", settings)[0]["taxes"]
     assert tax["amount"] == 100
+
+
+@pytest.mark.parametrize("status", ["exempt", "reverse"])
+def test_inclusive_tax_is_taken_out_of_the_price_of_exempt_customers(status):
+    """100.00 with 10 % inside is 90.91 for them, and 100.00 for others; an exclusive rate changes nothing.
+
+    Source: https://docs.stripe.com/tax/tax-rates (customer tax exemptions).
+    """
+    rates = {"in": rate("in", 10, inclusive=True), "ex": rate("ex", 10)}
+    for own, exempt, total in (("in", status, 9091), ("in", "none", 10_000), ("ex", status, 10_000)):
+        less = totals.discounted([line(10_000, rates=[own])], [], {}, DEFAULTS)
+        done = totals.taxed(less, rates, exempt, DEFAULTS)
+        sums = totals.sums(done, rates, exempt, DEFAULTS)
+        assert (sums["subtotal"], sums["total"]) == (10_000, total)
+        assert sums["total_excluding_tax"] == sums["subtotal_excluding_tax"] == (10_000 if own == "ex" else 9091)
 
 
 def computed(lines, of_invoice, coupons, rates, settings=DEFAULTS):

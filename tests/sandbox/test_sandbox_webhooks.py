@@ -5,6 +5,7 @@ import socket
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from time import monotonic
 
 import pytest
 import stripe
@@ -464,6 +465,82 @@ def test_an_answer_that_is_not_http_is_a_failure(open_sandbox, account):
     (delivery,) = api.sandbox.deliveries()
     assert delivery["status"] == "pending"
     assert "not HTTP" in delivery["attempts"][0]["error"]
+
+
+@pytest.mark.parametrize(("address", "seen"), [("/gr\u00fcn?a=b%20c", ["/gr%C3%BCn?a=b%20c"]), ("/plain", ["/plain"])])
+def test_an_address_is_written_as_http_has_it(open_sandbox, account, address, seen):
+    """What is not ASCII in the path of an endpoint is percent-encoded, and nothing else."""
+    api = account(open_sandbox())
+    with listening() as (url, got, _):
+        endpoint(api, url=url + address)
+        api.product()
+        api.sandbox.deliver()
+    assert [path for path, _, _ in got] == seen
+
+
+def test_a_name_that_is_none_is_a_failure(open_sandbox, account):
+    """A host that no name server can be asked for is a failed attempt like any other, not the end of deliveries."""
+    api = account(open_sandbox())
+    endpoint(api, url=f"http://{'a' * 64}.example/")
+    api.product()
+    assert api.sandbox.deliver() == 1
+    (delivery,) = api.sandbox.deliveries()
+    assert (delivery["status"], "cannot be posted to" in delivery["attempts"][0]["error"]) == ("pending", True)
+
+
+@contextmanager
+def stalling(first=b""):
+    """Yield the address of a receiver that takes a post, answers with ``first`` and then, bit by bit, without end."""
+    arrived, over = threading.Event(), threading.Event()
+
+    def answer(listener):
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(65536)
+            arrived.set()
+            try:
+                connection.sendall(first)
+                while not over.wait(0.01):
+                    connection.sendall(b"x" if first else b"")
+            except OSError:
+                return
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=answer, args=(listener,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}/", arrived
+        finally:
+            over.set()
+            thread.join()
+
+
+def test_an_answer_has_to_be_whole_in_time(open_sandbox, account):
+    """Who answers bit by bit without end has not answered when the time is up."""
+    api = account(open_sandbox(webhooks=Webhooks(timeout=0.2)))
+    with stalling(b"HTTP/1.1 200 OK\r\nX: ") as (url, _):
+        endpoint(api, url=url)
+        api.product()
+        api.sandbox.deliver()
+    assert [each["attempts"][0].get("error") for each in api.sandbox.deliveries()] == ["timed out"]
+
+
+def test_who_stops_does_not_wait_for_receivers(open_sandbox, account):
+    """A post that is cut by the end of the server is no attempt: it is made again by the next who delivers."""
+    sandbox = open_sandbox(webhooks=Webhooks(timeout=20))
+    api = account(sandbox)
+    with stalling() as (url, arrived):
+        found = endpoint(api, url=url)["id"]
+        api.product()
+        with sandbox.webhooks.running():
+            assert arrived.wait(20)
+            posted = monotonic()
+        assert monotonic() - posted < 15
+    assert [(each["status"], each["attempts"]) for each in sandbox.deliveries()] == [("pending", [])]
+    with listening() as (url, got, _):
+        api.post(f"{PATH}/{found}", {"url": url})
+        sandbox.deliver()
+    assert len(got) == 1
 
 
 def test_a_bug_while_delivering_is_logged_and_passes(open_sandbox, account, caplog):

@@ -21,9 +21,11 @@ _PLANNING = {
     "E0703": prose(
         "object cannot be taken over as it is",
         "The file names the key of an existing object, but says something else about it that can only be set when an "
-        "object is created. Taking it over would have to archive it, which is not what naming it means.",
+        "object is created. Taking it over would have to archive it, which is not what naming it means. "
+        "What a coupon takes off is fixed in the same way under its id, so one with a stripe_id cannot change either.",
         "lookup_key: gold-monthly with amount: 20, while that price is 19 at Stripe",
-        "write what the object is (amount: 19), apply to take it over, then change the amount",
+        "write what the object is (amount: 19), apply to take it over, then change the amount; for a coupon of yours "
+        "drop stripe_id, or change it too",
     ),
     "E0704": prose(
         "refers to what was never sold",

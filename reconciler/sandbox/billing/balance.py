@@ -28,6 +28,11 @@ Kind = Literal[
 ]
 
 
+def currency_of(call: Call, customer: Obj) -> str:
+    """Return the currency a customer is billed in where nothing else says: their own, or the account's."""
+    return str(customer["currency"] or call.families["account"].template["default_currency"])
+
+
 def balance(customer: Obj, currency: str) -> int:
     """Return what a customer has in a currency, in minor units; negative is credit."""
     return int(customer["invoice_credit_balance"].get(currency, 0))

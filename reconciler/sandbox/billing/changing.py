@@ -4,11 +4,12 @@ Sources: https://docs.stripe.com/billing/subscriptions/change-price, https://doc
 https://docs.stripe.com/billing/subscriptions/billing-cycle.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from reconciler.sandbox.billing import billables, cycles, lines, proration
 from reconciler.sandbox.billing.charges import Charge
+from reconciler.sandbox.billing.cycles import Period
 from reconciler.sandbox.billing.stored import items_of, must
 from reconciler.sandbox.billing.subscription_items import Change
 from reconciler.sandbox.billing.subscription_store import put
@@ -50,14 +51,19 @@ def plan(call: Call, before: Obj, after: Obj, changes: Sequence[Change], terms: 
     if reset:
         return _anew(call, before, after, changes, terms)
     if before["status"] == "trialing":
-        return _unbilled(call, after, changes)
+        return _unbilled(call, after, changes, (after["_since"], after["trial_end"]))
+    if before["status"] == "paused":
+        return _unbilled(call, after, changes, (before["_period_start"], before["_period_end"]))
     return _within(call, before, after, changes, terms)
 
 
-def _unbilled(call: Call, after: Obj, changes: Sequence[Change]) -> Plan:
-    """Return a plan without charges: a trial costs nothing, and so does a change of it."""
-    trial = {"current_period_start": after["_since"], "current_period_end": after["trial_end"]}
-    kept = [{**_used_from(call, change, call.now), **trial} for change in changes if change.new]
+def _unbilled(call: Call, after: Obj, changes: Sequence[Change], span: Period) -> Plan:
+    """Return a plan without charges, its items in one period: a trial costs nothing, nor what stands still.
+
+    Source: https://docs.stripe.com/billing/subscriptions/trials/free-trials, of updates while a subscription is paused.
+    """
+    period = {"current_period_start": span[0], "current_period_end": span[1]}
+    kept = [{**_used_from(call, change, call.now), **period} for change in changes if change.new]
     return Plan(subscription=after, items=tuple(kept), removed=_removed(changes))
 
 
@@ -76,7 +82,8 @@ def _within(call: Call, before: Obj, after: Obj, changes: Sequence[Change], term
             new = proration.shortened(new, span[0]) if new else None
         due = _newly_due(change, old, new, at) if new and terms.prorates else None
         if new and due:
-            prorations += proration.debit(call, after, news, new, due)
+            for part in _by_period(call, after, new, due):
+                prorations += proration.debit(call, after, news, new, part)
         if new is None and old and (terms.prorates or old["current_period_end"] <= at):
             prorations += _removed_usage(call, before, old, at)
         if new:
@@ -98,7 +105,16 @@ def _settled(call: Call, before: Obj, after: Obj, change: Change, at: int) -> Ob
         return {**new, **{name: old[name] for name in ("current_period_start", "current_period_end")}}
     if old is None and before["_period_end"] <= at:
         return {**new, "current_period_start": at, "current_period_end": at}
-    return cycles.placed(call, after, new, at)
+    return cycles.placed(call, after, new, max(at, before["_period_start"]))
+
+
+def _by_period(call: Call, subscription: Obj, item: Obj, span: Period) -> Iterator[Period]:
+    """Yield the parts of a time that lie in different periods, as that of a backdated subscription may."""
+    at, end = span
+    while at < end:
+        until = min(end, cycles.whole(call, subscription, item, at)[1])
+        yield at, until
+        at = until
 
 
 def _given_back(change: Change, old: Obj, new: Obj | None, at: int) -> tuple[int, int] | None:
@@ -136,7 +152,9 @@ def _removed_usage(call: Call, subscription: Obj, item: Obj, at: int) -> list[Ch
     """Bill the open usage of a removed item, as flexible mode does and classic mode does not."""
     if subscription["billing_mode"]["type"] == "classic" or subscription["status"] == "trialing":
         return []
-    return [charge for charge in billables.behind(call, subscription, item, at) if charge.amount]
+    used = [charge for charge in billables.behind(call, subscription, item, at) if charge.amount]
+    before = subscription["_phase_before"]
+    return [replace(charge, wide=tuple(before["wide"])) for charge in used] if before else used
 
 
 def _anew(call: Call, before: Obj, after: Obj, changes: Sequence[Change], terms: Terms) -> Plan:
@@ -203,8 +221,3 @@ def apply(call: Call, planned: Plan) -> None:
 def unchanged(call: Call, subscription: Obj) -> list[Change]:
     """Return the subscription's items as they are."""
     return [Change(item, item) for item in items_of(call, subscription)]
-
-
-def without_prorations(planned: Plan) -> Plan:
-    """Return the plan with everything it charges left out, because it is charged elsewhere."""
-    return replace(planned, prorations=(), charges=(), immediate=False)

@@ -19,6 +19,7 @@ class Charge:
 
     ``discounts`` are ids of discounts of this line alone, ``tax_rates`` replace the invoice's default rates when given.
     ``credited_items`` are the lines a credit proration gives back: ``{"invoice": ..., "invoice_line_items": [...]}``.
+    ``wide`` are those of the invoice that apply to this line, ``None`` all of them.
     ``invoice_item`` is the invoice item the line comes from; without one the line comes from ``subscription_item``.
     """
 
@@ -37,6 +38,7 @@ class Charge:
     credited_items: Obj | None = None
     discountable: bool = True
     discounts: tuple[str, ...] = ()
+    wide: tuple[str, ...] | None = None
     tax_rates: tuple[str, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
 

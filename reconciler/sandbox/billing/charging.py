@@ -5,6 +5,7 @@ from typing import Any
 from reconciler.sandbox.billing import cards, funds, refunds
 from reconciler.sandbox.billing.cards import Card, Decline
 from reconciler.sandbox.billing.methods import card_of, checked
+from reconciler.sandbox.billing.stored import rewritten
 from reconciler.sandbox.objects.base import Call
 from reconciler.sandbox.store import Row
 from reconciler.sandbox.wire import Obj
@@ -62,10 +63,12 @@ def fail(call: Call, method: Obj, decline: Decline, **fields: Any) -> Obj:
 def _describe(call: Call, method: Obj, fields: Obj, *, authenticated: bool) -> Obj:
     suffix = fields.get("statement_descriptor_suffix")
     charge = call.fill(call.families["charge"], call.new_id("ch_3", 23), **fields)
+    customer = call.tx.find("customer", charge["customer"]) if charge["customer"] else None
     return {
         **charge,
         "billing_details": method["billing_details"],
         "calculated_statement_descriptor": f"{DESCRIPTOR}* {suffix}"[:22] if suffix else DESCRIPTOR,
+        "_clock": customer.body["test_clock"] if customer else None,
         "payment_method": method["id"],
         "payment_method_details": {
             "card": _details(method, charge["amount"], authenticated=authenticated),
@@ -163,10 +166,10 @@ def capture(call: Call, row: Row, amount: int) -> Obj:
     """Take held money; what is not taken goes back to the customer."""
     family = call.families["charge"]
     captured = _collected(call, row.body, amount)
-    call.replace(family, row, captured)
+    row = rewritten(call, family.kind, row, **captured)
     rest = captured["amount"] - amount
     if rest:
-        captured = refunds.release(call, Row(row.seq, row.created, captured), rest)
+        captured = refunds.release(call, row, rest)
     call.emit(family, "captured", captured)
     return captured
 
@@ -174,9 +177,8 @@ def capture(call: Call, row: Row, amount: int) -> Obj:
 def let_go(call: Call, row: Row, *, expired: bool = False) -> Obj:
     """Give all of a held charge back; ``expired`` if the bank did so by itself."""
     family = call.families["charge"]
-    held = {**row.body, "_expires": None}
-    call.replace(family, row, held)
-    released = refunds.release(call, Row(row.seq, row.created, held), held["amount"])
+    row = rewritten(call, family.kind, row, _expires=None)
+    released = refunds.release(call, row, row.body["amount"])
     if expired:
         call.emit(family, "expired", released)
     return released

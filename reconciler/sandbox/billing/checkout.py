@@ -22,7 +22,6 @@ INVOICE_PAGE = "/i/"
 KIND = "checkout.session"
 #: "Currently, only up to one may be specified."
 MAX_DISCOUNTS = 1
-_UNCONFIRMED = ("requires_payment_method", "requires_confirmation", "requires_action")
 
 
 class _RehearsedError(Exception):
@@ -100,14 +99,18 @@ def _rehearse(call: Call, session: Obj, amount: int) -> None:
     raise _RehearsedError(must(call, "discount", redeem(call, session, amount)[0]).body)
 
 
-def redeem(call: Call, session: Obj, amount: int) -> list[str]:
-    """Redeem the session's discounts for an order of an amount, and return their ids."""
+def redeem(call: Call, session: Obj, amount: int, *, is_checked: bool = False) -> list[str]:
+    """Redeem the session's discounts for an order of an amount, and return their ids.
+
+    The code of an order that is paid already ``is_checked``: that very payment is no earlier transaction.
+    """
     return discounts.attach(
         call,
         wanted_discounts(session),
         customer=customer_of(call, session),
         currency=session["currency"],
         amount=amount,
+        is_checked=is_checked,
         checkout_session=session["id"],
     )
 
@@ -132,11 +135,8 @@ def begin(call: Call, session: Obj, items: Sequence[Obj]) -> Obj:
 
 
 def _setup_intent(call: Call, session: Obj) -> str:
-    family, data = call.families["setup_intent"], session["_setup_intent_data"]
-    intent_id = call.new_id("seti_1", 23)
-    secret = call.new_id(f"{intent_id}_secret_", 25)
-    intent = call.fill(family, intent_id, client_secret=secret, customer=session["customer"], **data)
-    return str(call.create(family, intent)["id"])
+    intent = setups.blank(call, customer=session["customer"], **session["_setup_intent_data"])
+    return str(call.create(call.families["setup_intent"], intent)["id"])
 
 
 def priced(call: Call, session: Obj, items: Sequence[Obj]) -> tuple[Obj, list[Obj]]:
@@ -208,7 +208,7 @@ def expire(call: Call, row: Row) -> Obj:
         invoicing.void(call.on_clock_of(invoice.body), invoice)
     elif intent := _begun(call, "payment_intent", session["payment_intent"], payments.CANCELABLE):
         payments.cancel(call, intent.body["id"], "abandoned")
-    elif intent := _begun(call, "setup_intent", session["setup_intent"], _UNCONFIRMED):
+    elif intent := _begun(call, "setup_intent", session["setup_intent"], payments.CONFIRMABLE):
         setups.cancel(call, intent.body["id"], "abandoned")
     return call.save(call.families[KIND], row, {**session, "status": "expired"}, "expired")
 

@@ -5,14 +5,14 @@ https://docs.stripe.com/invoicing/integration/automatic-advancement-collection a
 https://docs.stripe.com/billing/revenue-recovery/smart-retries.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
-from reconciler.sandbox.billing import lines, payments
+from reconciler.sandbox.billing import discounts, lines, payments, retries
 from reconciler.sandbox.billing.balance import Kind, adjust, balance
 from reconciler.sandbox.billing.credits import apply
 from reconciler.sandbox.billing.drafts import computed, copied, customer_of, settled, store_lines, subscription_of
 from reconciler.sandbox.billing.payments import Outcome
-from reconciler.sandbox.billing.periods import DAY_SECONDS
 from reconciler.sandbox.billing.stored import must, rows
 from reconciler.sandbox.errors import ApiError, invalid
 from reconciler.sandbox.objects.base import Call
@@ -21,8 +21,6 @@ from reconciler.sandbox.wire import Obj
 
 #: An invoice finalized by hand is charged an hour later, if it advances by itself.
 CHARGE_SECONDS = 3_600
-#: Days from one automatic attempt to the next; after the last there is none.
-RETRY_DAYS = (3, 5, 7)
 
 
 def _store(call: Call, row: Row, **changes: Any) -> Row:
@@ -37,37 +35,55 @@ def _tell(call: Call, row: Row, verb: str) -> Row:
     return must(call, "invoice", row.body["id"])
 
 
-def finalize(call: Call, row: Row) -> Obj:
+def finalize(call: Call, row: Row, *, unpaid: bool = False) -> Obj:
     """Make a draft final and return it: open, or paid where nothing is due.
 
-    Credit grants and the customer's balance are used, the number is given, the payment intent is opened.
+    Credit grants and the customer's balance are used, the number is given, the payment intent is opened. What is not
+    to be paid (``unpaid``) uses nothing and stays open whatever is due.
     """
     if row.body["status"] != "draft":
         raise not_draft(row.body)
     family, invoice_id = call.families["invoice"], row.body["id"]
     held = lines.of_invoice(call, invoice_id)
     customer = customer_of(call, row.body)
-    draft = {**row.body, **copied(call, customer)}
-    final, done = computed(call, draft, [line.body for line in held], apply)
+    draft = _unspent(call, {**row.body, **copied(call, customer)}, invoice_id)
+    unspent = [_unspent(call, line.body, invoice_id) for line in held]
+    final, done = computed(call, draft, unspent, None if unpaid else apply)
     store_lines(call, held, done)
+    if unpaid:
+        final |= dict.fromkeys(("amount_due", "amount_remaining"), max(final["total"], 0))
     final |= {
         "automatically_finalizes_at": None,
         "effective_at": final["effective_at"] or call.now,
-        "ending_balance": _use_balance(call, final),
+        "ending_balance": final["starting_balance"] if unpaid else _use_balance(call, final),
         "last_finalization_error": None,
         "next_payment_attempt": _first_attempt(call, final),
         "number": final["number"] or _next_number(call, final["customer"]),
         "status": "open",
         "status_transitions": {**final["status_transitions"], "finalized_at": call.now},
     }
-    if final["amount_due"] > 0:
+    if final["amount_due"] > 0 and not unpaid:
         final["confirmation_secret"] = _open_payment(call, final, customer)
     before = row.body
     call.replace(family, row, final)
     row = _tell(call, must(call, "invoice", invoice_id), "finalized")
     call.emit(family, "updated", row.body, before)
+    if not unpaid:
+        _spend(call, final, done)
     row = must(call, "invoice", invoice_id)
-    return _paid(call, row, 0).body if final["amount_due"] == 0 else row.body
+    return _paid(call, row, 0).body if final["amount_due"] == 0 and not unpaid else row.body
+
+
+def _unspent(call: Call, obj: Obj, invoice_id: str) -> Obj:
+    """Return an invoice or a line without discounts that another invoice has used up since it was drafted."""
+    return {**obj, "discounts": discounts.unspent(call, obj["discounts"], invoice_id)}
+
+
+def _spend(call: Call, invoice: Obj, found: Sequence[Obj]) -> None:
+    """Use up the discounts that last for one invoice; by the setting one of nothing, as a trial's, leaves them."""
+    if call.settings.free_invoice_uses_up_once or any(line["amount"] for line in found):
+        ids = [*invoice["discounts"], *(one for line in found for one in line["discounts"])]
+        discounts.spend(call, ids, invoice["id"])
 
 
 def not_draft(invoice: Obj) -> ApiError:
@@ -145,7 +161,7 @@ def collect(
     changes: Obj = {"attempted": True}
     if automatic or first:
         count = invoice["attempt_count"] + 1
-        changes |= {"attempt_count": count, "next_payment_attempt": _retry_at(call, invoice, count)}
+        changes |= {"attempt_count": count, "next_payment_attempt": retries.next_at(call, invoice, count)}
     row = _store(call, row, **changes)
     customer = customer_of(call, invoice)
     subscription_id = subscription_of(invoice)
@@ -153,7 +169,10 @@ def collect(
     method = payment_method or payments.default_method(call, customer, subscription, invoice)
     message = "There is no payment method to collect this invoice with: give one, or set the customer's default."
     error = ApiError(400, message, param="payment_method", code="invoice_payment_method_missing", keeps_writes=True)
-    if method is not None:
+    if method is not None and automatic and (code := retries.refusal(call, intent_id, method)):
+        message = f"The card was refused for good ({code}); another payment method is needed."
+        error = ApiError(402, message, error_type="card_error", code="card_declined", keeps_writes=True)
+    elif method is not None:
         try:
             with call.tx.attempt():
                 return payments.confirm(call, intent_id, payment_method=method, off_session=off_session)
@@ -165,19 +184,12 @@ def collect(
     return Outcome("requires_payment_method", must(call, "payment_intent", intent_id).body, error)
 
 
-def _retry_at(call: Call, invoice: Obj, attempts: int) -> int | None:
-    """Return when to try again if this attempt fails; a subscription's first invoice is never tried again."""
-    automatic = invoice["auto_advance"] and invoice["collection_method"] == "charge_automatically"
-    wanted = automatic and invoice["billing_reason"] != "subscription_create"
-    if not (wanted and call.settings.failed_payments_are_retried and attempts <= len(RETRY_DAYS)):
-        return None
-    return call.now + RETRY_DAYS[attempts - 1] * DAY_SECONDS
-
-
 def rescheduled(call: Call, before: Obj, changed: Obj) -> Obj:
     """Return an invoice that is final with its next attempt, after ``auto_advance`` was switched."""
-    if changed["auto_advance"] == before["auto_advance"] or before["status"] != "open":
-        return {**changed, "auto_advance": before["auto_advance"]} if before["status"] != "open" else changed
+    if before["status"] != "open":
+        return {**changed, "auto_advance": before["auto_advance"]}
+    if changed["auto_advance"] == before["auto_advance"]:
+        return changed
     return {**changed, "next_payment_attempt": _first_attempt(call, changed)}
 
 

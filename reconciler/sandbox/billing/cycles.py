@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from fractions import Fraction
 
-from reconciler.sandbox.billing.periods import period_containing
+from reconciler.sandbox.billing.periods import advance, period_containing
 from reconciler.sandbox.billing.stored import must
 from reconciler.sandbox.errors import out_of_range
 from reconciler.sandbox.objects.base import Call
@@ -67,6 +67,20 @@ def spans(call: Call, subscription: Obj, item: Obj, until: int) -> Iterator[Peri
 def share(part: Period, of: Period) -> Fraction:
     """Return a time as a fraction of a full period."""
     return Fraction(part[1] - part[0], of[1] - of[0])
+
+
+def intervals(call: Call, item: Obj, span: Period) -> Fraction:
+    """Return a time in intervals of an item's price that begin with it, as classic mode counts backdated time.
+
+    Whether the first one measures all of it, or full intervals are counted, is a setting.
+    """
+    each = recurring(call, item)
+    steps = 0
+    if call.settings.backdated_time_in_full_intervals:
+        while advance(span[0], each["interval"], each["interval_count"], steps + 1) <= span[1]:
+            steps += 1
+    begun, end = (advance(span[0], each["interval"], each["interval_count"], step) for step in (steps, steps + 1))
+    return steps + share((begun, span[1]), (begun, end))
 
 
 def mirrored(subscription: Obj, items: Sequence[Obj]) -> Obj:

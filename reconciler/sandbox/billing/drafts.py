@@ -52,8 +52,8 @@ def draft(
 ) -> Obj:
     """Store a draft invoice with its lines and return it; the customer's pending invoice items come first.
 
-    ``discounts`` of ``None`` means the subscription's, and where it has none the customer's; what lasts for one invoice
-    ends here. ``charges`` are in the order of their subscription items, ``fields`` anything else the invoice shows.
+    ``discounts`` of ``None`` means the subscription's, and where it has none the customer's. ``charges`` are in the
+    order of their subscription items, ``fields`` anything else the invoice shows.
     """
     invoice_id = invoice_id or new_id(call)
     items = _pending(call, customer, currency, subscription, billing_reason) if include_pending_items else []
@@ -77,13 +77,13 @@ def draft(
         period_start=period[0],
         **{"_days_until_due": days_until_due, **fields},
     )
-    invoice, built = computed(call, invoice, [lines.build(call, charge, invoice_id) for charge in ordered])
+    made = [lines.build(call, charge, invoice_id) for charge in ordered]
+    invoice, built = computed(call, invoice, made, _expected(call))
     for line in built:
         call.insert(call.families["line_item"], line)
     for row in items:
         call.replace(call.families["invoiceitem"], row, {**row.body, "invoice": invoice_id, "_was_pending": True})
     call.create(call.families["invoice"], invoice)
-    redeemed.spend(call, [*used, *chain.from_iterable(charge.discounts for charge in ordered)])
     return must(call, "invoice", invoice_id).body
 
 
@@ -188,6 +188,11 @@ def _latest_first(charges: Sequence[Charge]) -> Iterable[Charge]:
     return chain.from_iterable(reversed(list(groups.values())))
 
 
+def _expected(call: Call) -> Credits | None:
+    """Return what shows on a draft the credits that it is to take when it is finalized."""
+    return grants.preview if call.settings.drafts_show_credits else None
+
+
 def computed(
     call: Call, invoice: Obj, found: Sequence[Obj], credits_of: Credits | None = None
 ) -> tuple[Obj, list[Obj]]:
@@ -195,7 +200,8 @@ def computed(
     defaults = list(invoice["default_tax_rates"])
     rated = [{**line, "_tax_rates": line["_own_tax_rates"] or defaults} for line in found]
     rates = {rate: must(call, "tax_rate", rate).body for line in rated for rate in line["_tax_rates"]}
-    named = [*invoice["discounts"], *chain.from_iterable(line["discounts"] for line in rated)]
+    of_lines = chain.from_iterable([*line["discounts"], *(line["_wide"] or ())] for line in rated)
+    named = [*invoice["discounts"], *of_lines]
     coupons = redeemed.coupons(call, named)
     less: Sequence[Obj] = totals.discounted(rated, invoice["discounts"], coupons, call.settings)
     if credits_of:
@@ -225,7 +231,7 @@ def recompute(call: Call, row: Row, **changes: Any) -> Obj:
     found = lines.of_invoice(call, row.body["id"])
     customer = customer_of(call, row.body)
     changed = scheduled({**row.body, **changes, **copied(call, customer)})
-    invoice, done = computed(call, changed, [line.body for line in found])
+    invoice, done = computed(call, changed, [line.body for line in found], _expected(call))
     store_lines(call, found, done)
     return call.save(call.families["invoice"], row, invoice)
 

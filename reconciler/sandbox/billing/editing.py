@@ -12,7 +12,7 @@ from reconciler.sandbox.billing.charges import Charge
 from reconciler.sandbox.billing.collecting import not_draft
 from reconciler.sandbox.billing.drafts import customer_of, recompute
 from reconciler.sandbox.billing.given_lines import Place, described, revised
-from reconciler.sandbox.billing.stored import must
+from reconciler.sandbox.billing.stored import must, rewritten
 from reconciler.sandbox.errors import invalid, no_such
 from reconciler.sandbox.objects.base import Call, merge_metadata
 from reconciler.sandbox.store import Row
@@ -42,12 +42,11 @@ def put_on(call: Call, row: Row, items: Sequence[Obj], **changes: Any) -> Obj:
 
 
 def revise(call: Call, item: Row | None, line: Row | None, charge: Charge) -> None:
-    """Write a changed charge to an invoice item and its line, and compute their invoice anew."""
+    """Write a changed charge to an invoice item and its line; their invoice is still to be computed anew."""
     if item:
-        call.replace(call.families["invoiceitem"], item, {**item.body, **lines.shown_item(charge)})
+        rewritten(call, "invoiceitem", item, **lines.shown_item(charge))
     if line:
-        call.replace(call.families["line_item"], line, {**line.body, **lines.shown_line(charge)})
-        recompute(call, must(call, "invoice", line.body["invoice"]))
+        rewritten(call, "line_item", line, **lines.shown_line(charge))
 
 
 def take_off(call: Call, line: Row) -> None:
@@ -65,11 +64,11 @@ def line_of(call: Call, invoice: Obj, line_id: str, param: str, *, status: int =
 
 
 def change_line(call: Call, invoice: Obj, line: Row, given: Mapping[str, Any], at: str) -> None:
-    """Change a line of a draft as a request says, and the invoice item it comes from."""
+    """Change a line of a draft as a request says, and its invoice item; the draft is still to be computed anew."""
     charge = lines.charge_of_line(line.body)
     owner = charge.invoice_item or line.body["id"]
     customer = customer_of(call, invoice)
-    place = Place(customer=customer, currency=invoice["currency"], at=at, invoice_item=owner)
+    place = Place(customer=customer, currency=invoice["currency"], at=at, invoice_item=owner, invoice=invoice["id"])
     changed = revised(call, given, charge, place)
     if changed.currency != invoice["currency"]:
         raise invalid(f"The invoice is in {invoice['currency']}, not in {changed.currency}.", place.path("price_data"))
@@ -90,14 +89,16 @@ def _item(call: Call, invoice: Obj, given: Mapping[str, Any], at: str) -> Obj:
     named = given.get("invoice_item")
     if named is None:
         item_id = lines.new_item_id(call)
-        place = Place(customer=customer, currency=invoice["currency"], at=at, invoice_item=item_id)
+        place = Place(
+            customer=customer, currency=invoice["currency"], at=at, invoice_item=item_id, invoice=invoice["id"]
+        )
         charge = described(call, given, place)
         _check_currency(charge, invoice, at)
         return lines.add_item(call, customer, charge, invoice=invoice["id"], item_id=item_id)
     item = call.refer("invoiceitem", named, f"{at}[invoice_item]")
     if item["invoice"] is not None or item["customer"] != invoice["customer"]:
         raise invalid(f"The invoice item {named} is not pending for this customer.", f"{at}[invoice_item]")
-    place = Place(customer=customer, currency=invoice["currency"], at=at, invoice_item=named)
+    place = Place(customer=customer, currency=invoice["currency"], at=at, invoice_item=named, invoice=invoice["id"])
     charge = revised(call, given, lines.charge_of(item), place)
     _check_currency(charge, invoice, at)
     changed = {**item, **lines.shown_item(charge), "invoice": invoice["id"], "_was_pending": True}

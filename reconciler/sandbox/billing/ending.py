@@ -5,7 +5,7 @@ Sources: https://docs.stripe.com/billing/subscriptions/cancel and the docstring 
 
 from reconciler.sandbox.billing import billables, invoicing, lines, proration, standing
 from reconciler.sandbox.billing.stored import items_of, must, rows
-from reconciler.sandbox.billing.subscription_store import announce, current, invoice, snapshot, write
+from reconciler.sandbox.billing.subscription_store import ENDED, announce, current, invoice, snapshot, write
 from reconciler.sandbox.objects.base import Call
 from reconciler.sandbox.wire import Obj
 
@@ -29,20 +29,25 @@ def cancel(call: Call, subscription: Obj, *, prorate: bool, invoice_now: bool, r
 
 def finish(call: Call, subscription: Obj) -> Obj:
     """End a subscription at the time set for it; what was used and what is pending is still billed."""
-    if subscription["status"] in RUNNING:
-        _final_invoice(call, subscription, at_once=False)
-    return standing.end(call, subscription, reason="cancellation_requested")
+    final = _final_invoice(call, subscription, at_once=False) if subscription["status"] in RUNNING else None
+    return standing.end(call, subscription, reason="cancellation_requested", final=final)
 
 
-def _final_invoice(call: Call, subscription: Obj, *, at_once: bool) -> None:
+def _final_invoice(call: Call, subscription: Obj, *, at_once: bool) -> str | None:
+    """Bill what was used and what waits for the subscription; return the invoice, if that is anything.
+
+    At the end of a period also what waits for any invoice of the customer's is billed: pending items "are always
+    charged when the billing period ends for any canceled subscription"
+    (https://docs.stripe.com/billing/invoices/subscription).
+    """
     used = [
         charge
         for item in items_of(call, subscription)
         for charge in billables.behind(call, subscription, item, call.now)
         if charge.amount
     ]
-    if not used and not _pending(call, subscription):
-        return
+    if not used and not _pending(call, subscription, every=not at_once):
+        return None
     before = snapshot(call, subscription)
     reason = "subscription_update" if at_once else "subscription_cycle"
     period = (subscription["_period_start"], call.now)
@@ -53,18 +58,18 @@ def _final_invoice(call: Call, subscription: Obj, *, at_once: bool) -> None:
         row = must(call, "invoice", row.body["id"])
         if row.body["status"] == "open" and subscription["collection_method"] == "charge_automatically":
             invoicing.collect(call, row, off_session=True)
+    return str(row.body["id"])
 
 
-def _pending(call: Call, subscription: Obj) -> bool:
-    waiting = lines.pending(call, subscription["customer"], subscription["currency"], subscription["id"], every=False)
-    return any(row.body["parent"] for row in waiting)
+def _pending(call: Call, subscription: Obj, *, every: bool) -> bool:
+    """Tell whether an item waits for the subscription, or ``every`` one that its next invoice would take."""
+    return any(every or row.body["parent"] for row in lines.waiting_for(call, subscription))
 
 
 def _drop_prorations(call: Call, subscription: Obj) -> None:
     """Remove pending prorations, as the docstring says of a cancellation that neither prorates nor invoices."""
     family = call.families["invoiceitem"]
-    waiting = lines.pending(call, subscription["customer"], subscription["currency"], subscription["id"], every=False)
-    for row in waiting:
+    for row in lines.waiting_for(call, subscription):
         if row.body["proration"] and row.body["parent"]["subscription_details"]["subscription"] == subscription["id"]:
             call.delete(family, row)
 
@@ -87,7 +92,5 @@ def with_customer(call: Call, customer: Obj) -> None:
 
 def _of_customer(call: Call, customer: Obj) -> list[Obj]:
     return [
-        row.body
-        for row in rows(call, "subscription", ("customer", customer["id"]))
-        if row.body["status"] not in {"canceled", "incomplete_expired"}
+        row.body for row in rows(call, "subscription", ("customer", customer["id"])) if row.body["status"] not in ENDED
     ]

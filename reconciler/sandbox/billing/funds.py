@@ -59,5 +59,6 @@ def move(
         source=source["id"],
         status="available" if at_once else "pending",
         type=kind,
+        _clock=source["_clock"],
     )
     return call.insert(family, transaction).body

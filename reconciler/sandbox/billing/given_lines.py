@@ -12,15 +12,19 @@ from typing import Any
 
 from reconciler.money import plain
 from reconciler.sandbox.billing import discounts
+from reconciler.sandbox.billing.balance import currency_of
 from reconciler.sandbox.billing.charges import Charge
 from reconciler.sandbox.billing.rating import rate
 from reconciler.sandbox.billing.rounding import rounded
 from reconciler.sandbox.errors import exclusive, invalid, missing, not_modelled, out_of_range
+from reconciler.sandbox.lists import too_many
 from reconciler.sandbox.objects import inline_price
 from reconciler.sandbox.objects.amounts import currency as known
 from reconciler.sandbox.objects.base import Call, merge_metadata
 from reconciler.sandbox.wire import Obj
 
+#: How many tax rates a line, or an invoice by default, can have (https://docs.stripe.com/tax/tax-rates).
+MAX_TAX_RATES = 5
 _FORMS = ("amount", "pricing", "price", "price_data", "unit_amount", "unit_amount_decimal")
 _QUANTITIES = ("quantity", "quantity_decimal")
 _REFUSED = ("tax_amounts", "tax_behavior", "tax_code")
@@ -34,6 +38,7 @@ class Place:
     currency: str | None
     at: str = ""
     invoice_item: str | None = None
+    invoice: str | None = None
     subscription: str | None = None
 
     def path(self, name: str) -> str:
@@ -152,8 +157,7 @@ def _currency(call: Call, given: Mapping[str, Any], charge: Charge, place: Place
     asked = given.get("currency")
     if asked is not None:
         return known(asked, place.path("currency"))
-    default: str = call.families["account"].template["default_currency"]
-    return charge.currency or place.customer["currency"] or default
+    return charge.currency or currency_of(call, place.customer)
 
 
 def _dressed(call: Call, given: Mapping[str, Any], charge: Charge, place: Place) -> Charge:
@@ -185,7 +189,9 @@ def _period(given: Mapping[str, int], place: Place) -> tuple[int, int]:
 
 
 def rates(call: Call, given: list[str] | None, param: str) -> tuple[str, ...]:
-    """Return the tax rates a parameter names; each must exist and be active."""
+    """Return the tax rates a parameter names, at most five; each must exist and be active."""
+    if len(given or ()) > MAX_TAX_RATES:
+        raise too_many(param, MAX_TAX_RATES)
     for index, rate_id in enumerate(given or ()):
         if not call.refer("tax_rate", rate_id, f"{param}[{index}]")["active"]:
             raise invalid(f"The tax rate {rate_id} is archived.", f"{param}[{index}]")
@@ -198,8 +204,8 @@ def _discounts(call: Call, given: Mapping[str, Any], charge: Charge, place: Plac
         given["discounts"],
         customer=place.customer,
         currency=charge.currency,
-        amount=charge.amount,
         param=place.path("discounts"),
+        ancestors=[place.invoice, charge.subscription],
         invoice_item=place.invoice_item,
     )
     return tuple(redeemed)

@@ -5,6 +5,7 @@ https://docs.stripe.com/billing/subscriptions/trials, https://docs.stripe.com/bi
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from reconciler.sandbox.billing import (
     billables,
@@ -64,10 +65,15 @@ def _warning(subscription: Obj) -> int | None:
 
 
 def _upcoming(subscription: Obj) -> int | None:
-    """Return when the next renewal is announced; periods shorter than the notice are not."""
+    """Return when the next renewal is announced; periods shorter than the notice are not, nor what is not collected.
+
+    Source: https://docs.stripe.com/billing/subscriptions/pause-payment says so of voided invoices and of kept drafts.
+    """
     end = subscription["_period_end"]
-    last = subscription["cancel_at"]
+    last, pause = subscription["cancel_at"], subscription["pause_collection"]
     if subscription["_announced"] == end or (last is not None and last <= end):
+        return None
+    if pause and pause["behavior"] in {"keep_as_draft", "void"}:
         return None
     at: int = end - UPCOMING
     return at if at > subscription["_period_start"] and at >= subscription["_since"] else None
@@ -164,8 +170,7 @@ def _bill_pending(call: Call, subscription: Obj) -> None:
     following = advance(at, every["interval"], every["interval_count"], 1)
     before = snapshot(call, subscription)
     changed = write(call, {**subscription, "next_pending_invoice_item_invoice": following})
-    waiting = lines.pending(call, subscription["customer"], subscription["currency"], subscription["id"], every=False)
-    if any(row.body["parent"] for row in waiting):
+    if any(row.body["parent"] for row in lines.waiting_for(call, subscription)):
         period = (subscription["_period_start"], call.now)
         invoice(call, changed, [], reason="subscription_cycle", period=period, auto_advance=_advances(changed))
     announce(call, before)
@@ -184,7 +189,7 @@ def renewal(call: Call, subscription: Obj, items: Sequence[Obj]) -> tuple[list[C
         if item["current_period_end"] > call.now:
             continue
         if subscription["status"] != "trialing":
-            charges += billables.behind(call, subscription, item, call.now)
+            charges += _used(call, subscription, item)
         following = cycles.placed(call, subscription, item, call.now)
         if cycles.is_metered(call, item):
             following["billed_until"] = call.now
@@ -193,12 +198,24 @@ def renewal(call: Call, subscription: Obj, items: Sequence[Obj]) -> tuple[list[C
     return charges, renewed
 
 
+def _used(call: Call, subscription: Obj, item: Obj) -> list[Charge]:
+    """Return what was used; where a phase begins with the renewal, with the discounts of the phase before.
+
+    Source: https://docs.stripe.com/billing/subscriptions/billing-mode/compare, "Consolidated invoicing".
+    """
+    used, before = billables.behind(call, subscription, item, call.now), subscription["_phase_before"]
+    if before is None:
+        return used
+    own, wide = tuple(before["items"].get(item["id"], ())), tuple(before["wide"])
+    return [replace(charge, discounts=own, wide=wide) for charge in used]
+
+
 def _renew(call: Call, subscription: Obj) -> None:
     """Begin the next period of every item whose period ends, with one invoice for all of them."""
     before = snapshot(call, subscription)
     charges, renewed = renewal(call, subscription, before[1])
     period = (subscription["_period_start"], call.now)
-    changed = write(call, subscription, renewed)
+    changed = write(call, {**subscription, "_phase_before": None}, renewed)
     _invoice_cycle(call, changed, charges, period)
     announce(call, before)
 
@@ -212,10 +229,14 @@ def _invoice_cycle(call: Call, subscription: Obj, charges: Sequence[Charge], per
 
 
 def set_aside(call: Call, row: Row, behavior: str) -> None:
-    """Do with an invoice what a paused collection wants: keep it as a draft, void it, or give it up."""
+    """Do with an invoice what a paused collection wants: keep it as a draft, void it, or give it up.
+
+    What is voided uses nothing of the customer's credit, what is given up does
+    (https://docs.stripe.com/billing/subscriptions/pause-payment).
+    """
     if behavior == "keep_as_draft":
         return
-    invoicing.finalize(call, row)
+    invoicing.finalize(call, row, unpaid=behavior == "void")
     row = must(call, "invoice", row.body["id"])
     if row.body["status"] == "open":
         (invoicing.void if behavior == "void" else invoicing.mark_uncollectible)(call, row)

@@ -41,7 +41,12 @@ def shown_line(charge: Charge) -> Obj:
         "_item": charge.invoice_item,
         "_own_tax_rates": list(charge.tax_rates),
         "_product": charge.product,
+        "_wide": _wide(charge),
     }
+
+
+def _wide(charge: Charge) -> list[str] | None:
+    return None if charge.wide is None else list(charge.wide)
 
 
 def quantities(quantity: int | Decimal) -> Obj:
@@ -117,6 +122,7 @@ def shown_item(charge: Charge) -> Obj:
         "proration_details": {"credited_items": _credited(charge), "discount_amounts": []},
         "tax_rates": list(charge.tax_rates),
         **quantities(charge.quantity),
+        "_wide": _wide(charge),
     }
 
 
@@ -186,6 +192,7 @@ def _common(shown: Obj) -> dict[str, Any]:
         "discountable": shown["discountable"],
         "discounts": tuple(shown["discounts"]),
         "metadata": shown["metadata"],
+        "wide": None if shown.get("_wide") is None else tuple(shown["_wide"]),
     }
 
 
@@ -199,6 +206,11 @@ def of_item(call: Call, item: Obj) -> Row | None:
     if item["invoice"] is None:
         return None
     return next((row for row in of_invoice(call, item["invoice"]) if row.body["_item"] == item["id"]), None)
+
+
+def waiting_for(call: Call, subscription: Obj) -> list[Row]:
+    """Return the pending invoice items that a subscription's next invoice takes: its own, and those of none."""
+    return pending(call, subscription["customer"], subscription["currency"], subscription["id"], every=False)
 
 
 def pending(call: Call, customer_id: str, currency: str, subscription_id: str | None, *, every: bool) -> list[Row]:

@@ -10,7 +10,7 @@ from reconciler.sandbox.billing.cards import Card, Decline
 from reconciler.sandbox.errors import ApiError, exclusive, invalid, missing, no_such
 from reconciler.sandbox.ids import derive
 from reconciler.sandbox.objects.base import Call
-from reconciler.sandbox.store import Row, Window
+from reconciler.sandbox.store import Row
 from reconciler.sandbox.wire import Obj
 
 NO_ADDRESS: Obj = dict.fromkeys(("city", "country", "line1", "line2", "postal_code", "state"))
@@ -22,8 +22,6 @@ _SPENT = (
     "connected account without Customer attachment, or was detached from a Customer. It may not be used again. To use "
     "a PaymentMethod multiple times, you must attach it to a Customer first."
 )
-#: The newest object of a list.
-FIRST = Window(1, (-1, -1), (1 << 62, 0))
 _MONTHS, _CENTURY, _MAX_YEARS = 12, 100, 50
 _CVC_DIGITS = {"amex": (3, 4)}
 
@@ -57,6 +55,17 @@ def card_of(method: Obj) -> Card:
     if card is None:
         raise LookupError(f"{method['id']} is no test card")
     return card
+
+
+def decline_of(method: Obj) -> Decline | None:
+    """Return why the bank refuses payments with a method; a wrong security code matters only where one was given."""
+    decline = card_of(method).decline
+    return None if decline == cards.CVC and not method["_cvc"] else decline
+
+
+def refusal_of(method: Obj) -> Decline | None:
+    """Return why the bank refuses a method that is to be kept; some are refused only when they pay."""
+    return None if card_of(method).attaches else decline_of(method)
 
 
 def typed(call: Call, given: Mapping[str, Any], at: str = "card") -> Details:
@@ -220,9 +229,8 @@ def attach(call: Call, row: Row, customer: str, param: str = "customer") -> Obj:
         raise invalid("The payment method you provided has already been attached to a customer.", param)
     if method["_spent"]:
         raise invalid(_SPENT, param)
-    card = card_of(method)
-    if card.decline and not card.attaches and (card.decline != cards.CVC or method["_cvc"]):
-        raise card_error(card.decline)
+    if decline := refusal_of(method):
+        raise card_error(decline)
     return set_customer(call, row, customer)
 
 

@@ -10,7 +10,8 @@ from typing import Any, Literal
 from reconciler.sandbox.billing import cards, charging, methods
 from reconciler.sandbox.billing.cards import Card, Decline
 from reconciler.sandbox.billing.limits import check_amount
-from reconciler.sandbox.errors import ApiError, invalid, no_such, out_of_range
+from reconciler.sandbox.billing.stored import at_time_of, must, rewritten
+from reconciler.sandbox.errors import ApiError, doc_url, invalid, no_such, out_of_range
 from reconciler.sandbox.expand import show
 from reconciler.sandbox.objects.base import Call
 from reconciler.sandbox.store import Row
@@ -22,7 +23,8 @@ Status = Literal[
 
 #: Published below this path is the page on which a customer authenticates.
 CHALLENGE = "/sandbox/authenticate/"
-_CONFIRMABLE = ("requires_payment_method", "requires_confirmation", "requires_action")
+#: The statuses of intents, also of setup intents, whose customer has still to do something.
+CONFIRMABLE = ("requires_payment_method", "requires_confirmation", "requires_action")
 CANCELABLE = ("requires_payment_method", "requires_capture", "requires_confirmation", "requires_action", "processing")
 
 
@@ -116,10 +118,10 @@ def confirm(
     An intent in another state, and a method that is another customer's or spent, are refused as requests. ``terms``
     adds where the customer is sent back to and whether the payment must end in one go.
     """
-    row = _row(call, intent_id)
+    call, row = _at_work(call, intent_id)
     intent = row.body
-    if intent["status"] not in _CONFIRMABLE:
-        raise unexpected(call, intent, "confirmed", _CONFIRMABLE)
+    if intent["status"] not in CONFIRMABLE:
+        raise unexpected(call, intent, "confirmed", CONFIRMABLE)
     named = payment_method or intent["payment_method"]
     if named is None:
         return Outcome("requires_payment_method", intent, _without_method(call, intent))
@@ -147,6 +149,13 @@ def _without_method(call: Call, intent: Obj) -> ApiError:
         "method or ConfirmationToken."
     )
     return _unexpected(call, intent, message)
+
+
+def refuse_descriptor(params: Mapping[str, Any]) -> None:
+    """Refuse a statement descriptor for a card, as the parameter's description does."""
+    if "statement_descriptor" in params:
+        message = "`statement_descriptor` cannot be used for cards; set `statement_descriptor_suffix` instead."
+        raise invalid(message, "statement_descriptor")
 
 
 def unexpected(call: Call, intent: Obj, done: str, allowed: tuple[str, ...]) -> ApiError:
@@ -188,8 +197,7 @@ def _attempt(call: Call, row: Row, method: Obj, terms: Terms) -> Outcome:
         if card.lookup_fails:
             return _declined(call, row, method, cards.GENERIC)
         return _challenge(call, row, terms)
-    decline = card.decline
-    if decline and (decline != cards.CVC or method["_cvc"]):
+    if decline := methods.decline_of(method):
         return _declined(call, row, method, decline)
     return _paid(call, row, method, terms)
 
@@ -230,7 +238,7 @@ def _declined(call: Call, row: Row, method: Obj, decline: Decline) -> Outcome:
         "charge": charge["id"],
         "code": decline.code,
         **({"decline_code": decline.reason} if decline.reason else {}),
-        "doc_url": f"https://stripe.com/docs/error-codes/{decline.code.replace('_', '-')}",
+        "doc_url": doc_url(decline.code),
         "message": decline.message,
         "payment_method": shown,
         "type": "card_error",
@@ -289,7 +297,7 @@ def _spend(call: Call, method: Obj) -> None:
 
 def authenticate(call: Call, intent_id: str, success: bool) -> Outcome:  # noqa: FBT001  the agreed signature
     """End a customer's authentication; a failed one leaves the intent waiting for another method."""
-    row = _row(call, intent_id)
+    call, row = _at_work(call, intent_id)
     intent = row.body
     if intent["status"] != "requires_action":
         raise unexpected(call, intent, "authenticated", ("requires_action",))
@@ -308,15 +316,14 @@ def _unauthenticated(call: Call, row: Row, method: Obj) -> Outcome:
     )
     code = "payment_intent_authentication_failure"
     shown = show(call.tx, call.families, call.families["payment_method"], method)
-    doc_url = "https://stripe.com/docs/error-codes/payment-intent-authentication-failure"
-    problem: Obj = {"code": code, "doc_url": doc_url, "message": message, "payment_method": shown}
+    problem: Obj = {"code": code, "doc_url": doc_url(code), "message": message, "payment_method": shown}
     row = _failed(call, row, {**problem, "type": "invalid_request_error"})
     return Outcome("requires_payment_method", row.body, ApiError(400, message, code=code, keeps_writes=True))
 
 
 def capture(call: Call, intent_id: str, amount: int | None = None) -> Obj:
     """Take what a payment holds, all of it if no amount is given; the rest goes back."""
-    row = _row(call, intent_id)
+    call, row = _at_work(call, intent_id)
     intent = row.body
     if intent["status"] != "requires_capture":
         raise unexpected(call, intent, "captured", ("requires_capture",))
@@ -334,7 +341,7 @@ def capture(call: Call, intent_id: str, amount: int | None = None) -> Obj:
 
 def cancel(call: Call, intent_id: str, reason: str | None, *, expired: bool = False) -> Obj:
     """End an intent that has not been paid; what it holds goes back (exercism/website#7062)."""
-    row = _row(call, intent_id)
+    call, row = _at_work(call, intent_id)
     intent, family = row.body, call.families["payment_intent"]
     if intent["status"] not in CANCELABLE:
         message = (
@@ -350,23 +357,18 @@ def cancel(call: Call, intent_id: str, reason: str | None, *, expired: bool = Fa
     return row.body
 
 
-def _row(call: Call, intent_id: str) -> Row:
+def _at_work(call: Call, intent_id: str) -> tuple[Call, Row]:
+    """Return an intent, and the call at the time of its customer."""
     row = call.tx.find("payment_intent", intent_id)
     if row is None:
         raise no_such("payment_intent", intent_id, "intent", status=404)
-    return row
+    return at_time_of(call, row.body["customer"]), row
 
 
 def _charge(call: Call, intent: Obj) -> Row:
-    row = call.tx.find("charge", intent["latest_charge"])
-    if row is None:
-        raise LookupError(f"the charge {intent['latest_charge']} is gone")
-    return row
+    return must(call, "charge", intent["latest_charge"])
 
 
 def _rewritten(call: Call, row: Row, **fields: Any) -> Row:
     """Store an intent's new state without an event of its own."""
-    changed = {**row.body, **fields}
-    if changed != row.body:
-        call.replace(call.families["payment_intent"], row, changed)
-    return Row(row.seq, row.created, changed)
+    return rewritten(call, "payment_intent", row, **fields)

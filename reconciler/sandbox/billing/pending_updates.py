@@ -5,7 +5,7 @@ from reconciler.sandbox.billing.changing import Plan
 from reconciler.sandbox.billing.stored import must
 from reconciler.sandbox.billing.subscription_store import announce, current, invoice, note, remember, snapshot, write
 from reconciler.sandbox.errors import not_modelled
-from reconciler.sandbox.expand import INTERNAL
+from reconciler.sandbox.expand import visible
 from reconciler.sandbox.objects.base import Call
 from reconciler.sandbox.wire import Obj
 
@@ -79,8 +79,7 @@ def _shown(call: Call, before: Obj, planned: Plan) -> Obj:
         "expires_at": min([*ends, call.now + standing.GRACE]),
         "metadata": None,
         "subscription_items": [
-            {name: value for name, value in item.items() if not name.startswith(INTERNAL) and name != "billed_until"}
-            for item in planned.items
+            {name: value for name, value in visible(item).items() if name != "billed_until"} for item in planned.items
         ],
         "trial_end": changed["trial_end"],
         "trial_from_plan": None,

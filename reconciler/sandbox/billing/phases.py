@@ -4,11 +4,13 @@ Source: https://docs.stripe.com/billing/subscriptions/subscription-schedules and
 https://docs.stripe.com/api/subscription_schedules/create.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from reconciler.sandbox.billing.added_items import at_most_added
 from reconciler.sandbox.billing.periods import advance
+from reconciler.sandbox.billing.planned_discounts import Place, planned
 from reconciler.sandbox.billing.stored import must
 from reconciler.sandbox.billing.subscription_items import resolve, tax_rates
 from reconciler.sandbox.errors import exclusive, invalid, missing, not_modelled, out_of_range
@@ -50,16 +52,25 @@ _TEMPLATE: Obj = {
 }
 
 
-def build(call: Call, given: Sequence[Mapping[str, Any]], begins: int, held: Sequence[Obj] = ()) -> list[Obj]:
+def build(
+    call: Call,
+    given: Sequence[Mapping[str, Any]],
+    begins: int,
+    *,
+    customer: Obj,
+    subscription: str | None = None,
+    held: Sequence[Obj] = (),
+) -> list[Obj]:
     """Return the phases a request describes, each beginning where the one before ends.
 
-    ``held`` are the schedule's phases so far: one that begins like one of them may keep its inactive prices.
+    ``held`` are the schedule's phases so far: their inactive prices and lost discounts may stay.
     """
     if not given:
         raise missing("phases")
     if len(given) > MAX_PHASES:
         raise too_many("phases", MAX_PHASES)
     phases: list[Obj] = []
+    known = list(_discounts(held))
     start = begins
     for index, wanted in enumerate(given):
         at = f"phases[{index}]"
@@ -67,29 +78,42 @@ def build(call: Call, given: Sequence[Mapping[str, Any]], begins: int, held: Seq
         first = call.now if first == "now" else first
         if index and first != start:
             raise invalid("A phase must start when the one before ends.", f"{at}[start_date]")
-        phases.append(_phase(call, wanted, first, at, held))
+        place = Place(customer=customer, currency="", subscription=subscription, known=known, ahead=first > call.now)
+        phases.append(_phase(call, wanted, first, at, held, place))
         start = phases[-1]["end_date"]
     return phases
 
 
-def _phase(call: Call, given: Mapping[str, Any], start: int, at: str, held: Sequence[Obj]) -> Obj:
+def _discounts(held: Sequence[Obj]) -> Iterator[Obj]:
+    """Yield every discount phases name: their own, those of their items and of what they add."""
+    for phase in held:
+        for each in (phase, *phase["items"], *phase["add_invoice_items"]):
+            yield from each["discounts"]
+
+
+def _phase(call: Call, given: Mapping[str, Any], start: int, at: str, held: Sequence[Obj], place: Place) -> Obj:
     for name in _REFUSED:
         if given.get(name) is not None:
             raise not_modelled(f"the parameter `{at}[{name}]`", f"{at}[{name}]")
     if given.get("automatic_tax", {}).get("enabled"):
         raise not_modelled("tax computed by Stripe (`automatic_tax`)", f"{at}[automatic_tax][enabled]")
     known = {item["price"] for phase in held for item in phase["items"]}
-    items = [_item(call, item, f"{at}[items][{index}]", known) for index, item in enumerate(given["items"])]
-    if not items:
+    bare = [_item(call, item, f"{at}[items][{index}]", known) for index, item in enumerate(given["items"])]
+    if not bare:
         raise missing(f"{at}[items]")
-    end = _end(call, given, items, start, at)
+    end = _end(call, given, bare, start, at)
+    place = replace(place, currency=given.get("currency") or must(call, "price", bare[0]["price"]).body["currency"])
+    items = [
+        {**item, "discounts": planned(call, wanted.get("discounts"), place, f"{at}[items][{index}][discounts]")}
+        for index, (item, wanted) in enumerate(zip(bare, given["items"], strict=True))
+    ]
     phase = {**_TEMPLATE, **{name: given[name] for name in _KEPT if name in given}}
     phase |= {
-        "add_invoice_items": [_added(call, item, f"{at}[add_invoice_items]") for item in _additions(given)],
-        "currency": given.get("currency") or must(call, "price", items[0]["price"]).body["currency"],
+        "add_invoice_items": [_added(call, item, f"{at}[add_invoice_items]", place) for item in _additions(given)],
+        "currency": place.currency,
         "default_payment_method": _method(call, given, at),
         "default_tax_rates": tax_rates(call, given.get("default_tax_rates"), f"{at}[default_tax_rates]"),
-        "discounts": coupons(given.get("discounts")),
+        "discounts": planned(call, given.get("discounts"), place, f"{at}[discounts]", has_amount=True),
         "end_date": end,
         "invoice_settings": invoice_settings(given.get("invoice_settings"), at),
         "items": items,
@@ -142,7 +166,7 @@ def _item(call: Call, given: Mapping[str, Any], at: str, known: set[str]) -> Obj
     price = must(call, "price", given["price"]).body if given.get("price") in known else resolve(call, given, at)
     item: Obj = {
         "billing_thresholds": None,
-        "discounts": coupons(given.get("discounts")),
+        "discounts": [],
         "metadata": texts(given.get("metadata")),
         "price": price["id"],
         "quantity": given.get("quantity", 1),
@@ -159,12 +183,12 @@ def _additions(given: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     return at_most_added(given.get("add_invoice_items", ()))
 
 
-def _added(call: Call, given: Mapping[str, Any], at: str) -> Obj:
+def _added(call: Call, given: Mapping[str, Any], at: str, place: Place) -> Obj:
     price = resolve(call, given, at, recurring=False)
     span = given.get("period", {})
     return {
         "discountable": given.get("discountable"),
-        "discounts": coupons(given.get("discounts")),
+        "discounts": planned(call, given.get("discounts"), place, f"{at}[discounts]"),
         "metadata": texts(given.get("metadata")),
         "period": {
             "end": {"type": "min_item_period_end", **span.get("end", {})},
@@ -181,12 +205,6 @@ def _method(call: Call, given: Mapping[str, Any], at: str) -> str | None:
     if named is not None:
         call.refer("payment_method", named, f"{at}[default_payment_method]")
     return named
-
-
-def coupons(given: Sequence[Mapping[str, Any]] | None) -> list[Obj]:
-    """Return a ``discounts`` parameter as schedules show it."""
-    forms = ("coupon", "discount", "promotion_code")
-    return [{form: entry.get(form) for form in forms} for entry in given or ()]
 
 
 def texts(given: Mapping[str, str | None] | None) -> dict[str, str]:

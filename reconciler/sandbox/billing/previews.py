@@ -7,17 +7,15 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from reconciler.sandbox.billing import discounts, drafts, editing, lines
+from reconciler.sandbox.billing.balance import currency_of
 from reconciler.sandbox.billing.given_lines import Place, described, revised
-from reconciler.sandbox.billing.stored import must
+from reconciler.sandbox.billing.stored import first, must
 from reconciler.sandbox.billing.subscribing import upcoming_charges
 from reconciler.sandbox.billing.upcoming import none_upcoming
 from reconciler.sandbox.errors import invalid, missing, not_modelled
 from reconciler.sandbox.objects.amounts import currency as known
 from reconciler.sandbox.objects.base import Call
-from reconciler.sandbox.store import Window
 from reconciler.sandbox.wire import Obj
-
-_ONE = Window(1, (-1, -1), (1 << 62, 0))
 
 
 class _PreviewedError(Exception):
@@ -53,7 +51,7 @@ def _previewed(call: Call) -> Obj:
     code = _currency(call, customer, following.subscription if following else None)
     for index, entry in enumerate(params.get("invoice_items") or ()):
         _item(call, customer, code, entry, f"invoice_items[{index}]")
-    if following is None and not call.tx.page("invoiceitem", [("pending", customer["id"])], _ONE):
+    if following is None and first(call, "invoiceitem", ("pending", customer["id"])) is None:
         raise none_upcoming(customer["id"])
     subscription = following.subscription if following else None
     charges = following.charges if following else ()
@@ -65,7 +63,7 @@ def _previewed(call: Call) -> Obj:
         period=following.period if following else (call.now, call.now),
         subscription=subscription,
         collection_method=subscription["collection_method"] if subscription else "charge_automatically",
-        discounts=_redeemed(call, customer, code, sum(charge.amount for charge in charges)),
+        discounts=_redeemed(call, customer, code, subscription, sum(charge.amount for charge in charges)),
         default_tax_rates=subscription["default_tax_rates"] if subscription else (),
     )
 
@@ -91,20 +89,20 @@ def _currency(call: Call, customer: Obj, subscription: Obj | None) -> str:
     named = call.params.get("currency")
     code = known(named) if named else None
     if subscription is None:
-        default: str = call.families["account"].template["default_currency"]
-        return code or customer["currency"] or default
+        return code or currency_of(call, customer)
     own: str = subscription["currency"]
     if code not in {None, own}:
         raise invalid(f"The subscription is billed in {own}, not in {code}.", "currency")
     return own
 
 
-def _redeemed(call: Call, customer: Obj, currency: str, amount: int) -> list[str] | None:
+def _redeemed(call: Call, customer: Obj, currency: str, subscription: Obj | None, amount: int) -> list[str] | None:
     """Return the discounts the preview asks for, ``None`` for those the invoice would have anyway."""
     if "discounts" not in call.params:
         return None
     given = call.params["discounts"]
-    return discounts.attach(call, given, customer=customer, currency=currency, amount=amount)
+    of = [subscription["id"]] if subscription else []
+    return discounts.attach(call, given, customer=customer, currency=currency, amount=amount, ancestors=of)
 
 
 def _item(call: Call, customer: Obj, currency: str, given: Mapping[str, Any], at: str) -> None:

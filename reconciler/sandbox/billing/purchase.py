@@ -327,7 +327,7 @@ def _finish(call: Call, session: Obj, *, payment_status: str, method: str | None
         fields["invoice"] = session["_invoice"]
     elif session["discounts"]:
         items = checkout.items_of(call, session)
-        redeemed = checkout.redeem(call, session, checkout.order_amount(call, items))
+        redeemed = checkout.redeem(call, session, checkout.order_amount(call, items), is_checked=True)
         fields["_discount"] = must(call, "discount", redeemed[0]).body
     session = _put(call, {**session, **fields})
     return checkout.complete(call, checkout.find(call, session["id"]))

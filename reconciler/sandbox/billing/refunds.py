@@ -7,11 +7,9 @@ from reconciler.money import display
 from reconciler.sandbox.billing import cards, funds
 from reconciler.sandbox.errors import invalid, out_of_range
 from reconciler.sandbox.objects.base import Call
-from reconciler.sandbox.store import Row, Window
+from reconciler.sandbox.store import Row
 from reconciler.sandbox.wire import Obj
 
-#: The newest refund of a charge.
-FIRST = Window(1, (-1, -1), (1 << 62, 0))
 #: "Some time later" of the cards whose refunds take time (https://docs.stripe.com/testing#refunds).
 SETTLING_SECONDS = 3600
 
@@ -64,7 +62,7 @@ def _issue(call: Call, row: Row, amount: int, fields: Obj) -> Obj:
 
 def describe(call: Call, charge: Obj, amount: int, **fields: Any) -> Obj:
     """Return the complete refund of a charge, not stored."""
-    shared = ("currency", "customer", "payment_intent", "payment_method")
+    shared = ("currency", "customer", "payment_intent", "payment_method", "_clock")
     destination = {
         "card": {"reference_status": "pending", "reference_type": "acquirer_reference_number", "type": "refund"},
         "type": "card",

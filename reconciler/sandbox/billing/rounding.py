@@ -37,3 +37,20 @@ def spread(total: int, weights: Sequence[int]) -> list[int]:
     order = sorted(range(len(weights)), key=lambda index: (-rests[index], index))
     extra = set(order[: total - sum(shares)])
     return [share + (index in extra) for index, share in enumerate(shares)]
+
+
+def spread_down(total: int, weights: Sequence[int]) -> list[int]:
+    """Share ``total``, at most the sum of the weights, out in proportion, each share rounded down.
+
+    The largest weight takes the rest, the last of equal ones first, and what it cannot hold the next largest: 5.00 of
+    10.00 and 20.00 are 1.66 and 3.34 (https://docs.stripe.com/billing/subscriptions/prorations, coupons applied to
+    multiple subscription items).
+    """
+    whole = sum(weights)
+    shares = [total * weight // whole if whole else 0 for weight in weights]
+    rest = total - sum(shares) if whole else 0
+    for index in sorted(range(len(weights)), key=lambda each: (weights[each], each), reverse=True):
+        more = min(rest, weights[index] - shares[index])
+        shares[index] += more
+        rest -= more
+    return shares

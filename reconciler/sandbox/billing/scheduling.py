@@ -6,10 +6,11 @@ Source: https://docs.stripe.com/billing/subscriptions/subscription-schedules.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from reconciler.sandbox.billing import ending, starting, updating
+from reconciler.sandbox.billing import discounts, ending, pending_updates, starting, updating
 from reconciler.sandbox.billing.periods import DAY_SECONDS
+from reconciler.sandbox.billing.planned_discounts import Place, redeemable
 from reconciler.sandbox.billing.stored import items_of, must
-from reconciler.sandbox.billing.subscription_store import announce, current, put, snapshot, write
+from reconciler.sandbox.billing.subscription_store import ENDED, announce, current, note, put, snapshot, write
 from reconciler.sandbox.errors import invalid
 from reconciler.sandbox.objects.base import Call
 from reconciler.sandbox.store import Row
@@ -40,7 +41,7 @@ def when_due(call: Call, row: Row) -> None:
     """Do what is due: announce the end, start, go on to the next phase, or finish."""
     schedule = row.body
     if schedule["status"] == "not_started":
-        begin(call, schedule)
+        begin(call, schedule, asked=False)
     elif schedule["current_phase"]["end_date"] > call.now:
         store(call, {**schedule, "_warned": True})
         call.emit(call.families[KIND], "expiring", must(call, KIND, schedule["id"]).body)
@@ -49,7 +50,7 @@ def when_due(call: Call, row: Row) -> None:
         if following is None:
             _finish(call, schedule)
         else:
-            enter(call, schedule, following, behavior=following["proration_behavior"])
+            enter(call, schedule, following, behavior=following["proration_behavior"], asked=False)
 
 
 def store(call: Call, schedule: Obj) -> Obj:
@@ -74,9 +75,14 @@ def phase_at(schedule: Obj, at: int) -> Obj | None:
     return found[0] if found else None
 
 
-def begin(call: Call, schedule: Obj) -> None:
-    """Start the subscription of a schedule in its first phase; its first invoice waits as a draft like any other."""
+def begin(call: Call, schedule: Obj, *, asked: bool = True) -> None:
+    """Start the subscription of a schedule in its first phase; its first invoice waits as a draft like any other.
+
+    ``asked`` says that a request does it, which is refused where its time is not: discounts that have been lost.
+    """
     phase = phase_at(schedule, call.now) or schedule["phases"][-1]
+    if not asked:
+        phase = without_lost(call, schedule, phase)
     customer = must(call, "customer", schedule["customer"]).body
     started = starting.start(call, customer, creation(schedule, phase, call.now), at_once=False)
     put(call, {**current(call, started), "schedule": schedule["id"]})
@@ -110,7 +116,24 @@ def _current(phase: Obj) -> Obj:
 
 def _cancels(schedule: Obj, phase: Obj) -> bool:
     """Tell whether a phase is the last one of a schedule that ends its subscription."""
-    return bool(schedule["end_behavior"] == "cancel" and phase == schedule["phases"][-1])
+    last = schedule["phases"][-1]
+    return bool(schedule["end_behavior"] == "cancel" and phase["start_date"] == last["start_date"])
+
+
+def without_lost(call: Call, schedule: Obj, phase: Obj) -> Obj:
+    """Return a phase that begins without the discounts that can no longer be redeemed.
+
+    Those a subscription has already, redeemed in the phase before, are not redeemed again.
+    """
+    customer = must(call, "customer", schedule["customer"]).body
+    place = Place(customer=customer, currency=phase["currency"], subscription=schedule["subscription"])
+    running = must(call, "subscription", schedule["subscription"]).body if schedule["subscription"] else None
+    kept = running is not None and _has_discounts(call, running, phase)
+    lists = {
+        name: [{**each, "discounts": redeemable(call, each["discounts"], place)} for each in phase[name]]
+        for name in ("add_invoice_items", "items")
+    }
+    return {**phase, **lists, "discounts": phase["discounts"] if kept else redeemable(call, phase["discounts"], place)}
 
 
 def _wanted(schedule: Obj, phase: Obj) -> Obj:
@@ -170,15 +193,39 @@ def _is(discount: Obj, entry: Obj) -> bool:
     return bool(entry["coupon"] == discount["source"]["coupon"] and discount["promotion_code"] is None)
 
 
-def enter(call: Call, schedule: Obj, phase: Obj, *, behavior: str, added: bool = True) -> None:
-    """Make a subscription what a phase says; ``added`` also adds the phase's single charges."""
+def enter(call: Call, schedule: Obj, phase: Obj, *, behavior: str, added: bool = True, asked: bool = True) -> None:
+    """Make a subscription what a phase says; ``added`` also adds the phase's single charges.
+
+    An update that waits for its payment is dropped
+    (https://docs.stripe.com/billing/subscriptions/pending-updates, "Pending updates and subscription schedules").
+    """
     subscription = must(call, "subscription", schedule["subscription"]).body
+    if not asked:
+        phase = without_lost(call, schedule, phase)
+    if added and subscription["_pending"]:
+        pending_updates.discard(call, subscription)
+        subscription = current(call, subscription)
+    subscription = noted(call, subscription)
     params = changes(call, schedule, subscription, phase, behavior)
     if added and phase["add_invoice_items"]:
         params["add_invoice_items"] = _additions(phase)
     planned = updating.prepare(call, subscription, params)
-    updating.perform(call, planned, params, "allow_incomplete", off_session=True)
+    updating.perform(call, planned, params, "allow_incomplete", off_session=True, asked=asked)
     save(call, {**schedule, **_current(phase), "_cancels": _cancels(schedule, phase)})
+
+
+def noted(call: Call, subscription: Obj) -> Obj:
+    """Let a subscription that is about to renew remember its discounts, for the usage of the phase that ends.
+
+    Source: https://docs.stripe.com/billing/subscriptions/billing-mode/compare, "Consolidated invoicing", of flexible
+    billing mode.
+    """
+    if subscription["billing_mode"]["type"] == "classic" or subscription["_period_end"] > call.now:
+        return subscription
+    own = {item["id"]: item["discounts"] for item in items_of(call, subscription)}
+    before = {"items": own, "wide": discounts.live(call, subscription["discounts"])}
+    note(call, {**subscription, "_phase_before": before})
+    return current(call, subscription)
 
 
 def changes(call: Call, schedule: Obj, subscription: Obj, phase: Obj, behavior: str) -> Obj:
@@ -261,7 +308,7 @@ def cancel(call: Call, schedule: Obj, *, prorate: bool, invoice_now: bool) -> Ob
     store(call, canceled)
     if schedule["subscription"]:
         subscription = must(call, "subscription", schedule["subscription"]).body
-        if subscription["status"] not in {"canceled", "incomplete_expired"}:
+        if subscription["status"] not in ENDED:
             reason = "cancellation_requested"
             ending.cancel(call, subscription, prorate=prorate, invoice_now=invoice_now, reason=reason)
     call.emit(call.families[KIND], "canceled", canceled)

@@ -7,22 +7,27 @@ from typing import Any
 
 from reconciler.sandbox.billing import cards, methods
 from reconciler.sandbox.billing.cards import Card, Decline
-from reconciler.sandbox.billing.payments import challenge
-from reconciler.sandbox.errors import ApiError, no_such
+from reconciler.sandbox.billing.payments import CONFIRMABLE, challenge, secret
+from reconciler.sandbox.billing.stored import at_time_of, rewritten
+from reconciler.sandbox.errors import ApiError, doc_url, no_such
 from reconciler.sandbox.expand import show
 from reconciler.sandbox.objects.base import Call
 from reconciler.sandbox.store import Row
 from reconciler.sandbox.wire import Obj
 
-_CONFIRMABLE = ("requires_payment_method", "requires_confirmation", "requires_action")
+
+def blank(call: Call, **fields: Any) -> Obj:
+    """Return a new setup intent, not stored, that waits for a card."""
+    intent_id = call.new_id("seti_1", 23)
+    return call.fill(call.families["setup_intent"], intent_id, client_secret=secret(call, intent_id), **fields)
 
 
 def confirm(call: Call, intent_id: str, *, payment_method: str | None, return_url: str | None = None) -> Obj:
     """Check a card, the intent's own if none is named; raise the bank's refusal, its traces kept."""
-    row = _row(call, intent_id)
+    call, row = _at_work(call, intent_id)
     intent = row.body
-    if intent["status"] not in _CONFIRMABLE:
-        raise unexpected(call, intent, "confirmed", _CONFIRMABLE)
+    if intent["status"] not in CONFIRMABLE:
+        raise unexpected(call, intent, "confirmed", CONFIRMABLE)
     named = payment_method or intent["payment_method"]
     if named is None:
         raise _unexpected(call, intent, "You cannot confirm this SetupIntent because it's missing a payment method.")
@@ -39,7 +44,7 @@ def confirm(call: Call, intent_id: str, *, payment_method: str | None, return_ur
         row = _rewritten(call, row, **fields)
         call.emit(call.families["setup_intent"], "requires_action", row.body)
         return row.body
-    return _set_up(call, row, method, card)
+    return _set_up(call, row, method)
 
 
 def _challenges(card: Card, intent: Obj) -> bool:
@@ -50,10 +55,9 @@ def _challenges(card: Card, intent: Obj) -> bool:
     return card.authentication in {"always", "until_set_up"}
 
 
-def _set_up(call: Call, row: Row, method: Row, card: Card) -> Obj:
+def _set_up(call: Call, row: Row, method: Row) -> Obj:
     """Keep the card with its customer, unless the bank refuses it."""
-    decline, family = card.decline, call.families["setup_intent"]
-    if decline and not card.attaches and (decline != cards.CVC or method.body["_cvc"]):
+    if decline := methods.refusal_of(method.body):
         raise _declined(call, row, method.body, decline)
     methods.mark(call, method.body["id"], _set_up=True)
     kept = methods.resolve(call, method.body["id"], "payment_method")
@@ -61,18 +65,18 @@ def _set_up(call: Call, row: Row, method: Row, card: Card) -> Obj:
         methods.set_customer(call, kept, row.body["customer"])
     _close(call, row.body, "succeeded")
     row = _rewritten(call, row, status="succeeded", next_action=None, last_setup_error=None)
-    call.emit(family, "succeeded", row.body)
+    call.emit(call.families["setup_intent"], "succeeded", row.body)
     return row.body
 
 
 def authenticate(call: Call, intent_id: str, *, success: bool) -> Obj:
     """End a customer's authentication; a failed one leaves the intent waiting for another method."""
-    row = _row(call, intent_id)
+    call, row = _at_work(call, intent_id)
     if row.body["status"] != "requires_action":
         raise unexpected(call, row.body, "authenticated", ("requires_action",))
     method = methods.resolve(call, row.body["payment_method"], "payment_method")
     if success:
-        return _set_up(call, row, method, methods.card_of(method.body))
+        return _set_up(call, row, method)
     message = (
         "We are unable to authenticate your payment method. Please choose a different payment method and try again."
     )
@@ -82,9 +86,9 @@ def authenticate(call: Call, intent_id: str, *, success: bool) -> Obj:
 
 def cancel(call: Call, intent_id: str, reason: str | None) -> Obj:
     """End an intent that has not succeeded."""
-    row = _row(call, intent_id)
-    if row.body["status"] not in _CONFIRMABLE:
-        raise unexpected(call, row.body, "canceled", _CONFIRMABLE)
+    call, row = _at_work(call, intent_id)
+    if row.body["status"] not in CONFIRMABLE:
+        raise unexpected(call, row.body, "canceled", CONFIRMABLE)
     _close(call, row.body, "abandoned")
     row = _rewritten(call, row, status="canceled", next_action=None, cancellation_reason=reason)
     call.emit(call.families["setup_intent"], "canceled", row.body)
@@ -104,8 +108,7 @@ def _declined(call: Call, row: Row, method: Obj, decline: Decline) -> ApiError:
 def _failed(call: Call, row: Row, method: Obj, problem: Obj) -> Row:
     """Set an intent back, with the reason on it and on its attempt."""
     shown = show(call.tx, call.families, call.families["payment_method"], method)
-    doc_url = f"https://stripe.com/docs/error-codes/{problem['code'].replace('_', '-')}"
-    problem = {**problem, "doc_url": doc_url, "payment_method": shown}
+    problem = {**problem, "doc_url": doc_url(problem["code"]), "payment_method": shown}
     _close(call, row.body, "failed", problem)
     back: Obj = {"status": "requires_payment_method", "payment_method": None, "next_action": None}
     row = _rewritten(call, row, **back, last_setup_error=problem)
@@ -157,16 +160,14 @@ def _unexpected(call: Call, intent: Obj, message: str) -> ApiError:
     return ApiError(400, message, code="setup_intent_unexpected_state", extra={"setup_intent": shown})
 
 
-def _row(call: Call, intent_id: str) -> Row:
+def _at_work(call: Call, intent_id: str) -> tuple[Call, Row]:
+    """Return an intent, and the call at the time of its customer."""
     row = call.tx.find("setup_intent", intent_id)
     if row is None:
         raise no_such("setupintent", intent_id, "intent", status=404)
-    return row
+    return at_time_of(call, row.body["customer"]), row
 
 
 def _rewritten(call: Call, row: Row, **fields: Any) -> Row:
     """Store an intent's new state without an event of its own."""
-    changed = {**row.body, **fields}
-    if changed != row.body:
-        call.replace(call.families["setup_intent"], row, changed)
-    return Row(row.seq, row.created, changed)
+    return rewritten(call, "setup_intent", row, **fields)

@@ -16,8 +16,11 @@ from reconciler.sandbox.wire import Obj
 GRACE = 23 * 3600
 
 
-def settle_now(call: Call, row: Row, behavior: str, *, off_session: bool) -> Row:
-    """Finalize an invoice and attempt its payment as the payment behavior says; return the invoice as it is then."""
+def settle_now(call: Call, row: Row, behavior: str, *, off_session: bool, asked: bool = True) -> Row:
+    """Finalize an invoice and attempt its payment as the payment behavior says; return the invoice as it is then.
+
+    Where there is nothing to pay with, a request that has ``asked`` for it is refused, and otherwise the payment fails.
+    """
     invoicing.finalize(call, row)
     row = must(call, "invoice", row.body["id"])
     invoice = row.body
@@ -26,7 +29,7 @@ def settle_now(call: Call, row: Row, behavior: str, *, off_session: bool) -> Row
     if behavior == "default_incomplete":
         return row
     customer = must(call, "customer", invoice["customer"]).body
-    if payments.default_method(call, customer, of_invoice(call, invoice), invoice) is None:
+    if asked and payments.default_method(call, customer, of_invoice(call, invoice), invoice) is None:
         raise without_method()
     outcome = invoicing.collect(call, row, off_session=off_session)
     if behavior == "error_if_incomplete" and outcome.status != "succeeded":
@@ -120,8 +123,12 @@ def set_status(call: Call, subscription: Obj, status: str) -> None:
         put(call, {**subscription, "status": status})
 
 
-def end(call: Call, subscription: Obj, *, reason: str | None) -> Obj:
-    """End a subscription for good: status, times, reason, its event; its open invoices are collected no more."""
+def end(call: Call, subscription: Obj, *, reason: str | None, final: str | None = None) -> Obj:
+    """End a subscription for good: status, times, reason, its event.
+
+    Its drafts and open invoices advance no more (https://docs.stripe.com/billing/subscriptions/cancel), but for the
+    ``final`` one, which its end has just made.
+    """
     family = call.families["subscription"]
     row = must(call, family.kind, subscription["id"])
     details = row.body["cancellation_details"]
@@ -140,8 +147,8 @@ def end(call: Call, subscription: Obj, *, reason: str | None) -> Obj:
     }
     call.replace(family, row, ended)
     for invoice in rows(call, "invoice", ("subscription", subscription["id"])):
-        # Docstring of the SDK's cancel method: Stripe stops automatic collection of all finalized invoices.
-        if invoice.body["status"] == "open" and invoice.body["auto_advance"]:
+        waits = invoice.body["status"] in {"draft", "open"} and invoice.body["auto_advance"]
+        if waits and invoice.body["id"] != final:
             invoicing.stop(call, invoice)
     call.emit(family, "deleted", ended)
     return ended

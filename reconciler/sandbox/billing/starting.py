@@ -16,6 +16,7 @@ from reconciler.sandbox.billing import (
     lifecycle,
     lines,
     payments,
+    setups,
     standing,
     subscription_params,
 )
@@ -27,14 +28,17 @@ from reconciler.sandbox.billing.subscription_store import announce, current, inv
 from reconciler.sandbox.errors import ApiError, exclusive, invalid, missing, not_modelled, out_of_range
 from reconciler.sandbox.objects.amounts import currency as known_currency
 from reconciler.sandbox.objects.base import Call
+from reconciler.sandbox.objects.selling import MAX_TRIAL_DAYS
 from reconciler.sandbox.store import Window
 from reconciler.sandbox.wire import Obj
 
 #: Active or scheduled subscriptions of one customer (https://docs.stripe.com/api/subscriptions/create).
 MAX_SUBSCRIPTIONS = 500
+#: The same of a customer on a test clock (https://docs.stripe.com/billing/testing/test-clocks).
+MAX_ON_CLOCK = 3
 #: A trial ends at most so long after the billing cycle anchor (same page, ``trial_end``).
 MAX_TRIAL_YEARS = 2
-_FIRST = Window(MAX_SUBSCRIPTIONS, (-(1 << 62), 0), (1 << 62, 0))
+_FIRST = Window(MAX_SUBSCRIPTIONS)
 
 
 def start(call: Call, customer: Obj, params: Mapping[str, Any], *, at_once: bool = True) -> Obj:
@@ -46,10 +50,12 @@ def start(call: Call, customer: Obj, params: Mapping[str, Any], *, at_once: bool
     call = call.on_clock_of(customer)
     subscription, charges = opened(call, customer, params)
     call.emit(call.families["subscription"], "created", subscription)
-    if charges or _has_pending(call, subscription):
+    if charges or lines.waiting_for(call, subscription):
         _first_invoice(call, subscription, charges, params, at_once=at_once)
     elif subscription["status"] == "incomplete":
         put(call, {**subscription, "status": "active", "_expires_at": None})
+    begun = [current(call, subscription), *items_of(call, subscription)]
+    discounts.lapse(call, [one for owner in begun for one in owner["discounts"]])
     automatic = subscription["collection_method"] == "charge_automatically"
     if automatic and not any(charge.amount for charge in charges):
         _ask_for_method(call, subscription, customer)
@@ -87,6 +93,8 @@ def _check(call: Call, customer: Obj, params: Mapping[str, Any]) -> None:
     running = call.tx.page("subscription", [("customer", customer["id"]), ("ended", "false")], _FIRST)
     if len(running) >= MAX_SUBSCRIPTIONS:
         raise invalid(f"A customer can have up to {MAX_SUBSCRIPTIONS} active or scheduled subscriptions.", "customer")
+    if customer["test_clock"] and len(running) >= MAX_ON_CLOCK:
+        raise invalid(f"A customer on a test clock can have at most {MAX_ON_CLOCK} subscriptions.", "customer")
     for first, second in _EXCLUSIVE:
         if first in params and second in params:
             raise exclusive(first, second)
@@ -142,12 +150,15 @@ def trial_end_of(call: Call, items: Sequence[Obj], params: Mapping[str, Any], at
     """Return when a trial that begins at a time ends, ``None`` where there is none."""
     wanted = params.get("trial_end")
     if "trial_period_days" in params:
-        if params["trial_period_days"] < 0:
-            raise out_of_range("trial_period_days", params["trial_period_days"], least=0)
-        wanted = at + params["trial_period_days"] * DAY_SECONDS
+        days = params["trial_period_days"]
+        if days < 0:
+            raise out_of_range("trial_period_days", days, least=0)
+        if days > MAX_TRIAL_DAYS:
+            raise out_of_range("trial_period_days", days, most=MAX_TRIAL_DAYS)
+        wanted = at + days * DAY_SECONDS
     elif params.get("trial_from_plan"):
-        days = [cycles.recurring(call, item)["trial_period_days"] or 0 for item in items]
-        wanted = at + max(days) * DAY_SECONDS
+        longest = max(cycles.recurring(call, item)["trial_period_days"] or 0 for item in items)
+        wanted = at + longest * DAY_SECONDS
     if wanted in {None, "now", at}:
         return None
     if wanted < at:
@@ -222,7 +233,8 @@ def cancellation(call: Call, subscription: Obj, items: Sequence[Obj], params: Ma
 def _redeem(call: Call, subscription: Obj, customer: Obj, items: Sequence[Obj], params: Mapping[str, Any]) -> None:
     """Attach the discounts of the subscription and of its items, and store them."""
     given = params["items"]
-    changed = [redeemed(call, subscription, customer, item, given[item["_given"]]) for item in items]
+    since = params.get("backdate_start_date")
+    changed = [redeemed(call, subscription, customer, item, given[item["_given"]], since) for item in items]
     amount = sum(charge.amount for item in items for charge in billables.ahead(call, subscription, item, _span(item)))
     ids = discounts.attach(
         call,
@@ -230,19 +242,23 @@ def _redeem(call: Call, subscription: Obj, customer: Obj, items: Sequence[Obj], 
         customer=customer,
         currency=subscription["currency"],
         amount=amount,
+        since=since,
         subscription=subscription["id"],
     )
     write(call, {**subscription, "discounts": ids}, changed)
 
 
-def redeemed(call: Call, subscription: Obj, customer: Obj, item: Obj, given: Mapping[str, Any]) -> Obj:
-    """Return an item with the discounts its member of ``items`` asks for."""
+def redeemed(
+    call: Call, subscription: Obj, customer: Obj, item: Obj, given: Mapping[str, Any], since: int | None = None
+) -> Obj:
+    """Return an item with the discounts its member of ``items`` asks for, which begin now or at another time."""
     ids = discounts.attach(
         call,
         given.get("discounts"),
         customer=customer,
         currency=subscription["currency"],
         param=f"items[{item['_given']}][discounts]",
+        since=since,
         subscription=subscription["id"],
         subscription_item=item["id"],
     )
@@ -257,22 +273,34 @@ def _first_charges(call: Call, subscription: Obj, items: Sequence[Obj], params: 
     """Return the lines of the first invoice: what has been missed, the present period, or that there is a trial."""
     if subscription["status"] == "trialing":
         return [charge for item in items for charge in changing.first_lines(call, subscription, item)]
-    if params.get("proration_behavior") == "none":
-        items = [item for item in items if _is_whole(call, subscription, item)]
+    free = params.get("proration_behavior") == "none"
+    if free:
+        items = [item for item in items if not _is_spared(call, subscription, item)]
     charges: list[Charge] = []
     for item in items:
-        charges += _missed(call, subscription, item)
+        charges += [] if free else _missed(call, subscription, item)
         if cycles.is_metered(call, item):
             charges += _nothing_used(call, subscription, item)
         else:
-            span = (max(subscription["_since"], item["current_period_start"]), item["current_period_end"])
+            since = call.now if free else subscription["_since"]
+            span = (max(since, item["current_period_start"]), item["current_period_end"])
             charges += billables.ahead(call, subscription, item, span)
+    if subscription["_since"] < call.now and len(charges) > lines.MAX_ITEMS:
+        # https://docs.stripe.com/billing/subscriptions/backdating
+        message = f"The invoice of the backdated time would have more than {lines.MAX_ITEMS} lines."
+        raise invalid(message, "backdate_start_date")
     return charges
 
 
-def _is_whole(call: Call, subscription: Obj, item: Obj) -> bool:
-    """Tell whether an item's first period is a full one that begins now."""
-    return _span(item) == cycles.whole(call, subscription, item, call.now) and subscription["_since"] == call.now
+def _is_spared(call: Call, subscription: Obj, item: Obj) -> bool:
+    """Tell whether an item's present period is free where there are no prorations: a part, or a backdated one.
+
+    Only backdated time is free, so that a full period that begins now is billed
+    (https://docs.stripe.com/billing/subscriptions/backdating).
+    """
+    if _span(item) != cycles.whole(call, subscription, item, call.now):
+        return True
+    return item["current_period_start"] < call.now and call.settings.free_backdating_spares_present_period
 
 
 def _missed(call: Call, subscription: Obj, item: Obj) -> list[Charge]:
@@ -297,8 +325,7 @@ def _missed_at_once(call: Call, subscription: Obj, item: Obj) -> list[Charge]:
         return []
     if cycles.is_metered(call, item):
         return billables.behind(call, subscription, item, span[1])
-    start, end = cycles.whole(call, subscription, item, item["current_period_start"])
-    share = cycles.share(span, (start, end))
+    share = cycles.intervals(call, item, span)
     return billables.scaled(call, billables.priced(call, subscription, item, span), share)
 
 
@@ -307,12 +334,6 @@ def _nothing_used(call: Call, subscription: Obj, item: Obj) -> list[Charge]:
     if subscription["billing_mode"]["type"] != "classic":
         return []
     return [billables.unused(call, subscription, item, _span(item))]
-
-
-def _has_pending(call: Call, subscription: Obj) -> bool:
-    return bool(
-        lines.pending(call, subscription["customer"], subscription["currency"], subscription["id"], every=False)
-    )
 
 
 def _first_invoice(
@@ -339,10 +360,8 @@ def _ask_for_method(call: Call, subscription: Obj, customer: Obj) -> None:
     if payments.default_method(call, customer, subscription) is not None:
         return
     before = snapshot(call, subscription)
-    family, intent_id = call.families["setup_intent"], call.new_id("seti_1", 23)
-    secret = call.new_id(f"{intent_id}_secret_", 25)
-    call.create(family, call.fill(family, intent_id, client_secret=secret, customer=customer["id"]))
-    write(call, {**subscription, "pending_setup_intent": intent_id})
+    intent = call.create(call.families["setup_intent"], setups.blank(call, customer=customer["id"]))
+    write(call, {**subscription, "pending_setup_intent": intent["id"]})
     announce(call, before)
 
 

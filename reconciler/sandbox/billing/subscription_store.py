@@ -6,7 +6,7 @@ from reconciler.sandbox.billing import cycles, invoicing, lines, proration
 from reconciler.sandbox.billing.charges import Charge
 from reconciler.sandbox.billing.cycles import Period
 from reconciler.sandbox.billing.stored import items_of, must
-from reconciler.sandbox.expand import INTERNAL
+from reconciler.sandbox.expand import visible
 from reconciler.sandbox.objects.base import Call
 from reconciler.sandbox.store import Row
 from reconciler.sandbox.wire import Obj
@@ -57,10 +57,7 @@ def announce(call: Call, before: Snapshot, verb: str = "updated") -> None:
 
 
 def _seen(subscription: Obj, items: Sequence[Obj]) -> list[Obj]:
-    return [
-        {name: value for name, value in each.items() if not name.startswith(INTERNAL)}
-        for each in (subscription, *items)
-    ]
+    return [visible(each) for each in (subscription, *items)]
 
 
 def note(call: Call, subscription: Obj) -> None:

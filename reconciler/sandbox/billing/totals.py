@@ -10,7 +10,7 @@ from fractions import Fraction
 
 from reconciler.sandbox.billing import taxes
 from reconciler.sandbox.billing.discounts import amount_off
-from reconciler.sandbox.billing.rounding import exact, rounded, spread
+from reconciler.sandbox.billing.rounding import exact, rounded, spread, spread_down
 from reconciler.sandbox.settings import Settings
 from reconciler.sandbox.wire import Obj
 
@@ -24,12 +24,15 @@ def discounted(
     """
     taken: list[list[Obj]] = [[] for _ in lines]
     left = [line["amount"] for line in lines]
-    for discount_id, wide in [*((own, False) for own in _of_lines(lines)), *((own, True) for own in of_invoice)]:
+    wides = dict.fromkeys([*of_invoice, *(own for line in lines for own in line.get("_wide") or ())])
+    for discount_id, wide in [*((own, False) for own in _of_lines(lines)), *((own, True) for own in wides)]:
         coupon = coupons[discount_id]
         places = [
             index
             for index, line in enumerate(lines)
-            if line["discountable"] and (wide or discount_id in line["discounts"]) and _covers(coupon, line)
+            if line["discountable"]
+            and discount_id in (_wide_of(line, of_invoice) if wide else line["discounts"])
+            and _covers(coupon, line)
         ]
         shares = _shares([left[index] for index in places], coupon, lines[0]["currency"] if lines else "", settings)
         for index, share in zip(places, shares, strict=True):
@@ -45,6 +48,12 @@ def discounted(
     ]
 
 
+def _wide_of(line: Obj, of_invoice: Sequence[str]) -> Sequence[str]:
+    """Return the invoice's discounts a line takes, or those it takes in their place."""
+    own: Sequence[str] | None = line.get("_wide")
+    return of_invoice if own is None else own
+
+
 def _of_lines(lines: Sequence[Obj]) -> Iterator[str]:
     """Yield the discounts of the lines, each once: first what stands first on its line."""
     longest = max((len(line["discounts"]) for line in lines), default=0)
@@ -53,9 +62,14 @@ def _of_lines(lines: Sequence[Obj]) -> Iterator[str]:
 
 
 def _covers(coupon: Obj, line: Obj) -> bool:
-    """Tell whether a coupon applies to a line: to every one, or to those of its products."""
-    only = coupon["applies_to"]
-    return only is None or line["_product"] in only["products"]
+    """Tell whether a coupon applies to a line: to those of its products, and of its time where it is backdated."""
+    only, span = coupon["applies_to"], coupon.get("_span")
+    if only is not None and line["_product"] not in only["products"]:
+        return False
+    if span is None:
+        return True
+    begins, (start, end) = line["period"]["start"], span
+    return start <= begins and (end is None or begins < end)
 
 
 def _shares(amounts: Sequence[int], coupon: Obj, currency: str, settings: Settings) -> list[int]:
@@ -66,7 +80,8 @@ def _shares(amounts: Sequence[int], coupon: Obj, currency: str, settings: Settin
             return [rounded(amount * part, settings) for amount in amounts]
         return spread(rounded(Fraction(sum(amounts)) * part, settings), amounts)
     weights = [max(amount, 0) for amount in amounts]
-    return spread(min(amount_off(coupon, currency) or 0, sum(weights)), weights)
+    share = spread_down if settings.amount_off_rest_to_largest else spread
+    return share(min(amount_off(coupon, currency) or 0, sum(weights)), weights)
 
 
 def net(line: Obj) -> int:

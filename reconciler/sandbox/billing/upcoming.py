@@ -143,18 +143,13 @@ def _of_renewal(call: Call, subscription: Obj) -> Upcoming:
         charges, _ = lifecycle.renewal(call.at(end), subscription, items)
         return Upcoming(subscription=subscription, charges=charges, period=period)
     used = [charge for item in items for charge in _used(call, subscription, item, last)]
-    if not used and not _waits(call, subscription):
+    if not used and not lines.waiting_for(call, subscription):
         raise none_upcoming(subscription["customer"])
     return Upcoming(subscription=subscription, charges=used, period=period)
 
 
 def _used(call: Call, subscription: Obj, item: Obj, until: int) -> list[Charge]:
     return [charge for charge in billables.behind(call, subscription, item, until) if charge.amount]
-
-
-def _waits(call: Call, subscription: Obj) -> bool:
-    waiting = lines.pending(call, subscription["customer"], subscription["currency"], subscription["id"], every=False)
-    return bool(waiting)
 
 
 def _of_end(call: Call, subscription: Obj, details: Mapping[str, Any]) -> Upcoming:
@@ -165,7 +160,7 @@ def _of_end(call: Call, subscription: Obj, details: Mapping[str, Any]) -> Upcomi
         if details.get("proration_behavior") != "none":
             charges += proration.credit(call, subscription, item, (at, item["current_period_end"]))
         charges += _used(call, subscription, item, call.now)
-    if not charges and not _waits(call, subscription):
+    if not charges and not lines.waiting_for(call, subscription):
         raise none_upcoming(subscription["customer"])
     return Upcoming(subscription=subscription, charges=charges, period=(subscription["_period_start"], call.now))
 
@@ -190,7 +185,8 @@ def _of_schedule(call: Call, schedule: Obj) -> Upcoming:
     customer = must(call, "customer", schedule["customer"]).body
     if schedule["status"] == "not_started":
         at = call.at(schedule["phases"][0]["start_date"])
-        params = scheduling.creation(schedule, schedule["phases"][0], at.now)
+        first = scheduling.without_lost(at, schedule, schedule["phases"][0])
+        params = scheduling.creation(schedule, first, at.now)
         subscription, charges = starting.opened(at, customer, params)
         return Upcoming(subscription=subscription, charges=charges, period=(at.now, at.now))
     if schedule["status"] != "active":
@@ -201,6 +197,8 @@ def _of_schedule(call: Call, schedule: Obj) -> Upcoming:
         following = scheduling.phase_at(schedule, ends)
     if following is not None:
         at = call.at(ends)
+        following = scheduling.without_lost(at, schedule, following)
+        subscription = scheduling.noted(at, subscription)
         params = scheduling.changes(at, schedule, subscription, following, following["proration_behavior"])
         changing.apply(at, updating.prepare(at, subscription, params).plan)
         subscription = current(call, subscription)

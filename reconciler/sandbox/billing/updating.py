@@ -84,6 +84,11 @@ def check(subscription: Obj, params: Mapping[str, Any]) -> None:
     for first, second in _EXCLUSIVE:
         if params.get(first) and params.get(second):
             raise exclusive(first, second)
+    for name in ("trial_end", "trial_from_plan"):
+        # https://docs.stripe.com/billing/subscriptions/trials/free-trials: "you must resume the subscription before
+        # configuring a trial".
+        if subscription["status"] == "paused" and params.get(name):
+            raise invalid("The subscription is paused: resume it before configuring a trial.", name)
     for name in ("cancel_at", "cancel_at_period_end"):
         if subscription["schedule"] and name in params:
             # Observed.
@@ -123,9 +128,18 @@ def prepare(call: Call, subscription: Obj, params: Mapping[str, Any]) -> Update:
 
 
 def _prorated_at(call: Call, subscription: Obj, params: Mapping[str, Any]) -> int:
+    """Return the time of the prorations, now or the one given: within the period, or what was billed with it.
+
+    Source: https://docs.stripe.com/billing/subscriptions/backdating, "Backdating an update".
+    """
     at: int = params.get("proration_date", call.now)
-    if not subscription["_period_start"] <= at <= subscription["_period_end"]:
+    first, last = subscription["_period_start"], subscription["_period_end"]
+    if first <= subscription["created"] < last:
+        first = min(first, subscription["start_date"])
+    if "proration_date" in params and not first <= at <= last:
         raise invalid("`proration_date` must be within the current billing period.", "proration_date")
+    if at < subscription["_period_start"] and subscription["billing_mode"]["type"] == "classic":
+        raise not_modelled("prorations of backdated time in classic billing mode", "proration_date")
     return at
 
 
@@ -152,6 +166,8 @@ def _retimed(
         anchor = {} if before["_anchored"] else {"billing_cycle_anchor": call.now}
         return {**after, **anchor, "status": "active", "trial_end": call.now, "_since": call.now}, True
     anchored = params.get("billing_cycle_anchor", {}).get("type") == "now"
+    if before["status"] == "paused":
+        return {**after, **({"billing_cycle_anchor": call.now} if anchored else {})}, False
     if (anchored or _resets(call, before, changes)) and not running:
         return {**after, "billing_cycle_anchor": call.now, "_since": call.now}, True
     if anchored:
@@ -196,8 +212,13 @@ def _is_free(call: Call, items: Sequence[Obj]) -> bool:
     return all(price["unit_amount"] == 0 and price["billing_scheme"] == "per_unit" for price in prices)
 
 
-def perform(call: Call, planned: Update, params: Mapping[str, Any], behavior: str, *, off_session: bool) -> None:
-    """Write an update, and where it bills at once make and collect the invoice."""
+def perform(
+    call: Call, planned: Update, params: Mapping[str, Any], behavior: str, *, off_session: bool, asked: bool = True
+) -> None:
+    """Write an update, and where it bills at once make and collect the invoice.
+
+    ``asked`` says that a request does it, which is refused where there is nothing to pay with.
+    """
     before, plan = planned.before, planned.plan
     seen = snapshot(call, before)
     customer = must(call, "customer", before["customer"]).body
@@ -213,20 +234,16 @@ def perform(call: Call, planned: Update, params: Mapping[str, Any], behavior: st
         return
     subscription = current(call, before)
     period = (seen[0]["_period_start"], call.now)
-    if not plan.charges and not _waiting(call, subscription):
+    if not plan.charges and not lines.waiting_for(call, subscription):
         return
     row = invoice(call, subscription, plan.charges, reason="subscription_update", period=period, auto_advance=False)
-    _collected(call, subscription, row.body["id"], behavior, off_session=off_session)
+    _collected(call, subscription, row.body["id"], behavior, off_session=off_session, asked=asked)
     _warn_late(call, before)
 
 
-def _waiting(call: Call, subscription: Obj) -> bool:
-    return bool(
-        lines.pending(call, subscription["customer"], subscription["currency"], subscription["id"], every=False)
-    )
-
-
-def _collected(call: Call, subscription: Obj, invoice_id: str, behavior: str, *, off_session: bool) -> None:
+def _collected(
+    call: Call, subscription: Obj, invoice_id: str, behavior: str, *, off_session: bool, asked: bool
+) -> None:
     """Finalize and collect the invoice of an update, or set it aside where collection is paused."""
     before = snapshot(call, subscription)
     row = must(call, "invoice", invoice_id)
@@ -234,7 +251,7 @@ def _collected(call: Call, subscription: Obj, invoice_id: str, behavior: str, *,
         lifecycle.set_aside(call, row, pause["behavior"])
         return
     announce(call, before)
-    standing.settle_now(call, row, behavior, off_session=off_session)
+    standing.settle_now(call, row, behavior, off_session=off_session, asked=asked)
     if behavior == "default_incomplete":
         standing.judge(call, current(call, subscription))
 

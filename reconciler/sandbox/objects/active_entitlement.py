@@ -22,11 +22,18 @@ _ALWAYS = ("active", "trialing")
 _THIN = f"v1.{active_entitlement_summary.FAMILY.kind}"
 
 
-def entitles(status: str, settings: Settings) -> bool:
-    """Tell whether a subscription of a status gives its features."""
+def entitles(subscription: Obj, settings: Settings) -> bool:
+    """Tell whether a subscription gives its features, by its status, and by why it is paused.
+
+    Source: https://docs.stripe.com/billing/subscriptions/pause (entitlements change with a pause and a resumption).
+    """
+    status = subscription["status"]
+    if status == "paused":
+        if subscription["status_details"]["paused"]["subscription"]["type"] == "pause_requested":
+            return settings.requested_pause_keeps_entitlements
+        return settings.trial_end_pause_keeps_entitlements
     return status in _ALWAYS or {
         "past_due": settings.past_due_keeps_entitlements,
-        "paused": settings.paused_keeps_entitlements,
         "unpaid": settings.unpaid_keeps_entitlements,
     }.get(status, False)
 
@@ -47,8 +54,8 @@ def _refresh(call: Call, subscription: Obj) -> None:
 
 
 def _entitled_items(call: Call, customer_id: str) -> list[Obj]:
-    subscriptions = (row.body for row in rows(call, "subscription", ("customer", customer_id)))
-    entitled = (each for each in subscriptions if entitles(each["status"], call.settings))
+    subscriptions = (row.body for row in rows(call, "subscription", ("current_of", customer_id)))
+    entitled = (each for each in subscriptions if entitles(each, call.settings))
     return [item for subscription in entitled for item in items_of(call, subscription)]
 
 

@@ -5,6 +5,7 @@ Source: https://docs.stripe.com/billing/entitlements, with an example of the who
 
 from collections.abc import Sequence
 
+from reconciler.sandbox.expand import visible
 from reconciler.sandbox.objects.base import Family
 from reconciler.sandbox.wire import Obj
 
@@ -14,7 +15,7 @@ SHOWN = 10
 
 def summary(customer_id: str, entitlements: Sequence[Obj]) -> Obj:
     """Return the summary of what a customer is entitled to, newest first."""
-    shown = [{name: value for name, value in each.items() if name[0] != "_"} for each in entitlements[:SHOWN]]
+    shown = [visible(each) for each in entitlements[:SHOWN]]
     return {
         **FAMILY.template,
         "customer": customer_id,

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from reconciler.sandbox.billing import usage
 from reconciler.sandbox.billing.stored import rows
 from reconciler.sandbox.errors import invalid, missing, out_of_range
+from reconciler.sandbox.expand import visible
 from reconciler.sandbox.lists import Filter, page, too_many
 from reconciler.sandbox.objects.base import Call, Family, Route, json_number, retrieve
 from reconciler.sandbox.store import Claim, Row, Term
@@ -77,7 +78,7 @@ def _evaluate(call: Call, event: Obj) -> None:
             call.tx.claim(_told(row.body, customer_id), row.body["id"])
             triggered = {
                 "object": TRIGGERED,
-                "alert": {name: item for name, item in row.body.items() if name != "_round"},
+                "alert": visible(row.body),
                 "created": call.now,
                 "customer": customer_id,
                 "livemode": False,

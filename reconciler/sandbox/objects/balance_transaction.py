@@ -50,6 +50,7 @@ FAMILY = Family(
         "source": None,
         "status": "pending",
         "type": "charge",
+        "_clock": None,
     },
     routes=(
         Route(

@@ -4,7 +4,7 @@ A family is one file: the template of its complete object, its routes, what it i
 and its rules. Everything else (decoding, types, events, uniqueness, lists, expansion, storage) is the same for all.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
@@ -18,9 +18,15 @@ from reconciler.sandbox.store import Claim, Due, Row, Term, Tx
 from reconciler.sandbox.wire import Obj
 
 Handler = Callable[["Call"], Obj]
+#: What a family does when something has happened to an object of another one.
+Reaction = Callable[["Call", Obj], None]
 
 #: The clock an object lives by when it belongs to no test clock.
 OWN_CLOCK = ""
+#: What is due and is refused is tried again after so many seconds, then each time after twice as many up to the most.
+RETRY_FIRST, RETRY_MOST = 3_600, 86_400
+#: Where an object notes until when its work is put off, and why.
+_PUT_OFF = "_put_off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +121,7 @@ class Family:
     #: The first part of event types where it is not the kind: ``customer.subscription``.
     stem: str = ""
     #: What objects of this family do when something happens to others: event type, and a handler of its object.
-    reacts: Mapping[str, Callable[["Call", Obj], None]] = field(default_factory=dict)
+    reacts: Mapping[str, Reaction] = field(default_factory=dict)
     #: The (filter, value) pairs an object is listed by.
     terms: Callable[[Obj], Iterable[Term]] = _no_terms
     #: The keys an object alone may hold in its present state.
@@ -153,6 +159,8 @@ class Call:
     seed: int
     origin: Origin
     record: Callable[["Call", str, Obj, Obj | None], None]
+    #: Who reacts to which type of event, in order.
+    reactions: Mapping[str, Sequence["Reaction"]]
     params: Obj = field(default_factory=dict)
     ids: Mapping[str, str] = field(default_factory=dict)
     url: str = ""
@@ -187,8 +195,9 @@ class Call:
         return replace(self, now=now)
 
     def on_clock_of(self, obj: Obj) -> "Call":
-        """Return the same call at the time of the object's test clock, or the same call if it has none."""
-        clock = self.tx.find("test_helpers.test_clock", obj["test_clock"]) if obj.get("test_clock") else None
+        """Return the same call at the time of the object's test clock, shown or not; without one, the same call."""
+        named = obj.get("test_clock") or obj.get("_clock")
+        clock = self.tx.find("test_helpers.test_clock", named) if named else None
         return self.at(clock.body["frozen_time"]) if clock else self
 
     def run_due(self, clock: str, up_to: int) -> None:
@@ -199,8 +208,27 @@ class Call:
             if (at, row) == before:
                 raise RuntimeError(f"{kind} {row.body['id']} does not move on from {at}")
             before = (at, row)
-            family = self.families[kind]
-            family.when_due(replace(self, family=family, now=at, params={}, ids={}, url=""), row)
+            self._happen(kind, at, row)
+
+    def _happen(self, kind: str, at: int, row: Row) -> None:
+        """Let happen what is due for one object; where that is refused, it is undone and put off, and only there.
+
+        Nothing but a refusal is put off: any other exception is a fault of the sandbox, and is raised.
+        """
+        family = self.families[kind]
+        work = replace(self, family=family, now=at, params={}, ids={}, url="")
+        try:
+            with self.tx.attempt():
+                family.when_due(work, row)
+                again = self.tx.find(kind, row.body["id"]) if _PUT_OFF in row.body else None
+                if again:
+                    rest = {name: value for name, value in again.body.items() if name != _PUT_OFF}
+                    work.replace(family, again, rest)
+        except ApiError as error:
+            waited = row.body.get(_PUT_OFF, {}).get("wait", 0)
+            wait = min(2 * waited, RETRY_MOST) if waited else RETRY_FIRST
+            put_off = {"error": error.message, "until": at + wait, "wait": wait}
+            work.replace(family, row, {**row.body, _PUT_OFF: put_off})
 
     def new_id(self, prefix: str, length: int, alphabet: str = BASE62) -> str:
         """Return a fresh id: the prefix and ``length`` characters."""
@@ -271,14 +299,17 @@ class Call:
         event_type = f"{family.stem or family.kind}.{verb}"
         if family.emits_events:
             self.record(self, event_type, obj, previous)
-        for other in self.families.values():
-            if react := other.reacts.get(event_type):
-                react(self, obj)
+        for react in self.reactions.get(event_type, ()):
+            react(self, obj)
 
 
 def _due(family: Family, obj: Obj) -> Due | None:
     at = family.due_at(obj)
-    return None if at is None else Due(obj.get("test_clock") or obj.get("_clock") or OWN_CLOCK, at, family.rank)
+    if at is None:
+        return None
+    if _PUT_OFF in obj:
+        at = max(at, obj[_PUT_OFF]["until"])
+    return Due(obj.get("test_clock") or obj.get("_clock") or OWN_CLOCK, at, family.rank)
 
 
 def retrieve(call: Call) -> Obj:

@@ -6,6 +6,7 @@ Each is a payment method under the same id too, so that it can pay for everythin
 from collections.abc import Iterable
 
 from reconciler.sandbox.billing import methods
+from reconciler.sandbox.billing.stored import first, rows
 from reconciler.sandbox.errors import no_such, not_modelled
 from reconciler.sandbox.lists import page
 from reconciler.sandbox.objects.base import Call, Family, Route, overlay, unmodelled
@@ -60,10 +61,10 @@ def add(call: Call, customer_id: str, token: str) -> Obj:
     if token.startswith(("pm_", "src_", "btok_")):
         raise not_modelled("sources other than cards", "source")
     details = methods.from_token(call, token, "source")
-    if details.card.decline and not details.card.attaches:
-        raise methods.card_error(details.card.decline)
     card_id = new_id(call)
     method = {**methods.build(call, card_id, details), "customer": customer_id}
+    if decline := methods.refusal_of(method):
+        raise methods.card_error(decline)
     method["card"] = methods.checked(method)
     call.insert(call.families["payment_method"], method)
     checks = method["card"]["checks"]
@@ -97,8 +98,8 @@ def remove(call: Call, row: Row) -> Obj:
         methods.detach(call, method, silently=True)
     customer = call.tx.find("customer", card["customer"])
     if customer and customer.body["default_source"] == card["id"]:
-        others = call.tx.page(FAMILY.kind, [("customer", card["customer"])], methods.FIRST)
-        heir = others[0].body["id"] if others else None
+        other = first(call, FAMILY.kind, ("customer", card["customer"]))
+        heir = other.body["id"] if other else None
         call.save(call.families["customer"], customer, {**customer.body, "default_source": heir})
     return deleted
 
@@ -161,8 +162,8 @@ def _follow(call: Call, method: Obj) -> None:
 
 def _forget(call: Call, customer: Obj) -> None:
     """Delete the sources of a deleted customer."""
-    while rows := call.tx.page(FAMILY.kind, [("customer", customer["id"])], methods.FIRST):
-        remove(call, rows[0])
+    for row in rows(call, FAMILY.kind, ("customer", customer["id"])):
+        remove(call, row)
 
 
 def _terms(obj: Obj) -> Iterable[Term]:

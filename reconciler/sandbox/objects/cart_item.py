@@ -101,10 +101,14 @@ def adjustable_quantity(given: Mapping[str, Any] | None, at: str, quantity: int 
 
 
 def check_prices(prices: Sequence[Obj], items: Sequence[Obj], at: str) -> None:
-    """Refuse lines that cannot be sold together: a chosen amount stands alone, one unit of it.
+    """Refuse lines that cannot be sold together: different billing intervals, a chosen amount beside anything else.
 
-    Source: https://docs.stripe.com/payments/checkout/pay-what-you-want.
+    Sources: https://docs.stripe.com/billing/subscriptions/mixed-interval ("You currently can't create mixed interval
+    subscriptions on Checkout Sessions") and https://docs.stripe.com/payments/checkout/pay-what-you-want.
     """
+    cycles = [price["recurring"] for price in prices if price["recurring"]]
+    if len({(each["interval"], each["interval_count"]) for each in cycles}) > 1:
+        raise invalid("Recurring prices that are sold together must have one `interval` and `interval_count`.", at)
     for index, (price, item) in enumerate(zip(prices, items, strict=True)):
         if price["custom_unit_amount"] is None:
             continue

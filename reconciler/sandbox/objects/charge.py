@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from reconciler.sandbox.billing import cards, charging, methods, payments
 from reconciler.sandbox.billing.limits import check_amount
+from reconciler.sandbox.billing.stored import at_time_of, rewritten
 from reconciler.sandbox.errors import invalid, missing, no_such, out_of_range
 from reconciler.sandbox.lists import Filter, page
 from reconciler.sandbox.objects import card
@@ -24,21 +25,16 @@ def _create(call: Call) -> Obj:
     for name in ("amount", "currency"):
         if name not in params:
             raise missing(name)
-    _refuse_descriptor(params)
+    payments.refuse_descriptor(params)
     code = currency(params["currency"])
     check_amount(params["amount"], code)
+    call = at_time_of(call, params.get("customer"))
     method = _source(call)
-    shared = {name: params.get(name) for name in ("customer", "description", "receipt_email", "transfer_group")}
-    described = overlay({**FAMILY.template, **shared}, params, ("metadata", "shipping"))
-    fields = {
-        **{name: described[name] for name in (*_PLAIN, "customer")},
-        "amount": params["amount"],
-        "currency": code,
-        "statement_descriptor_suffix": params.get("statement_descriptor_suffix"),
-    }
-    bank = methods.card_of(method)
-    decline = bank.decline if bank.decline != cards.CVC or method["_cvc"] else None
-    if payments.needs_customer(bank, method, payments.Terms()):
+    names = (*_PLAIN, "amount", "customer", "statement_descriptor_suffix")
+    described = overlay(dict(FAMILY.template), params, names)
+    fields = {**{name: described[name] for name in names}, "currency": code}
+    decline = methods.decline_of(method)
+    if payments.needs_customer(methods.card_of(method), method, payments.Terms()):
         decline = cards.AUTHENTICATION
     if decline:
         charge = charging.fail(call, method, decline, **fields)
@@ -66,13 +62,6 @@ def _source(call: Call) -> Obj:
     return call.insert(call.families["payment_method"], method_obj).body
 
 
-def _refuse_descriptor(params: Obj) -> None:
-    """Refuse a statement descriptor for a card, as the parameter's description does."""
-    if "statement_descriptor" in params:
-        message = "`statement_descriptor` cannot be used for cards; set `statement_descriptor_suffix` instead."
-        raise invalid(message, "statement_descriptor")
-
-
 def _update(call: Call) -> Obj:
     row, params = call.row(), call.params
     changed = overlay(row.body, params, _PLAIN)
@@ -88,7 +77,8 @@ def _update(call: Call) -> Obj:
 
 def _capture(call: Call) -> Obj:
     row, params = call.row(), call.params
-    _refuse_descriptor(params)
+    call = call.on_clock_of(row.body)
+    payments.refuse_descriptor(params)
     if row.body["payment_intent"] is not None:
         message = "This charge belongs to a PaymentIntent; capture the PaymentIntent instead."
         raise invalid(message, "charge")
@@ -103,9 +93,8 @@ def _capture(call: Call) -> Obj:
         raise out_of_range("amount", amount, least=1)
     if amount > row.body["amount"]:
         raise invalid("The amount to capture is greater than the amount that is held.", "amount", "amount_too_large")
-    changed = overlay(row.body, params, ("receipt_email", "transfer_group", "statement_descriptor_suffix"))
-    call.replace(FAMILY, row, changed)
-    return charging.capture(call, Row(row.seq, row.created, changed), amount)
+    given = overlay(row.body, params, ("receipt_email", "transfer_group", "statement_descriptor_suffix"))
+    return charging.capture(call, rewritten(call, FAMILY.kind, row, **given), amount)
 
 
 def _due_at(obj: Obj) -> int | None:
@@ -192,6 +181,7 @@ FAMILY = Family(
         "status": "pending",
         "transfer_data": None,
         "transfer_group": None,
+        "_clock": None,
         "_expires": None,
         "_invoice": None,
         "_number": "",

@@ -99,6 +99,7 @@ FAMILY = Family(
         "total_taxes": [],
         "type": "pre_payment",
         "voided_at": None,
+        "_clock": None,
     },
     routes=(
         Route("POST", "/v1/credit_notes", "CreditNoteCreateParams", _create, refused=_REFUSED, accepted=_ACCEPTED),

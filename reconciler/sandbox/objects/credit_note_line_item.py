@@ -53,6 +53,7 @@ FAMILY = Family(
         "unit_amount": None,
         "unit_amount_decimal": None,
         "_own_discounts": [],
+        "_spared": 0,
     },
     routes=(
         Route(

@@ -1,11 +1,11 @@
 """Customers (https://docs.stripe.com/api/customers)."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 
 from reconciler.sandbox.billing import discounts, methods
-from reconciler.sandbox.billing.balance import Kind, adjust, balance
+from reconciler.sandbox.billing.balance import Kind, adjust, balance, currency_of
+from reconciler.sandbox.billing.stored import rows
 from reconciler.sandbox.errors import ApiError, invalid, no_such
 from reconciler.sandbox.expand import show
 from reconciler.sandbox.ids import UPPER
@@ -43,8 +43,7 @@ def _create(call: Call) -> Obj:
 
 
 def _check_room(call: Call, clock: str) -> None:
-    others = replace(methods.FIRST, limit=MAX_ON_CLOCK)
-    if len(call.tx.page(FAMILY.kind, [("test_clock", clock)], others)) == MAX_ON_CLOCK:
+    if len(list(rows(call, FAMILY.kind, ("test_clock", clock)))) == MAX_ON_CLOCK:
         raise invalid(f"A test clock can have at most {MAX_ON_CLOCK} customers.", "test_clock")
 
 
@@ -63,20 +62,22 @@ def _equip(call: Call, customer_id: str, kind: Kind) -> None:
         _default_source(call, customer_id, params["default_source"])
     if "balance" in params:
         _set_balance(call, customer_id, params["balance"], kind)
-    chosen = params.get("invoice_settings", {}).get("default_payment_method")
-    if chosen is not None:
+    given = params.get("invoice_settings", {})
+    if "default_payment_method" in given:
+        chosen = given["default_payment_method"]
         # The literal of the same request means the card it has just become.
         same = attached is not None and chosen == params["payment_method"]
         _default_method(call, customer_id, attached if same else chosen)
 
 
 def _default_method(call: Call, customer_id: str, method_id: str | None) -> None:
+    """Make an attached method the one invoices are paid with; ``None`` leaves none."""
     param = "invoice_settings[default_payment_method]"
-    method = methods.resolve(call, str(method_id), param).body
-    if method["customer"] != customer_id:
+    method = methods.resolve(call, method_id, param).body if method_id else None
+    if method and method["customer"] != customer_id:
         raise methods.not_attached(method["id"], param)
     row = _again(call, customer_id)
-    settings = {**row.body["invoice_settings"], "default_payment_method": method["id"]}
+    settings = {**row.body["invoice_settings"], "default_payment_method": method and method["id"]}
     call.save(FAMILY, row, {**row.body, "invoice_settings": settings})
 
 
@@ -91,7 +92,7 @@ def _default_source(call: Call, customer_id: str, source: str) -> None:
 def _set_balance(call: Call, customer_id: str, wanted: int, kind: Kind) -> None:
     """Bring the balance in the customer's currency, or the account's, to a value."""
     customer = _again(call, customer_id).body
-    code = customer["currency"] or call.families["account"].template["default_currency"]
+    code = currency_of(call, customer)
     difference = wanted - balance(customer, code)
     if difference:
         adjust(call, customer_id, difference, code, kind)
@@ -199,7 +200,7 @@ def _is_discounted_no_more(call: Call, discount: Obj) -> None:
 
 def _loses_method(call: Call, method: Obj) -> None:
     """Forget a default payment method that is detached."""
-    for row in call.tx.page(FAMILY.kind, [("default_payment_method", method["id"])], methods.FIRST):
+    for row in rows(call, FAMILY.kind, ("default_payment_method", method["id"])):
         settings = {**row.body["invoice_settings"], "default_payment_method": None}
         call.save(FAMILY, row, {**row.body, "invoice_settings": settings})
 
@@ -286,6 +287,8 @@ FAMILY = Family(
             "/v1/customers/{id}",
             "CustomerUpdateParams",
             _update,
+            # stripe/stripe-ruby#1151: the empty string unsets it.
+            clears=frozenset({"invoice_settings.default_payment_method"}),
             blanks=frozenset({"description", "email", "name", "phone"}),
             accepted=frozenset({"validate"}),
         ),

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from reconciler.sandbox.billing import cards, funds
+from reconciler.sandbox.billing.stored import rewritten
 from reconciler.sandbox.errors import invalid, not_modelled
 from reconciler.sandbox.lists import Filter, page
 from reconciler.sandbox.objects.base import Call, Family, Route, overlay, retrieve
@@ -54,6 +55,7 @@ def _open(call: Call, charge: Obj) -> None:
         payment_method_details={"card": details, "type": "card"},
         reason=reason,
         status="warning_needs_response" if asks else "needs_response",
+        _clock=charge["_clock"],
     )
     row = call.insert(FAMILY, dispute)
     _on_charge(call, charge["id"], disputed=True, refundable=asks)
@@ -76,14 +78,14 @@ def _move(call: Call, row: Row, amount: int, verb: str) -> Row:
     moved = funds.move(
         call, "adjustment", amount, dispute, fee=fee if amount < 0 else -fee, description=text + dispute["charge"]
     )
-    changed = {**dispute, "balance_transactions": [*dispute["balance_transactions"], moved]}
-    call.replace(FAMILY, row, changed)
-    call.emit(FAMILY, verb, changed)
-    return Row(row.seq, row.created, changed)
+    row = rewritten(call, FAMILY.kind, row, balance_transactions=[*dispute["balance_transactions"], moved["id"]])
+    call.emit(FAMILY, verb, row.body)
+    return row
 
 
 def _update(call: Call) -> Obj:
     row, params = call.row(), call.params
+    call = call.on_clock_of(row.body)
     if row.body["status"] not in _OPEN:
         message = f"This dispute has a status of {row.body['status']} and takes no more evidence."
         raise invalid(message, "dispute")
@@ -118,23 +120,22 @@ def _submitted(call: Call, row: Row, changed: Obj) -> Obj:
     return changed
 
 
-def _ended(call: Call, row: Row, *, won: bool) -> Obj:
+def _ended(call: Call, row: Row, *, won: bool, **fields: Any) -> Obj:
     """Close a dispute; money that was taken comes back when it is won."""
     taken = bool(row.body["balance_transactions"])
     status = (_WON if won else _LOST).get(row.body["status"], "warning_closed")
-    changed = {**row.body, "is_charge_refundable": False, "status": status}
-    call.replace(FAMILY, row, changed)
-    call.emit(FAMILY, "closed", changed)
-    row = Row(row.seq, row.created, changed)
+    row = rewritten(call, FAMILY.kind, row, **fields, is_charge_refundable=False, status=status)
+    call.emit(FAMILY, "closed", row.body)
     if won and taken:
-        row = _move(call, row, changed["amount"], "funds_reinstated")
-    _on_charge(call, changed["charge"], disputed=True, refundable=False)
+        row = _move(call, row, row.body["amount"], "funds_reinstated")
+    _on_charge(call, row.body["charge"], disputed=True, refundable=False)
     return row.body
 
 
 def _close(call: Call) -> Obj:
     """Give a dispute up, which loses it."""
     row = call.row()
+    call = call.on_clock_of(row.body)
     if row.body["status"] not in _OPEN:
         message = f"This dispute has a status of {row.body['status']} and cannot be closed."
         raise invalid(message, "dispute")
@@ -148,7 +149,7 @@ def _due_at(obj: Obj) -> int | None:
 def _lapse(call: Call, row: Row) -> None:
     """Lose a dispute, or end an inquiry, that nobody answered in time."""
     details = {**row.body["evidence_details"], "past_due": True}
-    _ended(call, Row(row.seq, row.created, {**row.body, "evidence_details": details}), won=False)
+    _ended(call, row, won=False, evidence_details=details)
 
 
 def _list(call: Call) -> Obj:
@@ -169,6 +170,7 @@ FAMILY = Family(
     missing_param="dispute",
     stem="charge.dispute",
     references={"charge": "charge", "payment_intent": "payment_intent"},
+    embeds={"balance_transactions": "balance_transaction"},
     reacts={"charge.captured": _open, "charge.succeeded": _open},
     lengths={f"evidence[{name}]": 150_000 for name in _TEXTS if name.endswith(("_log", "_disclosure", "_text"))},
     terms=_terms,
@@ -197,6 +199,7 @@ FAMILY = Family(
         "payment_method_details": {},
         "reason": "",
         "status": "needs_response",
+        "_clock": None,
     },
     routes=(
         Route("GET", "/v1/disputes", "DisputeListParams", _list, lists=True),

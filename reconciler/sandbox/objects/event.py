@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from reconciler.sandbox.errors import exclusive
+from reconciler.sandbox.errors import exclusive, no_such
 from reconciler.sandbox.lists import at_most, page
-from reconciler.sandbox.objects.base import Call, Family, Route, flag, retrieve
+from reconciler.sandbox.objects.base import Call, Family, Route, flag
 from reconciler.sandbox.store import Term
 from reconciler.sandbox.wire import Obj
 
@@ -21,6 +21,14 @@ def _list(call: Call) -> Obj:
     if "delivery_success" in params:
         filters.append(("delivery_success", [flag(params["delivery_success"])]))
     return page(call, FAMILY, *filters, oldest=call.now - RETENTION_SECONDS)
+
+
+def _retrieve(call: Call) -> Obj:
+    """Handle ``GET /v1/events/{id}``, which finds events "created in the last 30 days" (its description)."""
+    event = call.row().body
+    if event["created"] < call.now - RETENTION_SECONDS:
+        raise no_such(FAMILY.noun, event["id"], FAMILY.missing_param, status=404)
+    return event
 
 
 def _terms(obj: Obj) -> Iterable[Term]:
@@ -52,6 +60,6 @@ FAMILY = Family(
     },
     routes=(
         Route("GET", "/v1/events", "EventListParams", _list, lists=True),
-        Route("GET", "/v1/events/{id}", "EventRetrieveParams", retrieve),
+        Route("GET", "/v1/events/{id}", "EventRetrieveParams", _retrieve),
     ),
 )

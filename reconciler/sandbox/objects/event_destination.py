@@ -6,7 +6,7 @@ the secret are shown only where ``include`` asks for them.
 
 from functools import cache
 
-from reconciler.sandbox import params, v2
+from reconciler.sandbox import params, thin_events, v2
 from reconciler.sandbox.delivery import PING, enqueue
 from reconciler.sandbox.errors import exclusive, invalid, missing, not_modelled
 from reconciler.sandbox.objects.base import Call, Family, Route, overlay
@@ -29,14 +29,6 @@ def snapshot_types() -> frozenset[str]:
     return frozenset(listed.item.choices)
 
 
-@cache
-def thin_types() -> frozenset[str]:
-    """Return the types of events that the SDK knows as thin ones."""
-    from stripe.events import _event_classes  # noqa: PLC0415  a large table that few need
-
-    return frozenset({"*", *_event_classes._V2_EVENT_CLASS_LOOKUP})  # noqa: SLF001  the SDK has no public list
-
-
 def _create(call: Call) -> Obj:
     given = call.params
     if given["type"] != "webhook_endpoint":
@@ -50,7 +42,7 @@ def _create(call: Call) -> Obj:
         raise exclusive("event_payload", "snapshot_api_version")
     if given.get("snapshot_api_version", API_VERSION) != API_VERSION:
         raise not_modelled(f"API versions other than {API_VERSION}", "snapshot_api_version")
-    _check(given, given["event_payload"])
+    _check(call, given["event_payload"])
     empty = call.fill(
         FAMILY,
         call.new_id("ed_test_61", 28),
@@ -62,15 +54,18 @@ def _create(call: Call) -> Obj:
     return _included(call, call.create(FAMILY, overlay(empty, given, _MUTABLE)))
 
 
-def _check(given: Obj, form: str) -> None:
+def _check(call: Call, form: str) -> None:
     """Refuse an address that is none, no events, and types that are not of this form."""
+    given = call.params
     if "webhook_endpoint" in given:
         check_url(given["webhook_endpoint"]["url"], "webhook_endpoint.url")
     if "enabled_events" not in given:
         return
     if not given["enabled_events"]:
         raise missing("enabled_events")
-    known = thin_types() if form == "thin" else snapshot_types()
+    known = thin_events.types() if form == "thin" else snapshot_types()
+    if form == "thin" and call.settings.thin_destinations_take_all:
+        known |= {"*"}
     for index, each in enumerate(given["enabled_events"]):
         if each not in known:
             raise invalid(f"{each[:80]} is not a type of {form} events.", f"enabled_events[{index}]")
@@ -99,7 +94,7 @@ def _retrieve(call: Call) -> Obj:
 
 def _update(call: Call) -> Obj:
     row, given = _row(call), call.params
-    _check(given, row.body["event_payload"])
+    _check(call, row.body["event_payload"])
     changed = overlay(row.body, given, _MUTABLE)
     if "webhook_endpoint" in given:
         changed["_url"] = given["webhook_endpoint"]["url"]

@@ -6,6 +6,7 @@ How an invoice is made, computed, finalized and paid is in the billing room.
 from collections.abc import Iterable
 
 from reconciler.sandbox.billing import collecting, discounts, drafts, editing, previews
+from reconciler.sandbox.billing.balance import currency_of
 from reconciler.sandbox.errors import ApiError, exclusive, invalid, missing
 from reconciler.sandbox.lists import Filter, between, page
 from reconciler.sandbox.objects import invoice_fields as fields
@@ -27,15 +28,20 @@ def _create(call: Call) -> Obj:
     customer = call.refer("customer", params["customer"], "customer")
     call = call.on_clock_of(customer)
     subscription = _subscription(call, customer)
-    default: str = call.families["account"].template["default_currency"]
-    code = currency(params["currency"]) if "currency" in params else customer["currency"] or default
+    code = currency(params["currency"]) if "currency" in params else currency_of(call, customer)
     invoice_id = drafts.new_id(call)
     blank = drafts.blank(call, invoice_id, customer=customer, currency=code, subscription=subscription)
     described = fields.described(call, blank, params)
     redeemed = None
     if "discounts" in params:
         redeemed = discounts.attach(
-            call, params["discounts"], customer=customer, currency=code, amount=0, invoice=invoice_id
+            call,
+            params["discounts"],
+            customer=customer,
+            currency=code,
+            amount=0,
+            ancestors=[subscription["id"] if subscription else None],
+            invoice=invoice_id,
         )
     return drafts.draft(
         call,
@@ -88,7 +94,13 @@ def _update(call: Call) -> Obj:
         customer = drafts.customer_of(call, invoice)
         code, amount = invoice["currency"], invoice["subtotal"]
         changed["discounts"] = discounts.attach(
-            call, params["discounts"], customer=customer, currency=code, amount=amount, invoice=invoice["id"]
+            call,
+            params["discounts"],
+            customer=customer,
+            currency=code,
+            amount=amount,
+            ancestors=[drafts.subscription_of(invoice)],
+            invoice=invoice["id"],
         )
     return drafts.recompute(call, row, **changed)
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from reconciler.sandbox.billing.given_lines import rates
+from reconciler.sandbox.billing.methods import NO_ADDRESS
 from reconciler.sandbox.errors import exclusive, invalid, missing, not_modelled, out_of_range
 from reconciler.sandbox.lists import too_many
 from reconciler.sandbox.objects.base import Call, overlay
@@ -31,7 +32,6 @@ _ALWAYS = {
 _PLAIN = ("auto_advance", "collection_method", "custom_fields", "description", "effective_at", "footer", "metadata")
 _ALSO_PLAIN = ("number", "statement_descriptor")
 _LETTER = re.compile(r"[A-Za-z]")
-_NO_ADDRESS = dict.fromkeys(("city", "country", "line1", "line2", "postal_code", "state"))
 
 
 def described(call: Call, invoice: Obj, params: Obj) -> Obj:
@@ -110,7 +110,7 @@ def _rendering(given: Mapping[str, Any]) -> Obj:
 def _shipping(given: Mapping[str, Any] | None) -> Obj | None:
     if given is None:
         return None
-    address = {**_NO_ADDRESS, **given["address"]}
+    address = {**NO_ADDRESS, **given["address"]}
     shown = {"address": address, "carrier": None, "name": given["name"], "phone": given.get("phone")}
     return {**shown, "tracking_number": None}
 

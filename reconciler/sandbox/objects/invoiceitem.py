@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from reconciler.sandbox.billing import editing, lines
-from reconciler.sandbox.billing.drafts import customer_of
+from reconciler.sandbox.billing.drafts import customer_of, recompute
 from reconciler.sandbox.billing.given_lines import Place, described, revised
 from reconciler.sandbox.billing.stored import must
 from reconciler.sandbox.errors import exclusive, invalid, missing
@@ -28,6 +28,7 @@ def _create(call: Call) -> Obj:
         customer=customer,
         currency=invoice["currency"] if invoice else None,
         invoice_item=item_id,
+        invoice=invoice["id"] if invoice else None,
         subscription=_subscription(call, customer),
     )
     charge = described(call, params, place)
@@ -67,11 +68,16 @@ def _update(call: Call) -> Obj:
     row = _changeable(call)
     customer = customer_of(call, row.body)
     call = call.on_clock_of(customer)
-    place = Place(customer=customer, currency=row.body["currency"], invoice_item=row.body["id"])
+    place = Place(
+        customer=customer, currency=row.body["currency"], invoice_item=row.body["id"], invoice=row.body["invoice"]
+    )
     charge = revised(call, call.params, lines.charge_of(row.body), place)
     if charge.currency != row.body["currency"]:
         raise invalid(f"The invoice item is in {row.body['currency']}, not in {charge.currency}.", "currency")
-    editing.revise(call, row, lines.of_item(call, row.body), charge)
+    line = lines.of_item(call, row.body)
+    editing.revise(call, row, line, charge)
+    if line:
+        recompute(call, must(call, "invoice", line.body["invoice"]))
     return call.row().body
 
 
@@ -154,6 +160,7 @@ FAMILY = Family(
         "tax_rates": [],
         "test_clock": None,
         "_was_pending": False,
+        "_wide": None,
     },
     routes=(
         Route(

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from reconciler.sandbox.billing import editing
+from reconciler.sandbox.billing.drafts import recompute
 from reconciler.sandbox.billing.stored import must
 from reconciler.sandbox.lists import page
 from reconciler.sandbox.objects.base import Call, Family, Route
@@ -16,9 +17,11 @@ def _list(call: Call) -> Obj:
 
 
 def _update(call: Call) -> Obj:
-    invoice = editing.draft_row(call, call.row(call.families["invoice"]).body["id"]).body
+    row = editing.draft_row(call, call.row(call.families["invoice"]).body["id"])
+    invoice, call = row.body, call.on_clock_of(row.body)
     line = editing.line_of(call, invoice, call.ids["line"], FAMILY.missing_param, status=404)
-    editing.change_line(call.on_clock_of(invoice), invoice, line, call.params, "")
+    editing.change_line(call, invoice, line, call.params, "")
+    recompute(call, row)
     return must(call, FAMILY.kind, line.body["id"]).body
 
 

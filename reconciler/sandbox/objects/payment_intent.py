@@ -5,6 +5,7 @@ from typing import Any
 
 from reconciler.sandbox.billing import methods, payments
 from reconciler.sandbox.billing.limits import check_amount
+from reconciler.sandbox.billing.stored import at_time_of
 from reconciler.sandbox.errors import ApiError, exclusive, invalid, not_modelled
 from reconciler.sandbox.lists import Filter, page
 from reconciler.sandbox.objects.amounts import currency
@@ -23,7 +24,6 @@ _PLAIN = (
 )
 #: What can still be changed once the payment has been made.
 _ALWAYS = frozenset({"description", "metadata", "receipt_email", "expand"})
-_OPEN = ("requires_payment_method", "requires_confirmation", "requires_action")
 _CARD_OPTIONS = frozenset({"capture_method", "request_three_d_secure", "setup_future_usage"})
 _ONLY_CARDS = "payment methods other than cards"
 
@@ -45,12 +45,13 @@ def _create(call: Call) -> Obj:
     params = call.params
     code = currency(params["currency"])
     check_amount(params["amount"], code)
+    call = at_time_of(call, params.get("customer"))
     intent_id = payments.new_id(call)
     intent = call.fill(
         FAMILY,
         intent_id,
         amount=params["amount"],
-        automatic_payment_methods=_automatic(params.get("automatic_payment_methods")),
+        automatic_payment_methods=automatic(params.get("automatic_payment_methods")),
         capture_method=params.get("capture_method", "automatic_async"),
         client_secret=payments.secret(call, intent_id),
         confirmation_method=params.get("confirmation_method", "automatic"),
@@ -73,7 +74,7 @@ def _refuse_without_confirming(params: Obj) -> None:
             raise invalid(f"`{name}` can be used only with `confirm=true`.", name)
 
 
-def _automatic(given: Mapping[str, Any] | None) -> Obj | None:
+def automatic(given: Mapping[str, Any] | None) -> Obj | None:
     """Return the choice of payment methods: automatic since 2023-08-16 unless switched off."""
     choice = given or {"enabled": True}
     return {"allow_redirects": choice.get("allow_redirects", "always"), "enabled": True} if choice["enabled"] else None
@@ -82,7 +83,7 @@ def _automatic(given: Mapping[str, Any] | None) -> Obj | None:
 def _described(call: Call, intent: Obj) -> Obj:
     """Return the intent with what the request says of it."""
     params = call.params
-    _refuse_descriptor(params)
+    payments.refuse_descriptor(params)
     if "customer" in params:
         call.refer("customer", params["customer"], "customer")
     changed = overlay(intent, params, (*_PLAIN, "capture_method", "customer"))
@@ -94,13 +95,6 @@ def _described(call: Call, intent: Obj) -> Obj:
         authenticated = intent["_authenticated"] and method == intent["payment_method"]
         changed |= {"payment_method": method, "_authenticated": authenticated}
     return changed
-
-
-def _refuse_descriptor(params: Obj) -> None:
-    """Refuse a statement descriptor for a card, as the parameter's description does."""
-    if "statement_descriptor" in params:
-        message = "`statement_descriptor` cannot be used for cards; set `statement_descriptor_suffix` instead."
-        raise invalid(message, "statement_descriptor")
 
 
 def only_cards(types: list[str], param: str = "allowed_payment_method_types") -> list[str]:
@@ -159,7 +153,7 @@ def _confirm(call: Call) -> Obj:
 def _update(call: Call) -> Obj:
     row, params = call.row(), call.params
     intent = row.body
-    if intent["status"] not in _OPEN:
+    if intent["status"] not in payments.CONFIRMABLE:
         for name in params.keys() - _ALWAYS:
             raise _unchangeable(intent, name)
     changed = _described(call, intent)
@@ -176,14 +170,14 @@ def _update(call: Call) -> Obj:
 def _unchangeable(intent: Obj, name: str) -> ApiError:
     message = (
         f"This PaymentIntent's {name} could not be updated because it has a status of {intent['status']}. You may only "
-        f"update the {name} of a PaymentIntent with one of the following statuses: {', '.join(_OPEN)}."
+        f"update the {name} of a PaymentIntent with one of the following statuses: {', '.join(payments.CONFIRMABLE)}."
     )
     return invalid(message, name, "payment_intent_unexpected_state")
 
 
 def _capture(call: Call) -> Obj:
     row = call.row()
-    _refuse_descriptor(call.params)
+    payments.refuse_descriptor(call.params)
     described = overlay(row.body, call.params, ("metadata", "statement_descriptor_suffix"))
     call.replace(FAMILY, row, described)
     return payments.capture(call, row.body["id"], call.params.get("amount_to_capture"))

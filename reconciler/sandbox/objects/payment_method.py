@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 
 from reconciler.sandbox.billing import methods
+from reconciler.sandbox.billing.stored import rows
 from reconciler.sandbox.errors import invalid, missing, no_such, not_modelled
 from reconciler.sandbox.lists import Filter, page
 from reconciler.sandbox.objects.base import Call, Family, Route, overlay, retrieve
-from reconciler.sandbox.store import Row, Term
+from reconciler.sandbox.store import Term
 from reconciler.sandbox.wire import Obj
 
 _ONLY_CARDS = "payment methods other than cards"
@@ -73,13 +74,8 @@ def _detach(call: Call) -> Obj:
 
 def _forget(call: Call, customer: Obj) -> None:
     """Take all methods from a customer that is deleted."""
-    for row in _all(call, customer["id"]):
+    for row in rows(call, FAMILY.kind, ("customer", customer["id"])):
         methods.detach(call, row, silently=True)
-
-
-def _all(call: Call, customer: str) -> Iterable[Row]:
-    while rows := call.tx.page(FAMILY.kind, [("customer", customer)], methods.FIRST):
-        yield rows[0]
 
 
 def _list(call: Call) -> Obj:

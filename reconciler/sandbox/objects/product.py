@@ -41,7 +41,7 @@ def _update(call: Call) -> Obj:
 def _delete(call: Call) -> Obj:
     """Delete a product without prices (stripe/stripe-python#658); with features it is a setting."""
     row = call.row()
-    one = Window(1, (-1, -1), (1 << 62, 0))
+    one = Window(1)
     if call.tx.page("price", [("product", row.body["id"])], one):
         raise invalid("This product cannot be deleted because it has one or more user-created prices.")
     while attached := call.tx.page(product_feature.FAMILY.kind, [("product", row.body["id"])], one):

@@ -15,7 +15,7 @@ from reconciler.sandbox.wire import Obj
 
 CODE = "promotion_code.code"
 FIVE_YEARS_SECONDS = (5 * 365 + 2) * 86_400
-_FIRST = Window(1, (-1, -1), (1 << 62, 0))
+_FIRST = Window(1)
 _CODE = re.compile(r"[a-zA-Z0-9\-]+")
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from reconciler.sandbox.billing import charging, refunds
+from reconciler.sandbox.billing.stored import first, rewritten
 from reconciler.sandbox.errors import exclusive, invalid, no_such
 from reconciler.sandbox.lists import Filter, page
 from reconciler.sandbox.objects.base import Call, Family, Route, merge_metadata, overlay, retrieve
@@ -15,13 +16,12 @@ _UNMODELLED = frozenset("currency customer instructions_email origin refund_appl
 def _create(call: Call) -> Obj:
     params = call.params
     row = _charge(call)
+    call = call.on_clock_of(row.body)
     fields = {"metadata": merge_metadata({}, params.get("metadata")), "reason": params.get("reason")}
     if row.body["_expires"] is not None and row.body["payment_intent"] is None:
         return _released(call, row)
     if "reason" in params and params["reason"] == "fraudulent":
-        fraud = {**row.body, "fraud_details": {"user_report": "fraudulent"}}
-        call.replace(call.families["charge"], row, fraud)
-        row = Row(row.seq, row.created, fraud)
+        row = rewritten(call, "charge", row, fraud_details={"user_report": "fraudulent"})
     return refunds.refund(call, row, params.get("amount"), **fields)
 
 
@@ -51,13 +51,12 @@ def _released(call: Call, row: Row) -> Obj:
     if call.params.get("amount", row.body["amount"]) != row.body["amount"]:
         raise invalid("A charge that has not been captured can only be refunded as a whole.", "amount")
     charging.let_go(call, row)
-    made = call.tx.page(FAMILY.kind, [("charge", row.body["id"])], refunds.FIRST)
-    if not made:
+    made = first(call, FAMILY.kind, ("charge", row.body["id"]))
+    if made is None:
         # Where a release leaves no refund behind, what it would have been is still the answer.
         return refunds.describe(call, row.body, row.body["amount"], status="succeeded")
-    described = overlay({**made[0].body, "reason": call.params.get("reason")}, call.params, ("metadata",))
-    call.replace(FAMILY, made[0], described)
-    return described
+    described = overlay({**made.body, "reason": call.params.get("reason")}, call.params, ("metadata",))
+    return rewritten(call, FAMILY.kind, made, **described).body
 
 
 def _update(call: Call) -> Obj:
@@ -126,6 +125,7 @@ FAMILY = Family(
         "source_transfer_reversal": None,
         "status": "succeeded",
         "transfer_reversal": None,
+        "_clock": None,
         "_fails": False,
         "_settles": None,
     },

@@ -59,6 +59,8 @@ LENGTHS: Mapping[str, int] = {
     "subscription_data[invoice_settings][custom_fields][][name]": 40,
     "subscription_data[invoice_settings][custom_fields][][value]": 140,
 }
+#: The longest trial (https://docs.stripe.com/payments/checkout/free-trials).
+MAX_TRIAL_DAYS = 730
 _ALPHANUMERIC = re.compile(r"[A-Za-z0-9]+")
 _LONGEST_ANSWER = 255
 
@@ -196,9 +198,11 @@ def _check_invoice(data: Obj, at: str) -> None:
 
 
 def check_trial(days: int | None, param: str) -> None:
-    """Refuse a trial of less than a day."""
+    """Refuse a trial of less than a day or of more than 730."""
     if days is not None and days < 1:
         raise out_of_range(param, days, least=1)
+    if days is not None and days > MAX_TRIAL_DAYS:
+        raise out_of_range(param, days, most=MAX_TRIAL_DAYS)
 
 
 def only_for(mode: str, params: Mapping[str, Any], names: Sequence[str], *, holds: bool) -> None:

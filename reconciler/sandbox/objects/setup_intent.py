@@ -4,10 +4,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from reconciler.sandbox.billing import payments, setups
+from reconciler.sandbox.billing.stored import at_time_of
 from reconciler.sandbox.errors import invalid, not_modelled
 from reconciler.sandbox.lists import Filter, page
 from reconciler.sandbox.objects.base import Call, Family, Route, overlay, retrieve, unmodelled
-from reconciler.sandbox.objects.payment_intent import chosen_method, only_cards
+from reconciler.sandbox.objects.payment_intent import automatic, chosen_method, only_cards
 from reconciler.sandbox.store import Term
 from reconciler.sandbox.wire import Obj
 
@@ -18,30 +19,22 @@ _UNMODELLED = frozenset(
 _UNMODELLED_AT_CREATE = _UNMODELLED | {"confirmation_token", "on_behalf_of", "single_use"}
 _UNMODELLED_AT_CONFIRM = frozenset({"confirmation_token", "payment_method_data"})
 _CONFIRM_ONLY = ("mandate_data", "return_url", "use_stripe_sdk")
-_OPEN = ("requires_payment_method", "requires_confirmation", "requires_action")
 
 
 def _create(call: Call) -> Obj:
     params = call.params
-    intent_id = call.new_id("seti_1", 23)
-    secret = call.new_id(f"{intent_id}_secret_", 25)
-    automatic = _automatic(params.get("automatic_payment_methods"))
-    intent = call.fill(FAMILY, intent_id, automatic_payment_methods=automatic, client_secret=secret)
+    call = at_time_of(call, params.get("customer"))
+    intent = setups.blank(call, automatic_payment_methods=automatic(params.get("automatic_payment_methods")))
     intent = overlay(_described(call, intent), params, ("usage",))
     if intent["payment_method"]:
         intent["status"] = "requires_confirmation"
     call.create(FAMILY, intent)
     if params.get("confirm"):
-        return setups.confirm(call, intent_id, payment_method=None, return_url=params.get("return_url"))
+        return setups.confirm(call, intent["id"], payment_method=None, return_url=params.get("return_url"))
     for name in _CONFIRM_ONLY:
         if name in params:
             raise invalid(f"`{name}` can be used only with `confirm=true`.", name)
     return intent
-
-
-def _automatic(given: Mapping[str, Any] | None) -> Obj | None:
-    choice = given or {"enabled": True}
-    return {"allow_redirects": choice.get("allow_redirects", "always"), "enabled": True} if choice["enabled"] else None
 
 
 def _described(call: Call, intent: Obj) -> Obj:
@@ -79,8 +72,8 @@ def _confirm(call: Call) -> Obj:
 def _update(call: Call) -> Obj:
     row = call.row()
     intent = row.body
-    if intent["status"] not in _OPEN and call.params.keys() - {"description", "metadata", "expand"}:
-        raise setups.unexpected(call, intent, "updated", _OPEN)
+    if intent["status"] not in payments.CONFIRMABLE and call.params.keys() - {"description", "metadata", "expand"}:
+        raise setups.unexpected(call, intent, "updated", payments.CONFIRMABLE)
     changed = _described(call, intent)
     if changed["payment_method"] != intent["payment_method"]:
         changed |= {"status": "requires_confirmation", "next_action": None}

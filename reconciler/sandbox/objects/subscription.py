@@ -167,6 +167,8 @@ FAMILY = Family(
         "_announced": None,
         "_expires_at": None,
         #: An update that waits for its payment, and a resumption that does.
+        #: The discounts of the phase before, if a phase has begun with a renewal that is still to come.
+        "_phase_before": None,
         "_pending": None,
         "_period_end": 0,
         "_period_start": 0,

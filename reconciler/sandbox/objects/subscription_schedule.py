@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from reconciler.sandbox.billing import phases, scheduling
-from reconciler.sandbox.billing.stored import items_of, rows
+from reconciler.sandbox.billing.stored import items_of, must, rows
 from reconciler.sandbox.billing.subscription_params import billing_mode
 from reconciler.sandbox.billing.subscription_store import ENDED, put
 from reconciler.sandbox.errors import exclusive, invalid, missing, not_modelled
@@ -51,7 +51,7 @@ def _create(call: Call) -> Obj:
         default_settings=_defaults(call, _DEFAULTS, params.get("default_settings", {})),
         end_behavior=params.get("end_behavior", "release"),
         metadata=merge_metadata({}, params.get("metadata", {})),
-        phases=phases.build(call, params.get("phases", ()), begins),
+        phases=phases.build(call, params.get("phases", ()), begins, customer=customer),
         test_clock=customer["test_clock"],
     )
     if begins > call.now:
@@ -130,7 +130,14 @@ def _update(call: Call) -> Obj:
     if "phases" not in params:
         return scheduling.save(call, changed)
     current = schedule["current_phase"] or schedule["phases"][0]
-    wanted = phases.build(call, params["phases"], current["start_date"], schedule["phases"])
+    wanted = phases.build(
+        call,
+        params["phases"],
+        current["start_date"],
+        customer=must(call, "customer", schedule["customer"]).body,
+        subscription=schedule["subscription"],
+        held=schedule["phases"],
+    )
     return scheduling.replan(call, changed, wanted, params)
 
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from reconciler.sandbox.billing.methods import FIRST
+from reconciler.sandbox.billing.stored import rows
 from reconciler.sandbox.errors import invalid, no_such, not_modelled
 from reconciler.sandbox.lists import page
 from reconciler.sandbox.objects.base import Call, Family, Route, retrieve
@@ -110,8 +110,8 @@ def _list_of_customer(call: Call) -> Obj:
 
 def _forget(call: Call, customer: Obj) -> None:
     """Delete the tax ids of a deleted customer."""
-    while rows := call.tx.page(FAMILY.kind, [("owner", customer["id"])], FIRST):
-        call.delete(FAMILY, rows[0])
+    for row in rows(call, FAMILY.kind, ("owner", customer["id"])):
+        call.delete(FAMILY, row)
 
 
 def _terms(obj: Obj) -> Iterable[Term]:

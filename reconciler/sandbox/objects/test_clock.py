@@ -6,20 +6,23 @@ An advance is answered at once with status ``advancing`` and carried out before 
 from collections.abc import Iterator
 
 from reconciler.sandbox.billing.periods import DAY_SECONDS, advance
-from reconciler.sandbox.billing.stored import rows
+from reconciler.sandbox.billing.scheduling import OPEN
+from reconciler.sandbox.billing.stored import must, rewritten, rows
+from reconciler.sandbox.billing.subscription_store import ENDED
 from reconciler.sandbox.errors import invalid
 from reconciler.sandbox.lists import page
 from reconciler.sandbox.objects.base import Call, Family, Route, retrieve
-from reconciler.sandbox.store import Row
+from reconciler.sandbox.store import Row, Window
 from reconciler.sandbox.wire import Obj
 
 #: A clock is deleted so long after its creation (https://docs.stripe.com/billing/testing/test-clocks).
 LIFETIME = 30 * DAY_SECONDS
 #: How far one advance may go: intervals of the shortest subscription, or years where there is none.
 MAX_INTERVALS, MAX_YEARS = 2, 2
+#: How many subscriptions a customer on a clock can have (https://docs.stripe.com/billing/testing/test-clocks).
+MAX_SUBSCRIPTIONS = 3
 
-_ENDED = ("canceled", "incomplete_expired")
-_PLANNED = ("not_started", "active")
+_MANY = Window(MAX_SUBSCRIPTIONS + 1)
 
 
 def _create(call: Call) -> Obj:
@@ -42,12 +45,15 @@ def _attach(call: Call, clock_id: str, customer_id: str) -> None:
     customer = call.refer("customer", customer_id, "customer")
     if customer["test_clock"]:
         raise invalid(f"The customer {customer_id} is attached to a test clock already.", "customer")
-    moved = [("customer", row) for row in [call.tx.find("customer", customer_id)] if row]
+    running = call.tx.page("subscription", [("customer", customer_id), ("ended", "false")], _MANY)
+    if len(running) > MAX_SUBSCRIPTIONS:
+        raise invalid(f"A customer on a test clock can have at most {MAX_SUBSCRIPTIONS} subscriptions.", "customer")
+    rewritten(call, "customer", must(call, "customer", customer_id), test_clock=clock_id)
     for family in call.families.values():
-        if {"customer", "test_clock"} <= family.template.keys():
-            moved += [(family.kind, row) for row in rows(call, family.kind, ("customer", customer_id))]
-    for kind, row in moved:
-        call.replace(call.families[kind], row, {**row.body, "test_clock": clock_id})
+        for name in ("test_clock", "_clock"):
+            if {"customer", name} <= family.template.keys():
+                for row in rows(call, family.kind, ("customer", customer_id)):
+                    rewritten(call, family.kind, row, **{name: clock_id})
 
 
 def _advance(call: Call) -> Obj:
@@ -81,10 +87,10 @@ def _intervals(call: Call, clock_id: str) -> Iterator[tuple[str, int]]:
     """Yield the billing intervals of what lives on the clock: subscriptions, and schedules still to be carried out."""
     prices: set[str] = set()
     for row in rows(call, "subscription", ("test_clock", clock_id)):
-        if row.body["status"] not in _ENDED:
+        if row.body["status"] not in ENDED:
             prices |= {item.body["price"] for item in rows(call, "subscription_item", ("subscription", row.body["id"]))}
     for row in rows(call, "subscription_schedule", ("test_clock", clock_id)):
-        if row.body["status"] in _PLANNED:
+        if row.body["status"] in OPEN:
             prices |= {item["price"] for phase in row.body["phases"] for item in phase["items"]}
     for price_id in sorted(prices):
         price = call.tx.find("price", price_id)

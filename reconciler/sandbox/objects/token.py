@@ -2,6 +2,7 @@
 
 from reconciler.sandbox.billing import methods
 from reconciler.sandbox.errors import missing, not_modelled
+from reconciler.sandbox.expand import visible
 from reconciler.sandbox.objects import card
 from reconciler.sandbox.objects.base import Call, Family, Route, retrieve
 from reconciler.sandbox.wire import Obj
@@ -18,8 +19,7 @@ def _create(call: Call) -> Obj:
     for name in ("exp_month", "exp_year"):
         methods.check_digits(given[name], f"card[{name}]")
     details = methods.typed(call, given)
-    shown = card.look(call, card.new_id(call), details)
-    shown = {name: value for name, value in shown.items() if not name.startswith("_")}
+    shown = visible(card.look(call, card.new_id(call), details))
     shown |= {name: given[name] for name in _TYPED if name in given} | {"currency": given.get("currency")}
     token = call.fill(FAMILY, call.new_id("tok_1", 23), card=shown, _number=details.card.number, _cvc=details.cvc)
     return call.insert(FAMILY, token).body

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from reconciler.sandbox import v2
+from reconciler.sandbox import thin_events, v2
 from reconciler.sandbox.lists import Filter, at_most
 from reconciler.sandbox.objects.base import Call, Family, Route
 from reconciler.sandbox.objects.event import MAX_TYPES, RETENTION_SECONDS
@@ -30,7 +30,7 @@ def _retrieve(call: Call) -> Obj:
 
 def _terms(obj: Obj) -> Iterable[Term]:
     yield "type", obj["type"]
-    if obj["related_object"]:
+    if "id" in (obj["related_object"] or {}):
         yield "object_id", obj["related_object"]["id"]
 
 
@@ -38,6 +38,7 @@ FAMILY = Family(
     kind="v2.core.event",
     noun="event",
     emits_events=False,
+    reacts={"event.created": thin_events.tell},
     terms=_terms,
     template={
         "object": "v2.core.event",

@@ -16,7 +16,7 @@ from reconciler.sandbox.wire import Obj
 #: "Register up to 16 webhook endpoints on each Stripe account" (https://docs.stripe.com/webhooks).
 MAX_ENDPOINTS = 16
 _MUTABLE = ("description", "enabled_events", "metadata", "url")
-_ALL = Window(MAX_ENDPOINTS, (-(1 << 62), 0), (1 << 62, 0), from_oldest=True)
+_ALL = Window(MAX_ENDPOINTS, from_oldest=True)
 
 
 def check_url(url: str, param: str) -> None:

@@ -45,7 +45,8 @@ def respond(call: Call, request: Request, query: str) -> Response:
         return refused(ApiError(405, "Pages are read and posted to only."))
     answer = invoice.pdf if match[3] else PAGES[match[1]]
     try:
-        return answer(Visit(call, request.method, match[2], read(request, query)))
+        with call.tx.attempt():
+            return answer(Visit(call, request.method, match[2], read(request, query)))
     except ApiError as error:
         return refused(error)
 

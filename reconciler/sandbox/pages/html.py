@@ -4,10 +4,14 @@ import base64
 import hashlib
 import html
 from collections.abc import Iterable
+from string import punctuation
 from typing import Any
+from urllib.parse import quote
 
 from reconciler.sandbox.wire import Response
 
+#: The characters of an address that stay as they are beside letters and digits.
+ASCII = punctuation
 _VOID = frozenset({"br", "hr", "input", "meta"})
 
 
@@ -65,8 +69,8 @@ def document(title: str, *children: Child, status: int = 200) -> Response:
 
 
 def redirect(url: str) -> Response:
-    """Return a reply that sends the browser on with a GET."""
-    return Response(303, {**HEADERS, "location": url}, b"")
+    """Return a reply that sends the browser on with a GET; what a header cannot hold is percent-encoded."""
+    return Response(303, {**HEADERS, "location": quote(url, safe=ASCII)}, b"")
 
 
 def notice(title: str, text: str, *more: Child, status: int = 200) -> Response:

@@ -212,7 +212,8 @@ def _cancel_form(visit: Visit, subscription: Obj, feature: Obj) -> Html:
         entries.append(choice("Why are you leaving?", "feedback", options, chosen=None, required=False))
         entries.append(field("Anything else?", "comment", maxlength=LINE_LENGTH))
     at_end = feature["mode"] == "at_period_end"
-    text = f"Your plan ends on {day(subscription['_period_end'])}." if at_end else "Your plan ends at once."
+    latest = max(item["current_period_end"] for item in items_of(visit.call, subscription))
+    text = f"Your plan ends on {day(latest)}." if at_end else "Your plan ends at once."
     body = _form(
         visit, subscription, "subscription_cancel", tag("p", text), *entries, button("Cancel plan", class_="bad")
     )
@@ -232,7 +233,10 @@ def cancel(visit: Visit, subscription: Obj, feature: Obj) -> None:
         details["comment"] = comment
     given: Obj = {"cancellation_details": details} if details else {}
     if feature["mode"] == "at_period_end":
-        act(visit.call, "POST", _SUBSCRIPTION, subscription["id"], cancel_at_period_end=True, **given)
+        # https://docs.stripe.com/billing/subscriptions/billing-mode/compare (cancellations in the customer portal).
+        flexible = subscription["billing_mode"]["type"] == "flexible"
+        given |= {"cancel_at": "max_period_end"} if flexible else {"cancel_at_period_end": True}
+        act(visit.call, "POST", _SUBSCRIPTION, subscription["id"], **given)
     else:
         prorate = feature["proration_behavior"] == "create_prorations"
         act(visit.call, "DELETE", _SUBSCRIPTION, subscription["id"], prorate=prorate, **given)
@@ -244,7 +248,8 @@ def _keep_form(visit: Visit, subscription: Obj, _: Obj) -> Html:
 
 def keep(visit: Visit, subscription: Obj, _: Obj) -> None:
     """Take a planned cancellation back."""
-    act(visit.call, "POST", _SUBSCRIPTION, subscription["id"], cancel_at_period_end=False)
+    back: Obj = {"cancel_at_period_end": False} if subscription["cancel_at_period_end"] else {"cancel_at": None}
+    act(visit.call, "POST", _SUBSCRIPTION, subscription["id"], **back)
 
 
 def _pause_form(visit: Visit, subscription: Obj, feature: Obj) -> Html | None:

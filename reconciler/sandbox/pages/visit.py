@@ -38,13 +38,13 @@ class Visit:
     def token(self) -> str:
         """What every form of this page carries; no other site can know it, so none can have it posted."""
         secret = self.call.tx.claim(SECRET, secrets.token_hex(32))
-        return hmac.new(secret.encode(), f"{self.call.url}".encode(), "sha256").hexdigest()
+        return hmac.new(secret.encode(), self.call.url.encode(), "sha256").hexdigest()
 
     def action(self) -> str | None:
         """Return what the form is to do, ``None`` for a visit without one; refuse a form that is not the page's own."""
         if self.method != "POST":
             return None
-        if not hmac.compare_digest(self.sent.get("token", ""), self.token):
+        if not hmac.compare_digest(self.sent.get("token", "").encode(errors="replace"), self.token.encode()):
             raise ApiError(403, "This form has expired. Go back, reload the page and try again.")
         return self.sent.get("do", "")
 
