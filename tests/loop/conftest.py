@@ -9,22 +9,13 @@ from reconciler.sandbox import Settings
 
 
 def variants() -> list[Settings]:
-    """Return the default, each open point turned the other way, and all of them turned at once."""
+    """Return the default, each point the loop can come upon turned the other way, and all of them turned at once."""
     flags = {f.name: not f.default for f in fields(Settings) if f.metadata.get("concerns") != "billing"}
     return [Settings(), *(Settings(**{name: value}) for name, value in flags.items()), Settings(**flags)]
 
 
-def felt() -> list[Settings]:
-    """Return the variants that differ from the default in a point that the loop can come upon."""
-    return [each for each in variants() if each == Settings() or any(map(_in_the_loop, _turned(each)))]
-
-
 def _turned(settings: Settings) -> list[Field[Any]]:
     return [field for field in fields(Settings) if getattr(settings, field.name) != field.default]
-
-
-def _in_the_loop(field: Field[Any]) -> bool:
-    return field.metadata.get("concerns") != "billing"
 
 
 def label(settings: Settings) -> str:
@@ -36,4 +27,10 @@ def label(settings: Settings) -> str:
 @pytest.fixture(params=variants(), ids=label)
 def settings(request: pytest.FixtureRequest) -> Settings:
     """One way the open points of Stripe may turn out."""
+    return request.param
+
+
+@pytest.fixture(params=[variants()[0], variants()[-1]], ids=label)
+def extremes(request: pytest.FixtureRequest) -> Settings:
+    """Return the default and all points turned at once, for what does not depend on any one of them alone."""
     return request.param

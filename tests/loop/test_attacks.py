@@ -35,10 +35,10 @@ def attached(world: World) -> int:
 
 
 @pytest.mark.parametrize("same_plan", [True, False])
-def test_a_feature_is_detached_after_a_crash(settings: Settings, same_plan: bool) -> None:
+def test_a_feature_is_detached_after_a_crash(extremes: Settings, same_plan: bool) -> None:
     """A paid feature that leaves a plan is detached, also when the apply died before it came to that."""
     for at in (1, 2, 3):
-        world = World(settings)
+        world = World(extremes)
         world.apply(featured("support"))
         plan = world.plan(featured())
         die(world, plan, at, after=True)

@@ -14,7 +14,7 @@ from reconciler.sandbox import Sandbox, Settings
 from reconciler.sandbox.server import Server
 from reconciler.sandbox.wire import Request, Response
 
-from .conftest import felt, label
+from .conftest import label, variants
 from .deaths import Death, Prepared
 from .world import KEY
 
@@ -30,7 +30,7 @@ print("ready", flush=True)
 Executor(Gateway(Connection(key, base=base, rates=UNLIMITED))).apply(parse_plan(Path(plan).read_bytes()))
 """
 #: Settings that a process dies under in every run; all of them in the long one.
-SOME = random.Random("kill").sample(felt()[1:], 3)
+SOME = random.Random("kill").sample(variants()[1:], 3)
 
 
 class Deadly(Sandbox):
@@ -98,7 +98,7 @@ def test_a_killed_apply_is_finished_at_every_write(tmp_path: Path) -> None:
 
 @pytest.mark.soak
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("settings", felt(), ids=label)
+@pytest.mark.parametrize("settings", variants(), ids=label)
 def test_a_killed_apply_is_finished_under_every_setting(tmp_path: Path, settings: Settings) -> None:
     """The same for some writes under each setting."""
     prepared = Prepared(tmp_path, settings)

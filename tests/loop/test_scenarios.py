@@ -137,9 +137,9 @@ def test_a_rename_without_moved_replaces(settings: Settings) -> None:
     assert set(actions(plan).values()) == {"create", "retire"}
 
 
-def test_reads_grow_with_pages(settings: Settings) -> None:
+def test_reads_grow_with_pages(extremes: Settings) -> None:
     """Scenario l: 250 products and 250 prices are read in at most 12 requests, all kinds and the account included."""
-    world = World(settings)
+    world = World(extremes)
     plans = {f"p{number}": {"name": f"P{number}", "prices": {"m": monthly("5")}} for number in range(250)}
     world.apply({"plans": plans})
     world.sandbox.requests.clear()
@@ -171,11 +171,11 @@ CLEARED = [
 
 
 @pytest.mark.parametrize("name", CLEARED)
-def test_an_optional_field_that_leaves_is_cleared(settings: Settings, name: str) -> None:
+def test_an_optional_field_that_leaves_is_cleared(extremes: Settings, name: str) -> None:
     """Scenario o: an optional attribute that leaves the files is cleared at Stripe, and the next plan is empty."""
-    if name == "statement_descriptor" and not settings.blank_text_unsets:
+    if name == "statement_descriptor" and not extremes.blank_text_unsets:
         pytest.skip("this setting refuses to clear it, which a test of its own covers")
-    world = World(settings)
+    world = World(extremes)
     sections = {"plans": {"pro": everything()["plans"]["pro"]}, "features": everything()["features"]}
     sections |= {"meters": everything()["meters"], "tiers": everything()["tiers"]}
     world.apply(sections)
