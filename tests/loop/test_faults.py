@@ -55,7 +55,7 @@ def survive(name: str, writes: Iterable[int]) -> None:
 
 
 def test_a_storm_of_limits_passes() -> None:
-    """When a third of all writes are limited, everything is still written once; one thread, so that chance is seeded."""
+    """When a third of all writes are limited, everything is still written once (one thread: chance is seeded)."""
     world = World()
     world.sandbox.faults.add(Fault(method="POST", probability=0.35, kind="error", status=429, when="before"))
     assert world.run(world.plan(everything()), threads=1).ending is Ending.COMPLETE
