@@ -24,6 +24,11 @@ from reconciler.sandbox.wire import Obj
 DEFAULT_LENGTH = 5000
 METADATA_KEYS, METADATA_KEY_LENGTH, METADATA_VALUE_LENGTH = 50, 40, 500
 
+#: Times from 1970 up to the year 2500 can be counted with; Stripe's own bounds are not documented.
+LATEST = 16_725_225_600
+_TIMES = frozenset({"billing_cycle_anchor", "end", "frozen_time", "redeem_by", "start", "trial_end"})
+_TIME_ENDINGS = ("_at", "_date", "_time")
+
 _INTEGER = re.compile(r"-?[0-9]{1,19}")
 _NUMBER = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,40})?")
 _INDEX = re.compile(r"\[[0-9]+\]")
@@ -223,7 +228,10 @@ class Struct:
 
     def _member(self, key: str, item: str | Tree, at: Place) -> Any:
         member = self.members[key]
-        return None if item == "" and member.clearable else member.spec.read(item, at.child(key))
+        value = None if item == "" and member.clearable else member.spec.read(item, at.child(key))
+        if type(value) is int and not 0 <= value < LATEST and (key in _TIMES or key.endswith(_TIME_ENDINGS)):
+            raise invalid(f"Invalid timestamp: {value}", at.child(key).path, "parameter_invalid_integer")
+        return value
 
 
 _SCALARS: Mapping[str, Spec] = {

@@ -65,7 +65,7 @@ def test_days_and_weeks_have_one_length(anchor, steps, count):
     assert day(advance(anchor, "week", count, steps)) == day(anchor) + timedelta(weeks=count * steps)
 
 
-@given(ANCHORS, INTERVALS, st.integers(1, 36), st.integers(-40, 40), st.integers(-40, 40))
+@given(ANCHORS, INTERVALS, st.integers(1, 9), st.integers(-40, 40), st.integers(-40, 40))
 def test_boundaries_are_in_order(anchor, interval, count, one, other):
     """More steps are later, and a year is twelve months."""
     earlier, later = sorted((one, other))

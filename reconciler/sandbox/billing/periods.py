@@ -8,16 +8,28 @@ on March 31 again, because every boundary is counted from the anchor and never f
 from calendar import monthrange
 from datetime import UTC, datetime
 
+from reconciler.sandbox.errors import invalid
+from reconciler.sandbox.params import LATEST
+
 DAY_SECONDS = 86_400
 _SECONDS = {"day": DAY_SECONDS, "week": 7 * DAY_SECONDS}
 _MONTHS = {"month": 1, "year": 12}
+_MOST_MONTHS = 12 * 1000
 
 
 def advance(anchor: int, interval: str, count: int, steps: int) -> int:
-    """Return ``anchor`` plus ``steps`` times ``count`` intervals: the time of day kept, the day cut to the month's."""
+    """Return ``anchor`` plus ``steps`` times ``count`` intervals: the time of day kept, the day cut to the month's.
+
+    What leads beyond the times that can be counted with is refused.
+    """
     if interval in _SECONDS:
-        return anchor + steps * count * _SECONDS[interval]
-    return _plus_months(anchor, steps * count * _MONTHS[interval])
+        reached = anchor + steps * count * _SECONDS[interval]
+    else:
+        months = steps * count * _MONTHS[interval]
+        reached = _plus_months(anchor, months) if abs(months) < _MOST_MONTHS else LATEST
+    if reached >= LATEST:
+        raise invalid(f"{steps * count} {interval}s lead beyond the times that can be counted with.")
+    return reached
 
 
 def period_containing(anchor: int, interval: str, count: int, at: int) -> tuple[int, int]:
