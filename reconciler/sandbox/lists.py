@@ -1,13 +1,13 @@
 """Cursor lists: newest first, both cursors, ``created`` bounds, ``has_more`` (https://docs.stripe.com/api/pagination)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from operator import ge, gt, le, lt
 from typing import Any
 
 from reconciler.sandbox.errors import ApiError, exclusive, invalid, no_such, out_of_range
-from reconciler.sandbox.objects.base import Call, Family
+from reconciler.sandbox.objects.base import Call, Family, flag
 from reconciler.sandbox.store import END, EVERYTHING, START, Row, Term, Window
 from reconciler.sandbox.wire import Obj
 
@@ -32,17 +32,31 @@ def page(
     leaves out what was created before it; ``oldest_first`` turns the order round, as lists of lines and items have it.
     ``keep`` looks at each object of the walk: it is for what no term can say, such as a range of dates.
     """
-    params = call.params
-    limit = params.get("limit", DEFAULT_LIMIT)
-    if limit < 1:
-        raise out_of_range("limit", limit, least=1)
-    if limit > MAX_LIMIT:
-        raise out_of_range("limit", limit, most=MAX_LIMIT)
+    limit = limit_of(call)
     window = _window(call, family, limit + 1, oldest, oldest_first=oldest_first)
     rows = _walk(call, family, filters, window) if keep is None else _kept(call, family, filters, window, keep)
     kept = rows[-limit:] if window.from_oldest else rows[:limit]
     data = [row.body for row in (kept[::-1] if oldest_first else kept)]
     return {"object": "list", "url": call.url, "has_more": len(rows) > limit, "data": data}
+
+
+def filters_in(params: Mapping[str, Any], *names: str) -> list[Filter]:
+    """Return the filters among these parameters that were given, each under its own name."""
+    return [
+        (name, [flag(params[name]) if isinstance(params[name], bool) else params[name]])
+        for name in names
+        if name in params
+    ]
+
+
+def limit_of(call: Call) -> int:
+    """Return how many objects a page may have, or refuse a number Stripe does not take."""
+    limit: int = call.params.get("limit", DEFAULT_LIMIT)
+    if limit < 1:
+        raise out_of_range("limit", limit, least=1)
+    if limit > MAX_LIMIT:
+        raise out_of_range("limit", limit, most=MAX_LIMIT)
+    return limit
 
 
 def _kept(

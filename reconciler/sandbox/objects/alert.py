@@ -9,7 +9,7 @@ from reconciler.sandbox.billing import usage
 from reconciler.sandbox.billing.stored import rows
 from reconciler.sandbox.errors import invalid, missing, out_of_range
 from reconciler.sandbox.expand import visible
-from reconciler.sandbox.lists import Filter, page, too_many
+from reconciler.sandbox.lists import filters_in, page, too_many
 from reconciler.sandbox.objects.base import Call, Family, Route, json_number, retrieve
 from reconciler.sandbox.store import Claim, Row, Term
 from reconciler.sandbox.wire import Obj
@@ -125,8 +125,7 @@ def _archive(call: Call) -> Obj:
 
 
 def _list(call: Call) -> Obj:
-    filters: list[Filter] = [(name, [call.params[name]]) for name in ("meter", "alert_type") if name in call.params]
-    return page(call, FAMILY, *filters)
+    return page(call, FAMILY, *filters_in(call.params, "meter", "alert_type"))
 
 
 def _terms(obj: Obj) -> Iterable[Term]:

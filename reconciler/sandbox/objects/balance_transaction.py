@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from reconciler.sandbox.lists import Filter, page
+from reconciler.sandbox.lists import filters_in, page
 from reconciler.sandbox.objects.base import Call, Family, Route, retrieve
 from reconciler.sandbox.store import Row, Term
 from reconciler.sandbox.wire import Obj
@@ -19,8 +19,7 @@ def _arrive(call: Call, row: Row) -> None:
 
 def _list(call: Call) -> Obj:
     params = call.params
-    filters: list[Filter] = [(name, [params[name]]) for name in ("source", "type", "currency") if name in params]
-    return page(call, FAMILY, *filters)
+    return page(call, FAMILY, *filters_in(params, "source", "type", "currency"))
 
 
 def _terms(obj: Obj) -> Iterable[Term]:

@@ -6,7 +6,7 @@ from typing import Any
 from reconciler.sandbox.billing import checkout
 from reconciler.sandbox.billing.stored import rows as stored
 from reconciler.sandbox.errors import invalid
-from reconciler.sandbox.lists import Filter, page
+from reconciler.sandbox.lists import filters_in, page
 from reconciler.sandbox.objects import checkout_params, selling
 from reconciler.sandbox.objects.amounts import currency
 from reconciler.sandbox.objects.base import Call, Family, Nested, Route, overlay, retrieve
@@ -97,7 +97,7 @@ def _publish_invoice(call: Call, invoice: Obj) -> None:
 
 def _list(call: Call) -> Obj:
     params = call.params
-    filters: list[Filter] = [(name, [params[name]]) for name in _FILTERS if name in params]
+    filters = filters_in(params, *_FILTERS)
     if "customer_details" in params:
         filters.append(("email", [params["customer_details"]["email"]]))
     if "status" in params:

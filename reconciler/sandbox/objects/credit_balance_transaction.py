@@ -3,15 +3,14 @@
 from collections.abc import Iterable
 
 from reconciler.sandbox.billing import credits  # noqa: A004  named for what it is; the site module's `credits` is not used
-from reconciler.sandbox.lists import page
+from reconciler.sandbox.lists import filters_in, page
 from reconciler.sandbox.objects.base import Call, Family, Route, retrieve
 from reconciler.sandbox.store import Term
 from reconciler.sandbox.wire import Obj
 
 
 def _list(call: Call) -> Obj:
-    filters = [(name, [call.params[name]]) for name in ("credit_grant", "customer") if name in call.params]
-    return page(call, FAMILY, *filters)
+    return page(call, FAMILY, *filters_in(call.params, "credit_grant", "customer"))
 
 
 def _terms(obj: Obj) -> Iterable[Term]:

@@ -6,7 +6,7 @@ from typing import Any
 from reconciler.sandbox.billing import cards, funds
 from reconciler.sandbox.billing.stored import rewritten
 from reconciler.sandbox.errors import invalid, not_modelled
-from reconciler.sandbox.lists import Filter, page
+from reconciler.sandbox.lists import filters_in, page
 from reconciler.sandbox.objects.base import Call, Family, Route, overlay, retrieve
 from reconciler.sandbox.store import Row, Term
 from reconciler.sandbox.wire import Obj
@@ -153,9 +153,7 @@ def _lapse(call: Call, row: Row) -> None:
 
 
 def _list(call: Call) -> Obj:
-    names = ("charge", "payment_intent")
-    filters: list[Filter] = [(name, [call.params[name]]) for name in names if name in call.params]
-    return page(call, FAMILY, *filters)
+    return page(call, FAMILY, *filters_in(call.params, "charge", "payment_intent"))
 
 
 def _terms(obj: Obj) -> Iterable[Term]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from reconciler.sandbox.billing import collecting, discounts, drafts, editing, previews
 from reconciler.sandbox.billing.balance import currency_of
 from reconciler.sandbox.errors import ApiError, exclusive, invalid, missing
-from reconciler.sandbox.lists import Filter, between, page
+from reconciler.sandbox.lists import Filter, between, filters_in, page
 from reconciler.sandbox.objects import invoice_fields as fields
 from reconciler.sandbox.objects.amounts import currency
 from reconciler.sandbox.objects.base import Call, Family, Nested, Route, retrieve, unmodelled
@@ -211,7 +211,7 @@ def _list(call: Call) -> Obj:
     params = call.params
     owners = ("subscription", "customer")
     filters: list[Filter] = [(name, [call.refer(name, params[name], name)["id"]]) for name in owners if name in params]
-    filters += [(name, [params[name]]) for name in ("status", "collection_method") if name in params]
+    filters += filters_in(params, "status", "collection_method")
     if "due_date" not in params:
         return page(call, FAMILY, *filters)
     due = between(params["due_date"])

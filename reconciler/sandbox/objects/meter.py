@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from reconciler.sandbox.errors import ApiError, invalid
-from reconciler.sandbox.lists import Filter, page
+from reconciler.sandbox.lists import filters_in, page
 from reconciler.sandbox.objects.base import Call, Family, Route, overlay, retrieve
 from reconciler.sandbox.settings import Settings
 from reconciler.sandbox.store import Claim, Term
@@ -46,8 +46,7 @@ def _switch(call: Call, status: str, verb: str, deactivated_at: int | None) -> O
 
 
 def _list(call: Call) -> Obj:
-    filters: list[Filter] = [("status", [call.params["status"]])] if "status" in call.params else []
-    return page(call, FAMILY, *filters)
+    return page(call, FAMILY, *filters_in(call.params, "status"))
 
 
 def _terms(obj: Obj) -> Iterable[Term]:

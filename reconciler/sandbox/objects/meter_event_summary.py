@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from reconciler.sandbox.billing import usage
-from reconciler.sandbox.errors import exclusive, invalid, no_such, out_of_range
+from reconciler.sandbox.errors import exclusive, invalid, no_such
 from reconciler.sandbox.ids import derive
-from reconciler.sandbox.lists import DEFAULT_LIMIT, MAX_LIMIT
+from reconciler.sandbox.lists import limit_of
 from reconciler.sandbox.objects.base import Call, Family, Route, json_number
 from reconciler.sandbox.store import Row
 from reconciler.sandbox.wire import Obj
@@ -51,11 +51,7 @@ def _check_bounds(start: int, end: int, grouping: str | None) -> int:
 def _page(call: Call, starts: Sequence[int], step: int) -> tuple[Sequence[int], bool]:
     """Return the portion of the summaries that is asked for, and whether there are more beyond it."""
     params = call.params
-    limit = params.get("limit", DEFAULT_LIMIT)
-    if limit < 1:
-        raise out_of_range("limit", limit, least=1)
-    if limit > MAX_LIMIT:
-        raise out_of_range("limit", limit, most=MAX_LIMIT)
+    limit = limit_of(call)
     if "starting_after" in params and "ending_before" in params:
         raise exclusive("starting_after", "ending_before")
     if "ending_before" in params:

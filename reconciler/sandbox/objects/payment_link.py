@@ -6,7 +6,7 @@ from typing import Any
 from reconciler.sandbox.billing import cart
 from reconciler.sandbox.billing.stored import rows as stored
 from reconciler.sandbox.errors import invalid, missing, no_such, out_of_range
-from reconciler.sandbox.lists import Filter, page
+from reconciler.sandbox.lists import filters_in, page
 from reconciler.sandbox.objects import cart_item, selling
 from reconciler.sandbox.objects.amounts import currency
 from reconciler.sandbox.objects.base import Call, Family, Nested, Route, flag, merge_metadata, overlay, retrieve
@@ -218,8 +218,7 @@ def _completed(call: Call, session: Obj) -> None:
 
 
 def _list(call: Call) -> Obj:
-    filters: list[Filter] = [("active", [flag(call.params["active"])])] if "active" in call.params else []
-    return page(call, FAMILY, *filters)
+    return page(call, FAMILY, *filters_in(call.params, "active"))
 
 
 def _terms(obj: Obj) -> Iterable[Term]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from reconciler.sandbox.billing import methods
 from reconciler.sandbox.billing.stored import rows
 from reconciler.sandbox.errors import invalid, missing, no_such, not_modelled
-from reconciler.sandbox.lists import Filter, page
+from reconciler.sandbox.lists import Filter, filters_in, page
 from reconciler.sandbox.objects.base import Call, Family, Route, overlay, retrieve
 from reconciler.sandbox.store import Term
 from reconciler.sandbox.wire import Obj
@@ -88,7 +88,7 @@ def _list(call: Call) -> Obj:
 
 
 def _chosen(call: Call) -> list[Filter]:
-    return [(name, [call.params[name]]) for name in ("type", "allow_redisplay") if name in call.params]
+    return filters_in(call.params, "type", "allow_redisplay")
 
 
 def _list_of_customer(call: Call) -> Obj:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from reconciler.sandbox.errors import exclusive, invalid, missing, not_modelled, out_of_range
-from reconciler.sandbox.lists import Filter, page, too_many
+from reconciler.sandbox.lists import filters_in, page, too_many
 from reconciler.sandbox.objects.base import Call, Family, Route, flag, overlay, retrieve
 from reconciler.sandbox.objects.price import MAX_INTERVALS
 from reconciler.sandbox.store import Term
@@ -189,10 +189,7 @@ def _adjustable(given: Mapping[str, Any], at: str) -> Obj:
 
 
 def _list(call: Call) -> Obj:
-    filters: list[Filter] = [
-        (name, [flag(call.params[name])]) for name in ("is_default", "active") if name in call.params
-    ]
-    return page(call, FAMILY, *filters)
+    return page(call, FAMILY, *filters_in(call.params, "is_default", "active"))
 
 
 def _terms(obj: Obj) -> Iterable[Term]:

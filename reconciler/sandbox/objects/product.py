@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from reconciler.sandbox.errors import exclusive, invalid
-from reconciler.sandbox.lists import Filter, at_most, page
+from reconciler.sandbox.lists import Filter, at_most, filters_in, page
 from reconciler.sandbox.objects import price, product_feature
 from reconciler.sandbox.objects.base import Call, Family, Route, flag, retrieve
 from reconciler.sandbox.objects.product_fields import describe, lay_over
@@ -61,9 +61,7 @@ def _list(call: Call) -> Obj:
             if cursor in params:
                 raise exclusive("ids", cursor)
         filters.append(("id", at_most(params["ids"], MAX_IDS, "ids")))
-    filters += [(name, [params[name]]) for name in ("url", "type") if name in params]
-    filters += [(name, [flag(params[name])]) for name in ("shippable", "active") if name in params]
-    return page(call, FAMILY, *filters)
+    return page(call, FAMILY, *filters, *filters_in(params, "url", "type", "shippable", "active"))
 
 
 def _terms(obj: Obj) -> Iterable[Term]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from reconciler.sandbox.errors import ApiError, invalid, missing, out_of_range
 from reconciler.sandbox.ids import UPPER
-from reconciler.sandbox.lists import Filter, page
+from reconciler.sandbox.lists import Filter, filters_in, page
 from reconciler.sandbox.objects.amounts import currency, option_currency
 from reconciler.sandbox.objects.base import Call, Family, Route, flag, overlay, retrieve
 from reconciler.sandbox.settings import Settings
@@ -182,9 +182,7 @@ def _list(call: Call) -> Obj:
         filters.append(("customer", [call.refer("customer", params["customer"], "customer")["id"]]))
     if "coupon" in params:
         filters.append(("coupon", [call.refer("coupon", params["coupon"], "coupon")["id"]]))
-    if "active" in params:
-        filters.append(("active", [flag(params["active"])]))
-    return page(call, FAMILY, *filters)
+    return page(call, FAMILY, *filters, *filters_in(params, "active"))
 
 
 def _terms(obj: Obj) -> Iterable[Term]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from reconciler.sandbox.billing import charging, refunds
 from reconciler.sandbox.billing.stored import first, rewritten
 from reconciler.sandbox.errors import exclusive, invalid, no_such
-from reconciler.sandbox.lists import Filter, page
+from reconciler.sandbox.lists import filters_in, page
 from reconciler.sandbox.objects.base import Call, Family, Route, merge_metadata, overlay, retrieve
 from reconciler.sandbox.store import Row, Term
 from reconciler.sandbox.wire import Obj
@@ -81,9 +81,7 @@ def _settle(call: Call, row: Row) -> None:
 
 
 def _list(call: Call) -> Obj:
-    names = ("charge", "payment_intent")
-    filters: list[Filter] = [(name, [call.params[name]]) for name in names if name in call.params]
-    return page(call, FAMILY, *filters)
+    return page(call, FAMILY, *filters_in(call.params, "charge", "payment_intent"))
 
 
 def _terms(obj: Obj) -> Iterable[Term]:

@@ -6,7 +6,7 @@ from typing import Any
 from reconciler.sandbox.billing import payments, setups
 from reconciler.sandbox.billing.stored import at_time_of
 from reconciler.sandbox.errors import invalid, not_modelled
-from reconciler.sandbox.lists import Filter, page
+from reconciler.sandbox.lists import filters_in, page
 from reconciler.sandbox.objects.base import Call, Family, Route, overlay, retrieve, unmodelled
 from reconciler.sandbox.objects.payment_intent import automatic, chosen_method, only_cards
 from reconciler.sandbox.store import Term
@@ -87,8 +87,7 @@ def _cancel(call: Call) -> Obj:
 
 def _list(call: Call) -> Obj:
     params = call.params
-    filters: list[Filter] = [(name, [params[name]]) for name in ("payment_method", "customer") if name in params]
-    return page(call, FAMILY, *filters)
+    return page(call, FAMILY, *filters_in(params, "payment_method", "customer"))
 
 
 def _terms(obj: Obj) -> Iterable[Term]:

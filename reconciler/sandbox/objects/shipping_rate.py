@@ -5,7 +5,7 @@ from typing import Any
 
 from reconciler.money import MAX_MINOR_AMOUNT
 from reconciler.sandbox.errors import missing, out_of_range
-from reconciler.sandbox.lists import Filter, page
+from reconciler.sandbox.lists import Filter, filters_in, page
 from reconciler.sandbox.objects.amounts import currency, option_currency
 from reconciler.sandbox.objects.base import Call, Family, Route, flag, overlay, retrieve
 from reconciler.sandbox.store import Term
@@ -79,9 +79,7 @@ def _list(call: Call) -> Obj:
     filters: list[Filter] = []
     if "currency" in call.params:
         filters.append(("currency", [currency(call.params["currency"])]))
-    if "active" in call.params:
-        filters.append(("active", [flag(call.params["active"])]))
-    return page(call, FAMILY, *filters)
+    return page(call, FAMILY, *filters, *filters_in(call.params, "active"))
 
 
 def _terms(obj: Obj) -> Iterable[Term]:

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from reconciler.money import decimals
 from reconciler.sandbox.errors import invalid, out_of_range
-from reconciler.sandbox.lists import Filter, page
+from reconciler.sandbox.lists import filters_in, page
 from reconciler.sandbox.objects.base import Call, Family, Route, flag, json_number, overlay, retrieve
 from reconciler.sandbox.store import Term
 from reconciler.sandbox.wire import Obj
@@ -48,10 +48,7 @@ def _described(call: Call, rate: Obj) -> Obj:
 
 
 def _list(call: Call) -> Obj:
-    filters: list[Filter] = [
-        (name, [flag(call.params[name])]) for name in ("inclusive", "active") if name in call.params
-    ]
-    return page(call, FAMILY, *filters)
+    return page(call, FAMILY, *filters_in(call.params, "inclusive", "active"))
 
 
 def _terms(obj: Obj) -> Iterable[Term]:
