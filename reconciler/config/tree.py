@@ -4,7 +4,9 @@ The tree is built from events and never composed by the parser: every limit hold
 exists (libyaml's composer recurses and crashes on deep input), and nothing of YAML 1.1's own typing takes part.
 """
 
+import itertools
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -12,6 +14,8 @@ from typing import Any
 import yaml
 from yaml import (
     AliasEvent,
+    CollectionEndEvent,
+    CollectionStartEvent,
     DocumentStartEvent,
     MappingEndEvent,
     MappingStartEvent,
@@ -67,6 +71,10 @@ class _Open:
 _AFTER_DECIMAL_COMMA = re.compile(r"[0-9],\Z")
 
 
+#: What libyaml says from version 0.2.6 on at the 1001st level.
+_LIMIT_OF_THE_PARSER = "exceeded maximum nesting depth"
+
+
 class _StopError(Exception):
     """The rest of the file is not looked at; the reason is in the report."""
 
@@ -79,19 +87,38 @@ def parse(text: str, lines: tuple[str, ...], report: Report, *, altered: bool) -
     """
     builder = _Builder(lines, report)
     try:
-        for event in yaml.parse(text, Loader=yaml.CSafeLoader):
-            builder.take(event)
+        complaint = builder.read(text)
+        if complaint is not None:
+            complaint = builder.read_before(complaint, text)
     except _StopError:
         return None
-    except yaml.MarkedYAMLError as error:
+    if complaint is not None:
         if not altered:
-            explain_syntax(error, lines, report)
+            explain_syntax(complaint, lines, report)
         return None
     tree = builder.finish()
     if tree is None and not altered:
         remedy = "write sections at the top, such as 'plans:' or 'settings:'"
         report.add("E0116", builder.root_range, "the file is not a mapping", remedy)
     return tree
+
+
+def _events(text: str) -> Iterator[yaml.Event]:
+    events: Iterator[yaml.Event] = yaml.parse(text, Loader=yaml.CSafeLoader)
+    return events
+
+
+def _nesting(text: str) -> tuple[bool, yaml.MarkedYAMLError | None]:
+    """Tell whether a text is nested deeper than allowed, or else what the parser complains about."""
+    depth = 0
+    try:
+        for event in _events(text):
+            depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+            if depth > MAX_DEPTH:
+                return True, None
+    except yaml.MarkedYAMLError as error:
+        return False, error
+    return False, None
 
 
 class _Builder:
@@ -103,13 +130,36 @@ class _Builder:
         self._stack: list[_Open] = []
         self._nodes = 0
         self._documents = 0
+        self._taken = 0
 
     @property
     def root_range(self) -> SourceRange:
         """Where the root stands; an empty range in a file without content."""
         return self._tree.values.get((), self._report.at(1, 1, 1, 1))
 
-    def take(self, event: yaml.Event) -> None:
+    def read(self, text: str) -> yaml.MarkedYAMLError | None:
+        """Take the events behind those already taken; return the parser's complaint, if it has one."""
+        try:
+            for event in itertools.islice(_events(text), self._taken, None):
+                self._take(event)
+                self._taken += 1
+        except yaml.MarkedYAMLError as error:
+            return error
+        return None
+
+    def read_before(self, complaint: Any, text: str) -> yaml.MarkedYAMLError | None:
+        """Stop at what is nested too deep before the place of a complaint, or return what is to be explained.
+
+        The parser scans up to 1024 characters ahead of its events. What it finds there, its own limit of depth in
+        newer versions among them, is not to hide what stands before it.
+        """
+        before = text[: complaint.problem_mark.index]
+        deep, without_limit = _nesting(before)
+        if deep:
+            return self.read(before)
+        return without_limit if complaint.problem == _LIMIT_OF_THE_PARSER else complaint
+
+    def _take(self, event: yaml.Event) -> None:
         match event:
             case ScalarEvent():
                 self._scalar(event)
