@@ -231,6 +231,9 @@ _SETTINGS: Example = {
     "currency": "usd",
     "default_meter": "calls",
     "tax_behavior": "exclusive",
+    "timezone": "Europe/Berlin",
+    "default_plan": "free",
+    "past_due_grace_days": 7,
 }
 _GUARDS: Example = {
     "max_retired_percent": "30",

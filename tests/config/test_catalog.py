@@ -2,7 +2,10 @@
 
 import itertools
 import json
+import os
 import random
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +117,37 @@ def test_warnings_about_unused_things_wait_for_sound_entries() -> None:
     features = "features: {x: {name: X}}\n"
     assert codes(catalog_from_text(SETTINGS + features + "plans: {a: {nme: A}}\n")[1]) == ["E0202", "E0201"]
     assert codes(catalog_from_text(SETTINGS + features + "plans: {a: {name: A}}\n")[1]) == ["W0402"]
+
+
+def test_settings_are_read_and_have_defaults() -> None:
+    """Calendar, plan of strangers and grace are read as written; unsaid they are UTC, nobody's, and seven days."""
+    written = load(LANGUAGE).settings
+    assert (written.timezone, written.default_plan, written.past_due_grace_days) == ("Europe/Berlin", "free", 10)
+    unsaid = load(SETTINGS).settings
+    assert (unsaid.timezone, unsaid.default_plan, unsaid.past_due_grace_days) == ("UTC", None, 7)
+
+
+def test_time_zones_are_listed_only_where_one_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Listing the zones reads hundreds of files: who stays with UTC does not pay for it."""
+    listed: list[str] = []
+    zones = lambda: listed.append("") or {"Asia/Tokyo"}  # noqa: E731
+    monkeypatch.setattr("reconciler.config.checks.references.available_timezones", zones)
+    load(SETTINGS)
+    load("settings: {namespace: acme, timezone: UTC}")
+    assert not listed
+    load("settings: {namespace: acme, timezone: Asia/Tokyo}")
+    assert listed
+
+
+def test_time_zones_need_none_from_the_system() -> None:
+    """A machine without a time zone database accepts the same zones as every other."""
+    script = (
+        "from zoneinfo import TZPATH; from reconciler.config.catalog import catalog_from_text as read; "
+        "print(TZPATH, read('settings: {namespace: acme, timezone: Asia/Tokyo}')[1])"
+    )
+    bare = {**os.environ, "PYTHONTZPATH": ""}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=bare)
+    assert done.stdout == "() ()\n"
 
 
 # --- positions --------------------------------------------------------------------------------------------------------

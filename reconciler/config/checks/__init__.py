@@ -21,6 +21,7 @@ Check = Callable[[View], Iterator[Diagnostic]]
 
 CHECKS: tuple[Check, ...] = (
     references.settings_present,
+    references.zone_known,
     references.defined,
     references.offered,
     references.prices_defined,

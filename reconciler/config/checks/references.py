@@ -1,7 +1,8 @@
 """What is referred to exists, is offered where it must be, and is of some use."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from zoneinfo import available_timezones
 
 from reconciler.config.models import BillingPlan, Tenant
 from reconciler.config.source import Path_
@@ -24,6 +25,8 @@ _NOUNS = {
 _ANY = frozenset({"draft", "active", "legacy"})
 _MADE = _ANY - {"draft"}
 _SOLD = _MADE - {"legacy"}
+#: Names that systems list beside the zones: whatever the machine is set to, and none at all.
+_NO_ZONES = frozenset({"localtime", "posixrules", "Factory"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,22 @@ def settings_present(view: View) -> Iterator[Diagnostic]:
         where = SourceRange(first) if first else None
         remedy = "add a file with: settings: {namespace: acme, currency: usd}"
         yield Diagnostic("E0601", "no file has the section settings", where, help=remedy)
+
+
+def zone_known(view: View) -> Iterator[Diagnostic]:
+    """E0423: the time zone is in the IANA database, and means the same on every machine."""
+    name = view.settings.timezone
+    if name == "UTC":
+        return
+    known = _zones()
+    if name not in known:
+        summary = f"there is no time zone {quoted(name)}{did_you_mean(name, known)}"
+        yield view.error("E0423", ("settings", "timezone"), summary, "write an IANA name such as Europe/Berlin, or UTC")
+
+
+def _zones() -> Collection[str]:
+    """Return the names of the IANA database; listing them reads hundreds of files, so UTC alone never pays for it."""
+    return available_timezones() - _NO_ZONES
 
 
 def defined(view: View) -> Iterator[Diagnostic]:
@@ -152,6 +171,8 @@ def _references(view: View) -> Iterator[_Reference]:
     file = view.file
     if file.settings and file.settings.default_meter:
         yield _Reference(("settings", "default_meter"), "meters", file.settings.default_meter)
+    if file.settings and file.settings.default_plan:
+        yield _Reference(("settings", "default_plan"), "plans", file.settings.default_plan, _MADE)
     for name, tool in file.tools.items():
         yield from _listed(("tools", name, "requires"), "features", tool.requires)
         yield from (_Reference(("tools", name, "counts", meter), "meters", meter) for meter in tool.counts)

@@ -30,6 +30,26 @@ class Settings(Model):
         None
     )
     tax_behavior: TaxBehavior | None = None
+    timezone: Annotated[
+        str,
+        form(
+            "time zone",
+            r"^[A-Za-z][A-Za-z0-9_+/-]{0,63}$",
+            "A name of the IANA time zone database, such as Europe/Berlin.",
+            examples=["Europe/Berlin", "UTC"],
+        ),
+        Field(
+            description="IANA time zone whose calendar says when quotas, included units that are denied beyond, and "
+            "monthly credits begin anew."
+        ),
+    ] = "UTC"
+    default_plan: Annotated[
+        Id | None,
+        Field(description="Plan of a tenant without a subscription that is not in the files; absent: it is refused."),
+    ] = None
+    past_due_grace_days: Annotated[
+        int, Field(ge=0, le=90, description="Days a tenant keeps its plan after a payment failed.")
+    ] = 7
 
 
 class Environment(Model):

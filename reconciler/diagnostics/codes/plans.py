@@ -36,6 +36,13 @@ _REFERENCES = {
         _pro(f"status: draft, {_MONTHLY}") + _tenant("plan: pro"),
         _pro(f"status: legacy, {_MONTHLY}") + _tenant("plan: pro"),
     ),
+    "E0423": Explanation(
+        "unknown time zone",
+        "Periods by calendar begin at midnight somewhere. The place is a name of the IANA time zone database, which "
+        "knows when its clocks change.",
+        "settings: {namespace: acme, timezone: Europe/Berln}\n",
+        "settings: {namespace: acme, timezone: Europe/Berlin}\n",
+    ),
     "W0401": Explanation(
         "tool no plan allows",
         "The tool is described, but every plan lists its tools and none lists this one: nobody can call it.",
