@@ -1,6 +1,5 @@
 """The catalogue: all files read, merged, typed and checked. Everything above this room works on it alone."""
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -134,6 +133,8 @@ def _start(problem: Diagnostic) -> tuple[str, int, int]:
 
 
 def _digest(file: File) -> str:
+    import hashlib  # noqa: PLC0415  not needed to validate
+
     sections = {name: getattr(file, name) for name in File.model_fields}
     content = json.dumps(
         {name: held and section(name).dump_python(held, by_alias=True) for name, held in sections.items()},

@@ -57,6 +57,8 @@ _BOOLEAN = _Trap(
 )
 _NULL = _Trap("E0138", "Null|NULL", "is another spelling of null", f"write null; {_QUOTE}")
 _SYMBOL = _Trap("E0142", "=|<<", "has a meaning of its own in YAML 1.1", "quote it")
+#: Nearly every text is looked up here, and so these are not matched one after the other.
+_WORDS = {word: trap for trap in (_BOOLEAN, _NULL, _SYMBOL) for word in trap.pattern.split("|")}
 _FOREIGN_DIGITS = _Trap(
     "E0141",
     r"[-+\u2212]?\d[\d.,_:]*",
@@ -118,7 +120,6 @@ _DATE = _Trap(
 _TOO_LONG = _Trap(
     "E0140", "", f"has more than {MAX_DIGITS} digits before or after the point", f"write a shorter number; {_QUOTE}"
 )
-_WORDS = (_BOOLEAN, _NULL, _SYMBOL)
 
 
 def resolve(text: str) -> Scalar | Refusal:
@@ -127,8 +128,9 @@ def resolve(text: str) -> Scalar | Refusal:
         return _CONSTANTS[text]
     if text[0] in _NUMBER_START:
         return _number_or_text(text)
-    traps = _WORDS if text.isascii() else (_FOREIGN_DIGITS,)
-    return _first_refusal(traps, text) or text
+    if word := _WORDS.get(text):
+        return word.refuse(text)
+    return text if text.isascii() else _first_refusal((_FOREIGN_DIGITS,), text) or text
 
 
 def _number_or_text(text: str) -> Scalar | Refusal:

@@ -5,7 +5,6 @@ typing on the parser's events. A document is returned wherever its tree could be
 later checks can report what they find in the same run.
 """
 
-import difflib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -133,6 +132,8 @@ def _known(env: str, tray: Tray) -> bool:
     names = tray.environments()
     if env in names:
         return True
+    import difflib  # noqa: PLC0415  not needed for what is right
+
     close = difflib.get_close_matches(env, names, n=1)
     guess = f" (did you mean {quoted(close[0])}?)" if close else ""
     there = f"there are: {', '.join(map(visible, names))}" if names else "there are none yet"

@@ -104,8 +104,7 @@ def parse(text: str, lines: tuple[str, ...], report: Report, *, altered: bool) -
 
 
 def _events(text: str) -> Iterator[yaml.Event]:
-    events: Iterator[yaml.Event] = yaml.parse(text, Loader=yaml.CSafeLoader)
-    return events
+    return iter(yaml.CSafeLoader(text).get_event, None)
 
 
 def _nesting(text: str) -> tuple[bool, yaml.MarkedYAMLError | None]:

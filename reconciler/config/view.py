@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, TypeVar
 
 from reconciler.config.merge import Merged
@@ -59,8 +59,7 @@ class View:
     @cached_property
     def _models(self) -> dict[type[Model], list[tuple[Path_, Any]]]:
         found: dict[type[Model], list[tuple[Path_, Any]]] = {}
-        for path, model in _walk(self.file, ()):
-            found.setdefault(type(model), []).append((path, model))
+        _collect(self.file, (), found)
         return found
 
     def error(self, code: str, path: Path_, summary: str, remedy: str, *others: tuple[Path_, str]) -> Diagnostic:
@@ -92,17 +91,24 @@ class View:
         )
 
 
-def _walk(value: Any, path: Path_) -> Iterator[tuple[Path_, Model]]:
-    """Yield every model below a value; only what the files write is visited."""
+def _collect(value: Any, path: Path_, found: dict[type[Model], list[tuple[Path_, Any]]]) -> None:
+    """Add every model at and below a value; only what the files write is visited."""
     if isinstance(value, Model):
-        yield path, value
+        kind = type(value)
+        found.setdefault(kind, []).append((path, value))
         written = value.model_fields_set
-        for name, field in type(value).model_fields.items():
+        for name, key in _fields(kind):
             if name in written:
-                yield from _walk(getattr(value, name), (*path, field.alias or name))
+                _collect(getattr(value, name), (*path, key), found)
     elif isinstance(value, dict):
         for key, item in value.items():
-            yield from _walk(item, (*path, key))
+            _collect(item, (*path, key), found)
     elif isinstance(value, tuple):
         for index, item in enumerate(value):
-            yield from _walk(item, (*path, index))
+            _collect(item, (*path, index), found)
+
+
+@cache
+def _fields(kind: type[Model]) -> tuple[tuple[str, str], ...]:
+    """Return the fields of a model with the keys that the files write them under."""
+    return tuple((name, field.alias or name) for name, field in kind.model_fields.items())

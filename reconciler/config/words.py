@@ -3,7 +3,6 @@
 The three commonest problems of form are worded here, because files are checked for them before and after merging.
 """
 
-import difflib
 from collections.abc import Collection, Iterable
 from decimal import Decimal
 from typing import Any
@@ -62,6 +61,8 @@ def choice(words: Iterable[str], last: str = "or") -> str:
 
 def close(word: str, known: Collection[str]) -> str | None:
     """Return the known word that was probably meant, also where only the case or the separators differ."""
+    import difflib  # noqa: PLC0415  not needed for what is right
+
     folded = {_fold(each): each for each in sorted(known, reverse=True)}
     same = folded.get(_fold(word))
     near = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.6)

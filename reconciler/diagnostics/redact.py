@@ -37,4 +37,4 @@ def find_secrets(text: str) -> Iterator[tuple[int, int, str]]:
 
 
 def _suspect(text: str) -> bool:
-    return any(mark in text for mark in _MARKS)
+    return "_" in text and any(mark in text for mark in _MARKS)
