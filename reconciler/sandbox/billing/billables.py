@@ -54,21 +54,25 @@ def behind(call: Call, subscription: Obj, item: Obj, until: int) -> list[Charge]
     for segment in segments(call, item, until):
         price = must(call, "price", segment["price"]).body
         start, end = segment["start"], segment["end"]
-        used = usage.billable(call, price["recurring"]["meter"], subscription["customer"], start, end)
-        lines += for_price(
-            price,
-            used,
-            subscription["currency"],
-            call.settings,
-            name=product_name(call, price),
-            period=(start, end),
-            subscription=subscription["id"],
-            subscription_item=item["id"],
-            discounts=tuple(item["discounts"]),
-            tax_rates=tuple(item["tax_rates"]),
-            metadata=subscription["metadata"],
-        )
+        lines += [
+            replace(
+                line,
+                subscription=subscription["id"],
+                subscription_item=item["id"],
+                discounts=tuple(item["discounts"]),
+                tax_rates=tuple(item["tax_rates"]),
+                metadata=subscription["metadata"],
+            )
+            for line in counted(call, price, subscription["customer"], subscription["currency"], (start, end))
+        ]
     return lines
+
+
+def counted(call: Call, price: Obj, customer: str, currency: str, span: Period) -> list[Charge]:
+    """Return the lines of a metered price for what a customer has used of it in a time, as is known now."""
+    used = usage.billable(call, price["recurring"]["meter"], customer, *span)
+    found = for_price(price, used, currency, call.settings, name=product_name(call, price), period=span)
+    return [replace(line, usage=span) for line in found]
 
 
 def segments(call: Call, item: Obj, until: int) -> list[Obj]:

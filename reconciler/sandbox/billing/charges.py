@@ -21,6 +21,7 @@ class Charge:
     ``credited_items`` are the lines a credit proration gives back: ``{"invoice": ..., "invoice_line_items": [...]}``.
     ``wide`` are those of the invoice that apply to this line, ``None`` all of them.
     ``invoice_item`` is the invoice item the line comes from; without one the line comes from ``subscription_item``.
+    ``usage`` is the time whose usage the line bills, to be counted anew until its invoice is final.
     """
 
     amount: int
@@ -41,6 +42,7 @@ class Charge:
     wide: tuple[str, ...] | None = None
     tax_rates: tuple[str, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
+    usage: tuple[int, int] | None = None
 
 
 def for_price(

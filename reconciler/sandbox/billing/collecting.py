@@ -8,11 +8,12 @@ https://docs.stripe.com/billing/revenue-recovery/smart-retries.
 from collections.abc import Sequence
 from typing import Any
 
-from reconciler.sandbox.billing import discounts, lines, payments, retries
+from reconciler.sandbox.billing import discounts, payments, retries
 from reconciler.sandbox.billing.balance import Kind, adjust, balance
 from reconciler.sandbox.billing.credits import apply
 from reconciler.sandbox.billing.drafts import computed, copied, customer_of, settled, store_lines, subscription_of
 from reconciler.sandbox.billing.payments import Outcome
+from reconciler.sandbox.billing.recounting import recounted
 from reconciler.sandbox.billing.stored import must, rows
 from reconciler.sandbox.errors import ApiError, invalid
 from reconciler.sandbox.objects.base import Call
@@ -38,14 +39,14 @@ def _tell(call: Call, row: Row, verb: str) -> Row:
 def finalize(call: Call, row: Row, *, unpaid: bool = False) -> Obj:
     """Make a draft final and return it: open, or paid where nothing is due.
 
-    Credit grants and the customer's balance are used, the number is given, the payment intent is opened. What is not
-    to be paid (``unpaid``) uses nothing and stays open whatever is due.
+    Usage is counted anew, credit grants and the customer's balance are used, the number is given, the payment intent is
+    opened. What is not to be paid (``unpaid``) uses nothing and stays open whatever is due.
     """
     if row.body["status"] != "draft":
         raise not_draft(row.body)
     family, invoice_id = call.families["invoice"], row.body["id"]
-    held = lines.of_invoice(call, invoice_id)
     customer = customer_of(call, row.body)
+    held = recounted(call, row.body)
     draft = _unspent(call, {**row.body, **copied(call, customer)}, invoice_id)
     unspent = [_unspent(call, line.body, invoice_id) for line in held]
     final, done = computed(call, draft, unspent, None if unpaid else apply)

@@ -36,6 +36,7 @@ def finish(call: Call, subscription: Obj) -> Obj:
 def _final_invoice(call: Call, subscription: Obj, *, at_once: bool) -> str | None:
     """Bill what was used and what waits for the subscription; return the invoice, if that is anything.
 
+    At the end of a period also what was not used has its lines, for usage that is yet to be reported.
     At the end of a period also what waits for any invoice of the customer's is billed: pending items "are always
     charged when the billing period ends for any canceled subscription"
     (https://docs.stripe.com/billing/invoices/subscription).
@@ -44,7 +45,7 @@ def _final_invoice(call: Call, subscription: Obj, *, at_once: bool) -> str | Non
         charge
         for item in items_of(call, subscription)
         for charge in billables.behind(call, subscription, item, call.now)
-        if charge.amount
+        if charge.amount or not at_once
     ]
     if not used and not _pending(call, subscription, every=not at_once):
         return None

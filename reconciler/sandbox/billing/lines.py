@@ -41,6 +41,7 @@ def shown_line(charge: Charge) -> Obj:
         "_item": charge.invoice_item,
         "_own_tax_rates": list(charge.tax_rates),
         "_product": charge.product,
+        "_usage": None if charge.usage is None else list(charge.usage),
         "_wide": _wide(charge),
     }
 
@@ -172,6 +173,7 @@ def charge_of_line(line: Obj) -> Charge:
         proration=details["proration"],
         credited_items=(details["proration_details"] or {}).get("credited_items"),
         tax_rates=tuple(line["_own_tax_rates"]),
+        usage=tuple(line["_usage"]) if line.get("_usage") else None,
     )
 
 
