@@ -106,6 +106,8 @@ class Settings:
     trial_end_pause_keeps_entitlements: bool = _billing(default=True)
     #: An unpaid subscription keeps its entitlements.
     unpaid_keeps_entitlements: bool = _billing(default=False)
+    #: Deleting a customer cancels the payments they have still to authenticate or confirm; off, those only fail.
+    customer_deletion_cancels_payments: bool = _billing(default=False)
     #: What a partial capture, a cancellation or an expiry gives back of a held charge is a refund; off, it leaves none.
     release_is_a_refund: bool = _billing(default=True)
     #: Attaching a payment method to the customer it is attached to already changes nothing; off, it is refused.

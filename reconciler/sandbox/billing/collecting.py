@@ -271,14 +271,14 @@ def lower(call: Call, row: Row, amount: int, **changes: Any) -> None:
             call.replace(call.families["payment_intent"], intent, {**intent.body, "amount": left})
 
 
-def _cancel_payment(call: Call, invoice: Obj) -> None:
+def _cancel_payment(call: Call, invoice: Obj, reason: str = "void_invoice") -> None:
     """End the invoice's open payment and its intent."""
     family = call.families["invoice_payment"]
     for row in rows(call, family.kind, ("invoice", invoice["id"])):
         if row.body["status"] == "open":
             transitions = {**row.body["status_transitions"], "canceled_at": call.now}
             call.replace(family, row, {**row.body, "status": "canceled", "status_transitions": transitions})
-            payments.cancel(call, row.body["payment"]["payment_intent"], "void_invoice")
+            payments.cancel(call, row.body["payment"]["payment_intent"], reason)
 
 
 def void(call: Call, row: Row) -> Obj:
@@ -325,6 +325,8 @@ def abandon(call: Call, customer: Obj) -> None:
     for row in rows(call, "invoice", ("customer", customer["id"])):
         if row.body["status"] in {"draft", "open"}:
             stop(call, row)
+        if call.settings.customer_deletion_cancels_payments:
+            _cancel_payment(call, row.body, "automatic")
 
 
 def due_at(invoice: Obj) -> int | None:

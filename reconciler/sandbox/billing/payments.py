@@ -10,7 +10,7 @@ from typing import Any, Literal
 from reconciler.sandbox.billing import cards, charging, methods
 from reconciler.sandbox.billing.cards import Card, Decline
 from reconciler.sandbox.billing.limits import check_amount
-from reconciler.sandbox.billing.stored import at_time_of, must, rewritten
+from reconciler.sandbox.billing.stored import at_time_of, is_deleted, must, rewritten, rows
 from reconciler.sandbox.errors import ApiError, doc_url, invalid, no_such, out_of_range
 from reconciler.sandbox.expand import show
 from reconciler.sandbox.objects.base import Call
@@ -122,6 +122,8 @@ def confirm(
     intent = row.body
     if intent["status"] not in CONFIRMABLE:
         raise unexpected(call, intent, "confirmed", CONFIRMABLE)
+    if is_deleted(call, intent["customer"]):
+        raise no_such("customer", intent["customer"], "customer")
     named = payment_method or intent["payment_method"]
     if named is None:
         return Outcome("requires_payment_method", intent, _without_method(call, intent))
@@ -296,14 +298,19 @@ def _spend(call: Call, method: Obj) -> None:
 
 
 def authenticate(call: Call, intent_id: str, success: bool) -> Outcome:  # noqa: FBT001  the agreed signature
-    """End a customer's authentication; a failed one leaves the intent waiting for another method."""
+    """End a customer's authentication; a failed one leaves the intent waiting for another method.
+
+    That of a customer who has been deleted since always fails, so that they are not charged.
+    """
     call, row = _at_work(call, intent_id)
     intent = row.body
     if intent["status"] != "requires_action":
         raise unexpected(call, intent, "authenticated", ("requires_action",))
-    method = methods.resolve(call, intent["payment_method"], "payment_method").body
-    if not success:
+    found = methods.resolve(call, intent["payment_method"], "payment_method")
+    method = found.body
+    if not success or is_deleted(call, intent["customer"]):
         return _unauthenticated(call, row, method)
+    methods.usable(found, intent["customer"], "payment_method")
     if intent["confirmation_method"] == "manual":
         row = _rewritten(call, row, status="requires_confirmation", next_action=None, _authenticated=True)
         return Outcome("requires_confirmation", row.body)
@@ -355,6 +362,18 @@ def cancel(call: Call, intent_id: str, reason: str | None, *, expired: bool = Fa
     row = _rewritten(call, row, **fields, canceled_at=call.now, cancellation_reason=reason)
     call.emit(family, "canceled", row.body)
     return row.body
+
+
+def abandon(call: Call, customer: Obj) -> None:
+    """React to the deletion of a customer: by the setting, what they have not paid yet is canceled.
+
+    The payments of invoices end with those.
+    """
+    if not call.settings.customer_deletion_cancels_payments:
+        return
+    for row in rows(call, "payment_intent", ("customer", customer["id"])):
+        if row.body["status"] in CONFIRMABLE and row.body["_invoice"] is None:
+            cancel(call, row.body["id"], "automatic")
 
 
 def _at_work(call: Call, intent_id: str) -> tuple[Call, Row]:

@@ -77,7 +77,7 @@ def _customer(call: Call) -> Obj:
     if named is None:
         raise missing("customer")
     found = call.refer(kinds[named], params[named], named)
-    customer = must(call, "customer", found[owners[named]]).body
+    customer = call.refer("customer", found[owners[named]], "customer")
     details = params.get("customer_details", {})
     for name in ("tax", "tax_ids", "tax_exempt"):
         if details.get(name):

@@ -8,7 +8,7 @@ from typing import Any
 from reconciler.sandbox.billing import cards, methods
 from reconciler.sandbox.billing.cards import Card, Decline
 from reconciler.sandbox.billing.payments import CONFIRMABLE, challenge, secret
-from reconciler.sandbox.billing.stored import at_time_of, rewritten
+from reconciler.sandbox.billing.stored import at_time_of, is_deleted, rewritten
 from reconciler.sandbox.errors import ApiError, doc_url, no_such
 from reconciler.sandbox.expand import show
 from reconciler.sandbox.objects.base import Call
@@ -28,6 +28,8 @@ def confirm(call: Call, intent_id: str, *, payment_method: str | None, return_ur
     intent = row.body
     if intent["status"] not in CONFIRMABLE:
         raise unexpected(call, intent, "confirmed", CONFIRMABLE)
+    if is_deleted(call, intent["customer"]):
+        raise no_such("customer", intent["customer"], "customer")
     named = payment_method or intent["payment_method"]
     if named is None:
         raise _unexpected(call, intent, "You cannot confirm this SetupIntent because it's missing a payment method.")
@@ -70,12 +72,12 @@ def _set_up(call: Call, row: Row, method: Row) -> Obj:
 
 
 def authenticate(call: Call, intent_id: str, *, success: bool) -> Obj:
-    """End a customer's authentication; a failed one leaves the intent waiting for another method."""
+    """End a customer's authentication; a failed one, as that of a deleted customer, leaves it waiting for another."""
     call, row = _at_work(call, intent_id)
     if row.body["status"] != "requires_action":
         raise unexpected(call, row.body, "authenticated", ("requires_action",))
     method = methods.resolve(call, row.body["payment_method"], "payment_method")
-    if success:
+    if success and not is_deleted(call, row.body["customer"]):
         return _set_up(call, row, method)
     message = (
         "We are unable to authenticate your payment method. Please choose a different payment method and try again."

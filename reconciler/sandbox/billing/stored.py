@@ -51,6 +51,11 @@ def rewritten(call: Call, kind: str, row: Row, **fields: Any) -> Row:
     return Row(row.seq, row.created, changed)
 
 
+def is_deleted(call: Call, customer_id: str | None) -> bool:
+    """Tell whether a customer that an object names exists no more."""
+    return customer_id is not None and call.tx.find("customer", customer_id) is None
+
+
 def at_time_of(call: Call, customer_id: str | None) -> Call:
     """Return the call at the time of a customer, which is their test clock's if they have one."""
     row = call.tx.find("customer", customer_id) if customer_id else None

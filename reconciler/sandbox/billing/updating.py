@@ -60,6 +60,8 @@ def update(call: Call, subscription: Obj, params: Mapping[str, Any]) -> Obj:
     Raises the 400s of parameters, and the 402 of ``payment_behavior=error_if_incomplete``.
     """
     check(subscription, params)
+    if subscription["status"] in ENDED:
+        return put(call, subscription_params.settle(call, subscription, params))
     behavior = params.get("payment_behavior", "allow_incomplete")
     if behavior == "pending_if_incomplete":
         pending_updates.check(dict(params))

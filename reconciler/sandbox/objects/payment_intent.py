@@ -217,6 +217,7 @@ FAMILY = Family(
     addresses=payments.addresses,
     lengths={"description": 1000, "statement_descriptor_suffix": 22},
     terms=_terms,
+    reacts={"customer.deleted": payments.abandon},
     template={
         "object": "payment_intent",
         "allowed_payment_method_types": None,
