@@ -31,6 +31,21 @@ def tell(call: Call, event: Obj) -> None:
         enqueue(call.tx, call.own_now, event, endpoint)
 
 
+def forget(tx: Tx, endpoint: Obj) -> None:
+    """Cancel what waits for an endpoint that is deleted; no event counts it any more.
+
+    ``pending_webhooks`` counts the URLs that an account has (https://docs.stripe.com/api/events/object).
+    """
+    told: set[str] = set()
+    for row in tx.page(KIND, [("endpoint", endpoint["id"])], _OLDEST):
+        sent = row.body
+        if sent["event"] not in told and _still_counted(tx, sent):
+            _count(tx, sent["event_kind"], sent["event"], -1)
+        told.add(sent["event"])
+        if sent["status"] == "pending":
+            close(tx, row, "canceled")
+
+
 def receivers(tx: Tx, event: Obj) -> list[Obj]:
     """Return the enabled endpoints and destinations that want an event, oldest first."""
     kinds = RECEIVERS if event["object"] == "event" else RECEIVERS[1:]

@@ -264,6 +264,31 @@ def test_a_deleted_endpoint_is_not_posted_to(hooked, receiver):
     assert {each["endpoint"]: each["status"] for each in hooked.sandbox.deliveries()}[gone] == "canceled"
 
 
+@pytest.mark.parametrize("waits", ["first", "retry", "given up", "told"])
+def test_an_event_does_not_count_a_deleted_endpoint(hooked, receiver, time, waits):
+    """``pending_webhooks`` are the URLs "you specify" that were not told yet (api/events/object); others still count.
+
+    So is what ``delivery_success`` finds, and an event that is told to the others counts none.
+    """
+    gone, kept = (endpoint(hooked, url=f"http://127.0.0.1:9/{name}")["id"] for name in "ab")
+    hooked.product()
+    event = hooked.events()[0]["id"]
+    receiver.answer = {"told": [200] + [500] * 9}.get(waits, 500)
+    if waits != "first":
+        hooked.sandbox.deliver()
+    for _ in range(9 if waits == "given up" else 0):
+        time[0] += 30 * 3600
+        hooked.sandbox.deliver()
+    hooked.sandbox.resend(event, gone)
+    hooked.ok("DELETE", f"{PATH}/{gone}")
+    assert hooked.get(f"/v1/events/{event}")["pending_webhooks"] == 1
+    assert {each["status"] for each in hooked.sandbox.deliveries(endpoint=gone)} <= {"canceled", "failed", "succeeded"}
+    assert [each["id"] for each in hooked.events(delivery_success=False)] == [event]
+    hooked.ok("DELETE", f"{PATH}/{kept}")
+    assert hooked.get(f"/v1/events/{event}")["pending_webhooks"] == 0
+    assert [each["id"] for each in hooked.events(delivery_success=True)] == [event]
+
+
 def test_an_event_can_be_resent(hooked, receiver, time):
     """A person can have an event delivered again, to one endpoint or to all; that is tried once.
 

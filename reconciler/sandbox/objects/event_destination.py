@@ -7,7 +7,7 @@ the secret are shown only where ``include`` asks for them.
 from functools import cache
 
 from reconciler.sandbox import params, thin_events, v2
-from reconciler.sandbox.delivery import PING, enqueue
+from reconciler.sandbox.delivery import PING, enqueue, forget
 from reconciler.sandbox.errors import exclusive, invalid, missing, not_modelled
 from reconciler.sandbox.objects.base import Call, Family, Route, overlay
 from reconciler.sandbox.objects.webhook_endpoint import check_url
@@ -113,7 +113,9 @@ def _disable(call: Call) -> Obj:
 
 
 def _delete(call: Call) -> Obj:
-    deleted = call.delete(FAMILY, _row(call))
+    row = _row(call)
+    forget(call.tx, row.body)
+    deleted = call.delete(FAMILY, row)
     return {"id": deleted["id"], "object": FAMILY.kind}
 
 

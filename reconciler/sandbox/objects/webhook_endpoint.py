@@ -5,7 +5,7 @@ Stripe refuses addresses of the loopback; the sandbox takes them, because it del
 
 from urllib.parse import urlsplit
 
-from reconciler.sandbox.delivery import tell
+from reconciler.sandbox.delivery import forget, tell
 from reconciler.sandbox.errors import invalid, missing, not_modelled
 from reconciler.sandbox.lists import page
 from reconciler.sandbox.objects.base import Call, Family, Route, overlay, retrieve
@@ -62,7 +62,9 @@ def _update(call: Call) -> Obj:
 
 
 def _delete(call: Call) -> Obj:
-    return call.delete(FAMILY, call.row())
+    row = call.row()
+    forget(call.tx, row.body)
+    return call.delete(FAMILY, row)
 
 
 def _list(call: Call) -> Obj:
