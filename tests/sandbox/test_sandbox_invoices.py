@@ -344,6 +344,19 @@ def test_automatic_collection_can_be_switched(timed):
     assert api.get(path)["status"] == "open"
 
 
+@pytest.mark.parametrize("end", ["pay", "void", "mark_uncollectible"])
+@pytest.mark.parametrize("value", [True, False])
+def test_a_settled_invoice_does_not_advance(api, end, value):
+    """Only a draft or an open one can be told to; of all others it is off (docs: automatic-advancement-collection)."""
+    path = f"/v1/invoices/{opened(api, payer(api), 5000)['id']}"
+    assert api.post(path, {"auto_advance": value, "metadata": {"a": "b"}})["auto_advance"] is value
+    api.post(f"{path}/{end}")
+    error = api.refused("POST", path, {"auto_advance": value, "metadata": {"a": "c"}})
+    assert (error["status"], error["code"], error["param"]) == (400, "invoice_not_editable", "auto_advance")
+    shown = api.post(path, {"metadata": {"c": "d"}})
+    assert (shown["auto_advance"], shown["metadata"]) == (False, {"a": "b", "c": "d"})
+
+
 @pytest.mark.parametrize("retried", [True, False])
 def test_failed_payments_are_retried(timed, retried):
     """A failed automatic payment is tried again after 3, 5 and 7 days, or never; each failure is told."""

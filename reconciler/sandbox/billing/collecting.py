@@ -186,9 +186,7 @@ def collect(
 
 
 def rescheduled(call: Call, before: Obj, changed: Obj) -> Obj:
-    """Return an invoice that is final with its next attempt, after ``auto_advance`` was switched."""
-    if before["status"] != "open":
-        return {**changed, "auto_advance": before["auto_advance"]}
+    """Return an open invoice with its next attempt, after ``auto_advance`` was switched."""
     if changed["auto_advance"] == before["auto_advance"]:
         return changed
     return {**changed, "next_payment_attempt": _first_attempt(call, changed)}

@@ -58,13 +58,14 @@ def described(call: Call, invoice: Obj, params: Obj) -> Obj:
 
 
 def check_final(invoice: Obj, params: Obj) -> None:
-    """Refuse what only a draft can change (https://docs.stripe.com/api/invoices/update)."""
-    for name in sorted(params.keys() - _ALWAYS):
-        raise invalid(
-            f"`{name}` can be changed on draft invoices only; this one is {invoice['status']}.",
-            name,
-            "invoice_not_editable",
-        )
+    """Refuse what only a draft, or in the case of ``auto_advance`` only an open invoice too, can change.
+
+    Sources: https://docs.stripe.com/api/invoices/update and
+    https://docs.stripe.com/invoicing/integration/automatic-advancement-collection.
+    """
+    always = _ALWAYS if invoice["status"] == "open" else _ALWAYS - {"auto_advance"}
+    for name in sorted(params.keys() - always):
+        raise invalid(f"`{name}` cannot be changed: the invoice is {invoice['status']}.", name, "invoice_not_editable")
 
 
 def _check_texts(params: Obj) -> None:
