@@ -13,6 +13,7 @@ from typing import Any
 from reconciler.diagnostics import UsageError
 from reconciler.sandbox import store
 from reconciler.sandbox.expand import INTERNAL
+from reconciler.sandbox.seal import check_size, sealed, unseal
 from reconciler.sandbox.store import EVERYTHING, SCHEMA_VERSION, TABLES, Store, Window, check_ours
 from reconciler.sandbox.wire import Obj
 
@@ -21,8 +22,6 @@ FORMAT = "reconciler-sandbox"
 _REQUESTS = "request"
 #: The one column of bytes; in JSON they are text.
 _BLOB = ("idempotency", "body")
-#: Where SQLite's header says how the file is written; an image in memory cannot be one with a write-ahead log.
-_VERSIONS = slice(18, 20)
 
 
 class Numbers:
@@ -52,17 +51,20 @@ class State:
         with self._store.whole() as connection, closing(sqlite3.connect(":memory:")) as copy:
             self._number(connection)
             connection.backup(copy)
-            image = bytearray(copy.serialize())
-        image[_VERSIONS] = b"\x01\x01"
-        return bytes(image)
+            return sealed(copy)
 
     def load(self, image: bytes) -> None:
-        """Put an image in the place of the state; UsageError if it is none of a sandbox, and then nothing changes."""
+        """Put an image in the place of the state; UsageError if it is no whole one of a sandbox: then nothing changes.
+
+        A snapshot that was cut, damaged or half overwritten is none.
+        """
         with closing(sqlite3.connect(":memory:")) as copy, self._replacing() as connection:
             if not image:
                 raise ValueError("it is empty")
+            check_size(image)
             copy.deserialize(image)
             check_ours(copy)
+            unseal(copy, image)
             copy.backup(connection, progress=_patience(), sleep=0.02)
 
     def clear(self) -> None:

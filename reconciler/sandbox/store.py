@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from queue import Empty, LifoQueue
 
 from reconciler.diagnostics import ReconcilerError
+from reconciler.sandbox.seal import check_size, unopened, unseal
 from reconciler.sandbox.wire import Obj
 
 MEMORY = ":memory:"
@@ -304,9 +305,13 @@ class Store:
         return sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=BUSY_SECONDS)
 
     def _prepare(self) -> None:
-        """Create what is missing in an empty or own database; refuse any other before writing to it."""
+        """Create what is missing in an empty or own database; refuse any other or half a one before writing to it."""
+        if image := unopened(self._path):
+            check_size(image)
         if self._writer.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
             check_ours(self._writer)
+            if image:
+                unseal(self._writer, image)
         self._writer.execute("PRAGMA journal_mode = WAL")
         self._writer.execute("PRAGMA synchronous = NORMAL")
         stamps = "".join(f"PRAGMA {name} = {value};" for name, value in _STAMPS.items())

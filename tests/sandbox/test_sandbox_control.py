@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from reconciler.diagnostics import UsageError
+from reconciler.diagnostics import ReconcilerError, UsageError
 from reconciler.sandbox import ConnectionDroppedError, Fault, Request, Sandbox, Settings, Webhooks
 from reconciler.sandbox.control import Control
 from reconciler.sandbox.journal import Entry
@@ -109,6 +109,51 @@ def test_a_snapshot_is_a_file_the_sandbox_opens(open_sandbox, account, tmp_path)
     api.product(id="kept")
     (tmp_path / "db").write_bytes(api.sandbox.state.save())
     assert account(open_sandbox(str(tmp_path / "db"))).ids("/v1/products") == ["kept"]
+
+
+def torn(image, older):
+    """Yield what can be left of a snapshot: its beginning, with nothing, zeros or an older one behind, or a hole."""
+    size = len(image)
+    for cut in range(512, size, max(512, size // 512 * 32)):
+        yield image[:cut]
+        yield image[:cut] + bytes(size - cut)
+        yield image[:cut] + older[cut:]
+        yield image[:cut] + bytes(512) + image[cut + 512 :]
+
+
+def test_a_torn_snapshot_is_refused_whole(api, open_sandbox, tmp_path):
+    """Neither restored nor opened as a database is what was cut, half written or half overwritten; the state stays."""
+    state, path = api.sandbox.state, tmp_path / "db"
+    product = api.product(id="kept", description="a" * 9000)["id"]
+    older = state.save()
+    api.post(f"/v1/products/{product}", {"description": "b" * 9000})
+    image = state.save()
+    for damaged in (each for each in torn(image, older) if each not in {image, older}):
+        with pytest.raises(UsageError, match=r"not the state of this version's sandbox"):
+            state.load(damaged)
+        path.write_bytes(damaged)
+        with pytest.raises(ReconcilerError, match="cannot use"):
+            open_sandbox(str(path))
+        assert path.read_bytes() == damaged
+    assert api.get("/v1/products/kept")["description"] == "b" * 9000
+    state.load(older)
+    assert api.get("/v1/products/kept")["description"] == "a" * 9000
+
+
+def test_a_snapshot_that_has_been_in_use_can_be_put_back(api, open_sandbox, account, tmp_path):
+    """Opened as a database and changed, a snapshot's file is a state like any other; damaged it is none."""
+    api.product(id="first")
+    path = tmp_path / "db"
+    path.write_bytes(api.sandbox.state.save())
+    for name in ("second", "third"):
+        with open_sandbox(str(path)) as sandbox:
+            account(sandbox).product(id=name)
+    image = bytearray(path.read_bytes())
+    image[18:20] = b"\x01\x01"
+    api.sandbox.state.load(bytes(image))
+    assert api.ids("/v1/products") == ["third", "second", "first"]
+    with pytest.raises(UsageError):
+        api.sandbox.state.load(bytes(image[: len(image) // 2]) + bytes(len(image) // 2))
 
 
 @pytest.mark.parametrize("image", [b"", b"text" * 1000, b"SQLite format 3\0" + b"x" * 5000])
