@@ -1,7 +1,7 @@
 """From a quantity to exact money: brackets, packages, included units (https://docs.stripe.com/products-prices/pricing-models)."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Literal
 
@@ -15,7 +15,8 @@ ZERO = Decimal(0)
 class Bracket:
     """Units up to ``up_to``, counted from the first one that is not included, cost ``unit`` each; ``None`` is no bound.
 
-    ``flat`` is due once when the bracket is entered. Amounts are minor units.
+    ``flat`` is due once when the bracket is entered: the first one by any period unless units are included, else by a
+    unit. Amounts are minor units.
     """
 
     up_to: int | None
@@ -59,9 +60,12 @@ def flat(amount: Decimal) -> Rate:
 
 def parts(rate: Rate, quantity: Decimal | int) -> tuple[Part, ...]:
     """Split a quantity over the brackets it falls in; what a meter totals below zero counts as zero."""
-    billable = packages(max(Decimal(quantity) - rate.included, ZERO), rate.package, rate.round)
+    units = packages(max(EXACT.subtract(Decimal(quantity), rate.included), ZERO), rate.package, rate.round)
     split = _graduated if rate.mode == "graduated" else _volume
-    return tuple(split(rate.brackets, billable))
+    found = tuple(split(rate.brackets, units))
+    if rate.included and not units:
+        return tuple(replace(part, flat=ZERO) for part in found)
+    return found
 
 
 def cost(rate: Rate, quantity: Decimal | int) -> Decimal:
@@ -70,14 +74,17 @@ def cost(rate: Rate, quantity: Decimal | int) -> Decimal:
 
 
 def packages(units: Decimal, size: int, rounding: Rounding) -> Decimal:
-    """Return the packages that units fill, a begun one counted or not."""
-    if size == 1:
-        return units
-    whole, rest = divmod(units, size)
-    return whole + 1 if rest and rounding == "up" else whole
+    """Return the packages that units fill, a begun one counted or not; without a size units stay as they are."""
+    return units if size == 1 else blocks(units, size, rounding)
 
 
-def total(amounts: Iterator[Decimal]) -> Decimal:
+def blocks(units: Decimal, size: int, rounding: Rounding) -> Decimal:
+    """Return the whole blocks that units fill, a begun one counted or not; also of one unit each."""
+    whole, rest = EXACT.divmod(units, size)
+    return EXACT.add(whole, 1) if rest and rounding == "up" else whole
+
+
+def total(amounts: Iterable[Decimal]) -> Decimal:
     """Add amounts exactly."""
     result = ZERO
     for amount in amounts:
@@ -94,11 +101,12 @@ def _graduated(brackets: tuple[Bracket, ...], units: Decimal) -> Iterator[Part]:
     """Split the units; the first bracket is always entered, another one only by a unit."""
     below = ZERO
     for number, bracket in enumerate(brackets):
-        inside = (units if bracket.up_to is None else min(units, Decimal(bracket.up_to))) - below
+        until = units if bracket.up_to is None else min(units, Decimal(bracket.up_to))
+        inside = EXACT.subtract(until, below)
         if number and inside <= 0:
             return
         yield Part(inside, bracket.unit, bracket.flat)
-        below += inside
+        below = until
 
 
 def _volume(brackets: tuple[Bracket, ...], units: Decimal) -> Iterator[Part]:

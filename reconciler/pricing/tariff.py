@@ -66,7 +66,7 @@ def of_plan(file: File, plan_id: str, currency: str | None = None) -> Tariff:
             for meter, line in plan.usage.items()
             if (rate := _usage(file, line, plan_currency(file, plan), chosen)) is not None
         },
-        call_prices(plan.per_call, chosen) if plan.per_call else None,
+        call_prices(file, plan.per_call, chosen) if plan.per_call else None,
         to_minor(plan.minimum.per_month, chosen) if plan.minimum else ZERO,
         plan.trial_days or 0,
     )
@@ -98,8 +98,8 @@ def of_tenant(file: File, tenant_id: str) -> Tariff:
     )
 
 
-def call_prices(terms: PerCall, currency: str) -> CallPrices:
-    """Return prices per call in minor units."""
+def call_prices(file: File, terms: PerCall, currency: str) -> CallPrices:
+    """Return prices per call in minor units, with the blocks the tools' quantities are counted in."""
     steps = terms.discounts.steps if terms.discounts else ()
     return CallPrices(
         ByTool(
@@ -116,15 +116,22 @@ def call_prices(terms: PerCall, currency: str) -> CallPrices:
             for step in steps
         ),
         terms.discounts.scope if terms.discounts else "tool",
+        tool_blocks(file),
     )
 
 
 def credit_costs(file: File, terms: CreditTerms) -> CreditCosts:
     """Return credits per call, with the blocks the tools' quantities are counted in."""
-    blocks = {
-        name: Blocks(tool.quantity.per, tool.quantity.round) for name, tool in file.tools.items() if tool.quantity
+    return CreditCosts(ByTool(terms.tools, terms.default), tool_blocks(file))
+
+
+def tool_blocks(file: File) -> ByTool[Blocks]:
+    """Return the blocks in which a call's quantity is counted, by tool or glob."""
+    listed = {
+        name: Blocks(tool.quantity.per, tool.quantity.round) if tool.quantity else Blocks()
+        for name, tool in file.tools.items()
     }
-    return CreditCosts(ByTool(terms.tools, terms.default), blocks)
+    return ByTool(listed, Blocks())
 
 
 def _default(plan: BillingPlan) -> str:

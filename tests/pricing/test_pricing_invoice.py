@@ -188,6 +188,6 @@ def test_call_prices_are_read_from_the_files():
     plans = {name: plan for name, plan in file().plans.items() if plan.per_call}
     assert plans
     for plan in plans.values():
-        prices = call_prices(plan.per_call, "usd" if plan.currency is None else plan.currency)
+        prices = call_prices(file(), plan.per_call, "usd" if plan.currency is None else plan.currency)
         for tool, price in plan.per_call.tools.items():
             assert prices.one(tool, 1) == (max(price * 100, prices.minimum) if price else 0)
