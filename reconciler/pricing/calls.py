@@ -126,9 +126,10 @@ class CallPrices:
         if price == 0:
             return ZERO
         units = (self.blocks.of(tool) or Blocks()).count(quantity)
-        return max(EXACT.multiply(units, self._discounted(tool, price, step)), self.minimum)
+        return max(EXACT.multiply(units, self.discounted(tool, price, step)), self.minimum)
 
-    def _discounted(self, tool: str, price: Decimal, step: Step | None) -> Decimal:
+    def discounted(self, tool: str, price: Decimal, step: Step | None) -> Decimal:
+        """Return a tool's price in a step: less a percentage, or the step's own in place of the default price."""
         if step is not None and step.percent_off is not None:
             left = EXACT.subtract(HUNDRED, step.percent_off)
             return EXACT.divide(EXACT.multiply(price, left), HUNDRED)

@@ -217,7 +217,7 @@ def _uvicorn(app: _App) -> "uvicorn.Server":
         raise ReconcilerError(
             "E1205",
             "the sandbox's HTTP server needs packages that are not installed",
-            remedy='pip install "uvicorn>=0.40,<1"',
+            remedy='pip install "reconciler[server]"',
         ) from error
 
     class Protocol(H11Protocol):

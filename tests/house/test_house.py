@@ -44,7 +44,10 @@ HOMES = {
     "click": ("cli/",),
     "rich": ("cli/",),
     "pytest": ("sandbox/pytest",),
+    "psycopg": ("ledger/postgres",),
+    "psycopg_pool": ("ledger/postgres",),
 }
+SEAMS = {("entitlements/runtime.py", "policy_of")}
 MAX_FILE, MAX_FUNCTION = 400, 70
 files = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 
@@ -126,10 +129,14 @@ def test_no_cycles_between_modules() -> None:
 
 @files
 def test_no_first_party_import_inside_a_function(path: Path) -> None:
-    """First-party imports stand at the top of a file; commands are loaded by name in one place of the command line."""
+    """First-party imports stand at the top of a file; commands are loaded by name in one place of the command line.
+
+    The one seam: the runtime loads the compiler, and with it YAML and the models, only when it is given YAML.
+    """
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            assert not first_party(node), f"{path}:{node.lineno}"
+            seam = (path.relative_to(PACKAGE).as_posix(), node.name) in SEAMS
+            assert seam or not first_party(node), f"{path}:{node.lineno}"
 
 
 @files

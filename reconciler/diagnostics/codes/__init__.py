@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from reconciler.diagnostics.codes import account, catalog, command, money, plans, sandbox, structure, text
+from reconciler.diagnostics.codes import account, catalog, command, ledger, money, plans, sandbox, structure, text
 from reconciler.diagnostics.codes.model import Explanation
 
 __all__ = ["EXPLANATIONS", "Explanation"]
@@ -16,6 +16,7 @@ _TABLES = (
     catalog.CODES,
     account.CODES,
     command.CODES,
+    ledger.CODES,
     sandbox.CODES,
 )
 

@@ -1,0 +1,73 @@
+"""E11xx: what can be wrong with a ledger or a compiled policy."""
+
+from reconciler.diagnostics.codes.model import prose
+
+CODES = {
+    "E1101": prose(
+        "ledger cannot be opened",
+        "The database of the ledger is not there, not readable, or not a ledger. Calls are refused meanwhile.",
+        "sqlite:////no/such/directory/usage.db",
+        "a directory that exists and can be written to",
+    ),
+    "E1102": prose(
+        "ledger of a newer version",
+        "The ledger was migrated by a newer version, which may keep its books in a way this one does not know.",
+        "an old service started again after an upgrade",
+        "run the version that migrated the ledger, or a newer one",
+    ),
+    "E1103": prose(
+        "ledger failed",
+        "The database refused a statement or did not answer. Whether the last transaction was kept is unknown: ask "
+        "again with the same key.",
+        "a full disk, or a server that was restarted",
+        "mend the database; calls with a key are booked once, however often they are tried",
+    ),
+    "E1104": prose(
+        "ledger is closed",
+        "The ledger was closed by the process, and a call came after that.",
+        "a request during the shutdown of a service",
+        "close the ledger after the last call",
+    ),
+    "E1105": prose(
+        "no such mode",
+        "A ledger is written one call at a time (direct) or many in a transaction (group).",
+        "mode=fast",
+        "mode=group",
+    ),
+    "E1106": prose(
+        "not the address of a ledger",
+        "A ledger is a SQLite file.",
+        "usage.db",
+        "sqlite:///usage.db",
+    ),
+    "E1110": prose(
+        "not a policy",
+        "The file is not a compiled policy: not JSON, or without format, digest and content.",
+        "a YAML file given where a compiled policy is expected",
+        "reconciler policy compile --out policy.json",
+    ),
+    "E1111": prose(
+        "policy of another format",
+        "The file was compiled by a version that lays out its tables differently.",
+        "a policy compiled before an upgrade",
+        "reconciler policy compile --out policy.json",
+    ),
+    "E1112": prose(
+        "policy was altered",
+        "The content of the policy does not have the digest it carries.",
+        "a price edited in policy.json",
+        "edit the files in billing.d and compile them anew",
+    ),
+    "E1113": prose(
+        "cannot read a policy",
+        "The file or directory is missing or not readable.",
+        "a path with a typing error",
+        "the path of a compiled policy, or of a directory of YAML",
+    ),
+    "E1120": prose(
+        "key used for another request",
+        "A key makes a request happen once. The same request again gets the first answer; another one is refused.",
+        "a grant of 500 credits under the key of a grant of 100",
+        "a key of its own for each request, the same when it is tried again",
+    ),
+}

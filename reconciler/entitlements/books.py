@@ -1,0 +1,265 @@
+"""What happens to a book: due events, consuming, reserving, committing, subscribing, handing over to the export.
+
+Each act weighs first and changes the book only when everything is decided, then enters it.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from reconciler.entitlements.decision import Decision
+from reconciler.entitlements.kinds import per_call, usage
+from reconciler.entitlements.kinds.bounds import Ask, Count
+from reconciler.entitlements.periods import SECOND
+from reconciler.entitlements.policy import Grant
+from reconciler.entitlements.standing import Subscription, subscription_of
+from reconciler.entitlements.terms import Call, Terms
+from reconciler.entitlements.weigh import Verdict, decision_of, weigh
+from reconciler.ledger.book import PRIORITY, Book, Hold, Lot
+
+#: Length of a window of units that become one export, in seconds.
+WINDOW = 3600
+#: Keys of events that happen by themselves begin with this; no caller's key may.
+OWN = "~"
+_INCLUDED = "included"
+
+
+def window_of(now: int, terms: Terms) -> int:
+    """Return the start, in seconds, of the window an instant is counted in; no billing period begins inside one."""
+    second = now // SECOND
+    start = second - second % WINDOW
+    subscription = terms.subscription
+    if subscription is None or subscription.anchor is None:
+        return start
+    period, _ = terms.recurring().at(now)
+    return max(start, -(-period // SECOND))
+
+
+def settle(book: Book, terms: Terms, now: int) -> None:
+    """Enter everything that has become due by itself, in the order of time: the same events whoever comes first.
+
+    Expired lots and holds, credits of a month; then what the files grant once.
+    """
+    if settled(book, terms, now):
+        return
+    while (due := book.due) is not None and due <= now:
+        for hold in [hold for hold in book.holds.values() if hold.expires <= due]:
+            _undo(book, hold)
+            book.enter("lapse", due, {"hold": hold.id}, f"{OWN}lapse:{hold.id}")
+        for lot in [lot for lot in book.order if lot.expires is not None and lot.expires <= due]:
+            _expire(book, lot, due)
+        if book.resets_at is not None and book.resets_at <= due:
+            _month(book, terms, due)
+    if _month_owed(book, terms):
+        _month(book, terms, now)
+    tenant = terms.standing.tenant
+    if tenant is not None and tenant.grants:
+        _grants_of_files(book, tenant.grants, now)
+
+
+def settled(book: Book, terms: Terms, now: int) -> bool:
+    """Tell whether nothing has become due by itself."""
+    due, tenant = book.due, terms.standing.tenant
+    if (due is not None and due <= now) or _month_owed(book, terms):
+        return False
+    return tenant is None or not tenant.grants or not any(_owed(book, grant, now) for grant in tenant.grants)
+
+
+def _owed(book: Book, grant: Grant, now: int) -> bool:
+    return (grant.expires is None or grant.expires > now) and grant.id not in book.facts.get("granted", ())
+
+
+def _month_owed(book: Book, terms: Terms) -> bool:
+    """Tell whether the plan brings credits of this month that were not given, or more than were given."""
+    credits = terms.credit_terms  # noqa: A001  named for what they are
+    if credits is None or not credits.included or terms.standing.refused is not None:
+        return False
+    return book.resets_at is None or bool(book.facts["month"][1] < credits.included)
+
+
+def _expire(book: Book, lot: Lot, now: int) -> None:
+    left = book.write_off(lot, "expired")
+    book.enter("expire", now, {"lot": lot.id, "credits": left}, f"{OWN}expire:{lot.id}")
+
+
+def _month(book: Book, terms: Terms, now: int) -> None:
+    """Give what the month includes, less what this month was given already; the key names the month and the amount."""
+    credits = terms.credit_terms  # noqa: A001  named for what they are
+    if credits is None or not credits.included or terms.standing.refused is not None:
+        book.remind(None)
+        return
+    start, end = terms.recurring().at(now)
+    given = book.facts.get("month", [0, 0])
+    before = given[1] if given[0] == start else 0
+    book.remind(end)
+    if credits.included <= before:
+        return
+    if not before:
+        for lot in [lot for lot in book.order if lot.reason == _INCLUDED and lot.expires is not None]:
+            _expire(book, lot, now)
+    key, amount = f"{OWN}month:{start}:{credits.included}", credits.included - before
+    book.facts["month"] = [start, credits.included]
+    lot = Lot(key, amount, amount, PRIORITY, None if credits.rollover else end, now, _INCLUDED)
+    book.grant(lot)
+    book.enter("reset", now, lot.dump(), key)
+
+
+def _grants_of_files(book: Book, grants: Sequence[Grant], now: int) -> None:
+    for grant in grants:
+        if _owed(book, grant, now):
+            key = f"{OWN}file:{grant.id}"
+            book.facts["granted"] = [*book.facts.get("granted", ()), grant.id]
+            lot = Lot(key, grant.credits, grant.credits, PRIORITY, grant.expires, now, grant.reason)
+            book.grant(lot)
+            book.enter("grant", now, lot.dump(), key)
+
+
+def consume(
+    book: Book, terms: Terms, call: Call, now: int, ask: Ask, key: str | None, digest: str
+) -> tuple[Decision, Verdict]:
+    """Decide a call and book it, all of it or nothing."""
+    verdict = weigh(call, book, now, ask)
+    decision = decision_of(verdict, call, terms, book)
+    if verdict.refusal is None:
+        payment = verdict.payment
+        _count(book, verdict)
+        parts = book.spend(payment.credits) if payment is not None and payment.credits else []
+        apart = frozenset[str]() if payment is None else payment.apart
+        _meter(book, ask.units, () if payment is None else payment.spends, apart, window_of(now, terms))
+        counts = [count[:3] for count in _counts(verdict)]
+        book.enter("consume", now, [decision.stored(), counts, parts], key, digest)
+    return decision, verdict
+
+
+def reserve(
+    book: Book, terms: Terms, call: Call, now: int, ask: Ask, key: str, digest: str, expires: int
+) -> tuple[Decision, Verdict]:
+    """Decide a call and set aside what it may cost at most, at the price of this moment, until it is committed."""
+    verdict = weigh(call, book, now, ask)
+    decision = decision_of(verdict, call, terms, book)
+    if verdict.refusal is None:
+        payment = verdict.payment
+        _count(book, verdict)
+        kept = {
+            "ask": ask,
+            "decision": decision.stored(),
+            "counts": _counts(verdict),
+            "price": payment and payment.snapshot,
+            "apart": [] if payment is None else payment.apart and sorted(payment.apart),
+        }
+        book.hold(key, payment.credits if payment is not None else 0, expires, kept)
+        book.enter("reserve", now, [decision.stored(), kept], key, digest)
+    return decision, verdict
+
+
+def commit(book: Book, terms: Terms, hold: Hold, now: int, ask: Ask, *, late: bool = False) -> list[Any]:
+    """End a hold with what was really used, and return the entry's answer: decision, counters, parts, what was short.
+
+    Less than was reserved goes back to its lots. More is charged as far as credits are there; the rest is written
+    down as short. After a hold has lapsed (``late``) the same is charged anew, as far as possible.
+    """
+    kept = hold.terms
+    credits, money, spends = _price(kept["price"], ask)  # noqa: A001  named for what they are
+    counts = _recount(book, kept["counts"], ask, held=not late)
+    parts = [] if late else book.drop(hold, min(credits, hold.amount))
+    extra = min(credits - sum(part for _, part in parts), book.credits)
+    parts += book.spend(extra) if extra else []
+    short = credits - sum(part for _, part in parts)
+    apart = None if kept["apart"] is None else frozenset(kept["apart"])
+    _meter(book, ask.units, spends, apart, window_of(now, terms))
+    stored = list(kept["decision"])
+    stored[2] = credits or money
+    answer = [stored, counts, parts, short]
+    book.enter("commit", now, answer, f"{OWN}commit:{hold.id}")
+    return answer
+
+
+def release(book: Book, hold: Hold, now: int) -> None:
+    """Give back everything a hold has set aside; attempts stay counted in rates."""
+    _undo(book, hold)
+    book.enter("release", now, {"hold": hold.id}, f"{OWN}release:{hold.id}")
+
+
+def _undo(book: Book, hold: Hold) -> None:
+    _recount(book, hold.terms["counts"], Ask(0, 0, ()), held=True)
+    book.drop(hold, 0)
+
+
+def _price(snapshot: Sequence[Any] | None, ask: Ask) -> tuple[int, int | None, list[tuple[str, int]]]:
+    """Return credits, money and charges of a call at the price it was reserved at."""
+    if snapshot is None:
+        return 0, 0, []
+    if snapshot[0] == "credits":
+        return snapshot[1] * ask.blocks * ask.times, 0, []
+    if snapshot[0] == "per_call":
+        _, steps, least, before, meter = snapshot
+        price = per_call.charge(steps, least, before, ask.times, ask.blocks)
+        return 0, price, [(meter, price)] if price else []
+    prices = [(terms[5], *usage.charge(terms, before, ask.of(terms[0]))) for _, _, before, terms in snapshot[1]]
+    money = [price for _, _, price in prices]
+    spends = [(meter, price) for meter, _, price in prices if meter and price]
+    return sum(some for _, some, _ in prices), None if None in money else sum(filter(None, money)), spends
+
+
+def _recount(book: Book, counts: Sequence[Sequence[Any]], ask: Ask, *, held: bool) -> list[list[Any]]:
+    """Let counters that are still in the same period hold what was really used; ``held``: they hold the reservation."""
+    found = []
+    for id, start, number, what in counts:  # noqa: A001  the word for it everywhere
+        actual = ask.counted(what)
+        counter = book.counters.get(id)
+        if counter is not None and counter[0] == start:
+            counter[1] += actual - number if held else actual
+        found.append([id, start, actual])
+    return found
+
+
+def _counts(verdict: Verdict) -> tuple[Count, ...]:
+    return verdict.counts if verdict.payment is None else verdict.counts + verdict.payment.counts
+
+
+def _count(book: Book, verdict: Verdict) -> None:
+    for cell, arrival in verdict.cells:
+        book.cells[cell] = arrival
+    for count in _counts(verdict):
+        counter = book.counters.get(count.id)
+        if counter is not None and counter[0] == count.start:
+            counter[1] += count.number
+        else:
+            book.counters[count.id] = [count.start, count.number]
+
+
+def _meter(
+    book: Book,
+    units: Sequence[tuple[str, int]],
+    spends: Sequence[tuple[str, int]],
+    apart: frozenset[str] | None,
+    window: int,
+) -> None:
+    """Count a call's units, as settled where they are paid for otherwise, and what it charges through spend meters."""
+    for meter, number in units:
+        if number:
+            book.use(meter, window, number, billed=apart is not None and meter not in apart)
+    for meter, money in spends:
+        book.use(meter, window, money)
+
+
+def subscribe(book: Book, subscription: Subscription, now: int, key: str | None, digest: str) -> Subscription:
+    """Keep a subscription's state; credits of its month are worked out anew. A status keeps the time it began at."""
+    before = subscription_of(book.facts)
+    if before is not None and before.status == subscription.status:
+        subscription = subscription._replace(since=before.since)
+    elif not subscription.since:
+        subscription = subscription._replace(since=now)
+    book.facts["subscription"] = list(subscription)
+    book.remind(None)
+    book.enter("subscription", now, list(subscription), key, digest)
+    return subscription
+
+
+def seal(book: Book, before: int, now: int) -> int:
+    """Hand units of windows begun before an instant, in seconds, to the export; return how many windows."""
+    ready = [(meter, window) for meter, windows in book.used.items() for window in windows if window < before]
+    for meter, window in ready:
+        book.export(meter, window)
+    if ready:
+        book.enter("export", now, ready)
+    return len(ready)

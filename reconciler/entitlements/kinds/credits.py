@@ -1,0 +1,25 @@
+"""Credits: a call costs so many, times its blocks; all of them are there, or it is refused."""
+
+from typing import NamedTuple
+
+from reconciler.entitlements.decision import Reason
+from reconciler.entitlements.kinds.bounds import Ask, Bound, Payment, Refusal
+from reconciler.ledger.book import Book
+
+
+class Credits(NamedTuple):
+    """A call's price in millionths of a credit."""
+
+    each: int
+    source: str
+
+    def weigh(self, book: Book, _now: int, ask: Ask) -> Payment | Refusal:
+        """Return the payment out of the lots, or the refusal with what is missing."""
+        price = self.each * ask.blocks * ask.times
+        left = book.credits - price
+        if left < 0:
+            reason = Reason.INSUFFICIENT_CREDITS
+            return Refusal(reason, self.source, "credits", book.credits, None, short=-left)
+        bound = Bound(left // price, left, None, "credits", None, self.source) if price else None
+        snapshot = ["credits", self.each]
+        return Payment("credits", price, "credit", price, (), (), None, bound, self.source, snapshot)

@@ -1,0 +1,46 @@
+"""Prices per call, by the number of the call in its month; the charge goes through the spend meter of its currency."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from reconciler.entitlements.kinds.bounds import CALLS, Ask, Count, Payment
+from reconciler.entitlements.kinds.quota import counted
+from reconciler.entitlements.periods import Period
+from reconciler.entitlements.policy import Step
+from reconciler.ledger.book import Book
+
+
+def charge(steps: Sequence[Step] | Sequence[Sequence[Any]], least: int, before: int, calls: int, blocks: int) -> int:
+    """Return what calls of so many blocks each cost after ``before`` others, in millionths of the major unit.
+
+    A call costs ``least`` at least, unless its price is zero: free is free.
+    """
+    total, at, last = 0, before, before + calls
+    for up_to, price in steps:
+        until = last if up_to is None else min(last, up_to)
+        if until > at:
+            total += (until - at) * (max(price * blocks, least) if price else 0)
+            at = until
+    return total
+
+
+class PerCall(NamedTuple):
+    """The price steps of a tool with the counter of its scope."""
+
+    id: str
+    steps: tuple[Step, ...]
+    least: int
+    period: Period
+    currency: str
+    spend: str
+    source: str
+
+    def weigh(self, book: Book, now: int, ask: Ask) -> Payment:
+        """Return the charge of the call; money is never short here, it is invoiced."""
+        start, _ = self.period.at(now)
+        start, before = counted(book, self.id, start)
+        price = charge(self.steps, self.least, before, ask.times, ask.blocks)
+        count = Count(self.id, start, ask.times, CALLS)
+        spends = ((self.spend, price),) if price else ()
+        snapshot = ["per_call", self.steps, self.least, before, self.spend]
+        return Payment("per_call", price, self.currency, 0, (count,), spends, None, None, self.source, snapshot)

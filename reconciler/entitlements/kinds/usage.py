@@ -1,0 +1,91 @@
+"""Usage lines: included units first, then what the line says: refused, sold by the unit, or paid with credits."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from reconciler.entitlements.decision import Reason
+from reconciler.entitlements.kinds.bounds import Ask, Bound, Count, Payment, Refusal
+from reconciler.entitlements.kinds.quota import counted
+from reconciler.entitlements.periods import Period
+from reconciler.entitlements.policy import Line, Rate
+from reconciler.ledger.book import Book
+
+
+def cost(rate: Rate | Sequence[Any], units: int) -> int:
+    """Return what units beyond the included ones cost, in millionths of the major unit, exactly."""
+    mode, package, up, brackets = rate
+    number = -(-units // package) if up else units // package
+    if mode == "volume":
+        for up_to, unit, flat in brackets:
+            if up_to is None or number <= up_to:
+                return int(number * unit + flat)
+    total = below = 0
+    for place, (up_to, unit, flat) in enumerate(brackets):
+        inside = (number if up_to is None else min(number, up_to)) - below
+        if place and inside <= 0:
+            break
+        total += inside * unit + flat
+        below += inside
+    return total
+
+
+def charge(terms: Sequence[Any], before: int, number: int) -> tuple[int, int | None]:
+    """Return credits and money of ``number`` units after ``before`` others, by the terms of a snapshot."""
+    _meter, included, over, each, rate, _spend = terms
+    beyond = max(before + number - included, 0)
+    earlier = max(before - included, 0)
+    if over == "credits":
+        return (beyond - earlier) * each, 0
+    if over == "deny":
+        return 0, 0
+    return 0, None if rate is None else cost(rate, beyond) - (cost(rate, earlier) if before else 0)
+
+
+class Usage(NamedTuple):
+    """The lines of a call's meters with their counters and periods; meters without a line are counted, not paid."""
+
+    lines: tuple[tuple[Line, str, Period], ...]
+    source: str
+
+    def weigh(self, book: Book, now: int, ask: Ask) -> Payment | Refusal:
+        """Return how the lines would pay the whole call, or the refusal of the first that cannot."""
+        counts: list[Count] = []
+        spends: list[tuple[str, int]] = []
+        snapshot: list[Any] = []
+        owed = 0
+        money: int | None = 0
+        tightest: Bound | None = None
+        for line, id, period in self.lines:  # noqa: A001
+            number = ask.of(line.meter)
+            start, end = period.at(now)
+            start, used = counted(book, id, start)
+            left = line.included - used - number
+            if left < 0 and line.over == "deny":
+                return _exhausted(line, used, number, now, end)
+            terms = [line.meter, line.included, line.over, line.credits, line.rate, line.spend]
+            some, price = charge(terms, used, number)
+            owed += some
+            money = None if money is None or price is None else money + price
+            if line.spend and price:
+                spends.append((line.spend, price))
+            counts.append(Count(id, start, number, line.meter))
+            snapshot.append([id, start, used, terms])
+            if line.over == "deny" or left >= 0:
+                bound = Bound(max(left, 0) // (number or 1), max(left, 0), line.included, line.meter, end, line.source)
+                tightest = bound if tightest is None or bound.calls < tightest.calls else tightest
+        source = self.source
+        if owed > book.credits:
+            short = owed - book.credits
+            return Refusal(Reason.INSUFFICIENT_CREDITS, source, "credits", book.credits, None, short=short)
+        unit = "credit" if owed else self.lines[0][0].currency
+        total, apart = owed or money, frozenset(line.meter for line, _, _ in self.lines if line.spend)
+        return Payment(
+            "usage", total, unit, owed, tuple(counts), tuple(spends), apart, tightest, source, ["usage", snapshot]
+        )
+
+
+def _exhausted(line: Line, used: int, number: int, now: int, end: int) -> Refusal:
+    left = max(line.included - used, 0)
+    wait = end - now if number <= line.included else None
+    reason = Reason.QUOTA_EXCEEDED
+    return Refusal(reason, line.source, line.meter, left, line.included, end, wait, used + number - line.included)

@@ -1,0 +1,114 @@
+"""Deciding a call: access, then rates, then quotas, then what pays. Pure: a book is read, nothing is changed."""
+
+from typing import NamedTuple
+
+from reconciler.entitlements.decision import Decision, Reason
+from reconciler.entitlements.kinds.bounds import Ask, Bound, Count, Payment, Refusal
+from reconciler.entitlements.terms import Call, Terms
+from reconciler.ledger.book import Book
+
+
+class Verdict(NamedTuple):
+    """A decision with what it would change: cells of rates, counters, and the payment; ``None`` for a refusal."""
+
+    refusal: Refusal | None
+    bound: Bound | None
+    cells: tuple[tuple[str, int], ...] = ()
+    counts: tuple[Count, ...] = ()
+    payment: Payment | None = None
+
+
+def weigh(call: Call, book: Book, now: int, ask: Ask) -> Verdict:
+    """Weigh a call. The first bound that does not hold refuses; the first payer that can pay the whole call pays it."""
+    if call.refused is not None:
+        return Verdict(Refusal(call.refused, call.source), None)
+    if call.until is not None and now >= call.until:
+        return Verdict(Refusal(Reason.SUBSCRIPTION_INACTIVE, call.source), None)
+    tightest: Bound | None = None
+    cells: list[tuple[str, int]] = []
+    counts: list[Count] = []
+    for rate in call.rates:
+        found = rate.weigh(book, now, ask)
+        if isinstance(found, Refusal):
+            return Verdict(found, None)
+        arrival, bound = found
+        cells.append((rate.id, arrival))
+        if tightest is None or bound.calls < tightest.calls:
+            tightest = bound
+    for quota in call.quotas:
+        room = quota.weigh(book, now, ask)
+        if isinstance(room, Refusal):
+            return Verdict(room, None)
+        count, bound = room
+        counts.append(count)
+        if tightest is None or bound.calls < tightest.calls:
+            tightest = bound
+    payment, refusal = _pay(call, book, now, ask)
+    if refusal is not None:
+        return Verdict(refusal, None)
+    if payment is not None and payment.bound is not None and (tightest is None or payment.bound.calls < tightest.calls):
+        tightest = payment.bound
+    return Verdict(None, tightest, tuple(cells), tuple(counts), payment)
+
+
+def _pay(call: Call, book: Book, now: int, ask: Ask) -> tuple[Payment | None, Refusal | None]:
+    refusal = None
+    for payer in call.payers:
+        found = payer.weigh(book, now, ask)
+        if isinstance(found, Payment):
+            return found, None
+        refusal = found
+    return None, refusal
+
+
+def decision_of(verdict: Verdict, call: Call, terms: Terms, book: Book) -> Decision:
+    """Write a verdict as the answer; the remedy of a refusal is added by whoever knows what is sold."""
+    digest, tenant = terms.policy.config_digest, terms.tenant
+    refusal, bound = verdict.refusal, verdict.bound
+    if refusal is not None:
+        return Decision(
+            False,
+            refusal.reason,
+            tenant,
+            call.name,
+            "",
+            0,
+            "",
+            refusal.remaining,
+            refusal.limit,
+            refusal.bound,
+            refusal.resets_at,
+            refusal.retry_after,
+            None,
+            refusal.source,
+            digest,
+        )
+    payment = verdict.payment
+    by, cost, unit, source = ("", 0, "", call.source) if payment is None else (*payment[:3], payment.source)
+    return Decision(
+        True,
+        Reason.OK,
+        tenant,
+        call.name,
+        by,
+        cost,
+        unit,
+        bound and bound.remaining,
+        bound and bound.limit,
+        bound.name if bound else "",
+        bound and bound.resets_at,
+        None,
+        None,
+        source,
+        digest,
+        _recharge(terms, book.credits - payment.credits) if payment and payment.credits else None,
+    )
+
+
+def _recharge(terms: Terms, left: int) -> str | None:
+    """Return the pack to buy where a payment leaves fewer credits than the plan's bound."""
+    credits = terms.credit_terms  # noqa: A001  named for what they are
+    if credits is None or credits.recharge is None:
+        return None
+    below, pack = credits.recharge
+    return pack if left < below else None

@@ -1,0 +1,108 @@
+"""What every store is: the contract of :class:`Store`, errors, and the rows both databases keep."""
+
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple, Protocol
+
+from reconciler.diagnostics.errors import ReconcilerError
+from reconciler.ledger.book import Book
+from reconciler.ledger.entry import Entry
+from reconciler.ledger.jobs import Job, Outcome
+
+#: Returns the present instant in microseconds since 1970, UTC.
+Clock = Callable[[], int]
+
+
+def system_clock() -> int:
+    """Return the machine's time in microseconds since 1970, UTC."""
+    return time.time_ns() // 1000
+
+
+class LedgerError(ReconcilerError):
+    """The ledger cannot do what was asked: wrong address, a schema of another version, a closed ledger."""
+
+
+class StoreUnavailableError(LedgerError):
+    """The database cannot be reached or did not answer in time; whether the last transaction was kept is unknown."""
+
+
+class Balance(NamedTuple):
+    """A tenant's columns that can be asked for across tenants; credits in millionths, instants in microseconds."""
+
+    tenant: str
+    seq: int
+    credits: int
+    held: int
+    due: int | None
+    unsent: int | None
+
+
+class Export(NamedTuple):
+    """Units of one meter and window on their way to the outside: ``pending``, ``sent`` or ``dead``.
+
+    ``seq`` is the entry that handed them over; the four together never repeat. ``window`` is the window's start in
+    seconds, ``due`` the instant of the next attempt in microseconds.
+    """
+
+    tenant: str
+    meter: str
+    window: int
+    seq: int
+    units: int
+    state: str = "pending"
+    attempts: int = 0
+    due: int = 0
+    error: str | None = None
+
+
+class Store(Protocol):
+    """Books in a database, for any thread; StoreUnavailableError from every method where the database is not there."""
+
+    @abstractmethod
+    def transact(self, jobs: Sequence[Job]) -> list[Outcome]:
+        """Run jobs in one durable transaction and return what came of each; nothing is told before it is kept."""
+
+    @abstractmethod
+    def read(self, tenant: str) -> Book:
+        """Return a tenant's book as it was committed last; an empty one for a tenant the ledger does not know."""
+
+    @abstractmethod
+    def now(self) -> int:
+        """Return the instant the store judges by, in microseconds."""
+
+    @abstractmethod
+    def entry(self, tenant: str, key: str) -> Entry | None:
+        """Return the entry written under a key."""
+
+    @abstractmethod
+    def entries(self, tenant: str, after: int = 0, limit: int = 1000) -> list[Entry]:
+        """Return a tenant's entries above a number, oldest first."""
+
+    @abstractmethod
+    def balances(self, after: str = "", limit: int = 1000) -> list[Balance]:
+        """Return the columns of tenants behind a name, by name."""
+
+    @abstractmethod
+    def due(self, now: int, limit: int = 1000) -> list[str]:
+        """Return tenants for whom something expires or begins by an instant."""
+
+    @abstractmethod
+    def unsent(self, before: int, limit: int = 1000) -> list[str]:
+        """Return tenants with units in windows begun before an instant, in seconds, and not handed to the export."""
+
+    @abstractmethod
+    def claim(self, now: int, until: int, limit: int = 1000) -> list[Export]:
+        """Take pending exports that are due, oldest window first; no other worker gets them before ``until``."""
+
+    @abstractmethod
+    def settle(self, exports: Iterable[Export]) -> None:
+        """Write the state, attempts, due and error of exports."""
+
+    @abstractmethod
+    def exports(self, tenant: str | None = None, state: str | None = None) -> Iterator[Export]:
+        """Yield exports, of a tenant or all, in a state or all, by tenant, meter, window, number."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give back what is held open; closing twice is harmless."""

@@ -1,0 +1,125 @@
+"""Group commit: one writer a process takes all waiting callers into one transaction and answers after it is durable.
+
+DeWitt et al., *Implementation Techniques for Main Memory Database Systems*, SIGMOD 1984: one flush for many commits.
+"""
+
+import os
+import threading
+import weakref
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from reconciler.ledger.base import LedgerError, Store
+from reconciler.ledger.jobs import Job, Outcome
+
+#: Callers one transaction takes; more only wait longer for each other.
+MAX_BATCH = 256
+
+
+class _Waiting:
+    """A caller on a thread of its own, asleep until its outcome is there."""
+
+    __slots__ = ("done", "outcome")
+
+    def __init__(self) -> None:
+        self.done = threading.Lock()
+        self.done.acquire()
+        self.outcome: Outcome | None = None
+
+
+class GroupCommit:
+    """Runs the jobs of any number of threads and tasks through one store, in the order they came."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._start()
+        _ALL.add(self)
+
+    def _start(self) -> None:
+        self._queue: deque[tuple[Job, Any]] = deque()
+        self._waiting = threading.Event()
+        self._closed = False
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+
+    def submit(self, job: Job) -> Outcome:
+        """Run a job and return its outcome; the calling thread sleeps until it is durable."""
+        waiting = _Waiting()
+        self.put(job, waiting)
+        waiting.done.acquire()
+        assert waiting.outcome is not None  # noqa: S101  released only with an outcome
+        return waiting.outcome
+
+    def put(self, job: Job, waiter: Any) -> None:
+        """Queue a job for a waiter: one of :meth:`submit`, or a future of an event loop, which goes on meanwhile."""
+        if self._closed:
+            raise LedgerError("E1104", "the ledger is closed")
+        self._queue.append((job, waiter))
+        if not self._waiting.is_set():
+            self._waiting.set()
+        if self._thread is None:
+            self._launch()
+
+    def _launch(self) -> None:
+        with self._starting:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._write, name="ledger-writer", daemon=True)
+                self._thread.start()
+
+    def _write(self) -> None:
+        queue, waiting = self._queue, self._waiting
+        while True:
+            if not queue:
+                if self._closed:
+                    return
+                waiting.wait()
+                waiting.clear()
+                continue
+            batch = [queue.popleft() for _ in range(min(len(queue), MAX_BATCH))]
+            _answer(batch, self._outcomes([job for job, _ in batch]))
+
+    def _outcomes(self, jobs: Sequence[Job]) -> list[Outcome]:
+        try:
+            return self._store.transact(jobs)
+        except Exception as error:  # noqa: BLE001  every caller is told; the writer lives on
+            return [Outcome(error=error)] * len(jobs)
+
+    def close(self) -> None:
+        """Finish what is waiting, refuse what comes later."""
+        self._closed = True
+        self._waiting.set()
+        if self._thread is not None:
+            self._thread.join()
+
+
+def _answer(batch: Sequence[tuple[Job, Any]], outcomes: Sequence[Outcome]) -> None:
+    """Wake the callers: threads one by one, each event loop once."""
+    loops: dict[Any, list[tuple[Any, Outcome]]] = {}
+    for (_, waiter), outcome in zip(batch, outcomes, strict=True):
+        if isinstance(waiter, _Waiting):
+            waiter.outcome = outcome
+            waiter.done.release()
+        else:
+            loops.setdefault(waiter.get_loop(), []).append((waiter, outcome))
+    for loop, answered in loops.items():
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(_settle, answered)
+
+
+def _settle(answered: Sequence[tuple[Any, Outcome]]) -> None:
+    for future, outcome in answered:
+        if not future.done():
+            future.set_result(outcome)
+
+
+_ALL: "weakref.WeakSet[GroupCommit]" = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """Begin anew in a child: it has no writer thread, and what waited in the parent is the parent's."""
+    for group in _ALL:
+        group._start()  # noqa: SLF001  the same module
+
+
+os.register_at_fork(after_in_child=_after_fork)

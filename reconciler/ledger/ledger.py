@@ -1,0 +1,80 @@
+"""A ledger as a service uses it: a store, the way jobs reach it, and books for reading."""
+
+import time
+from pathlib import Path
+from typing import Literal
+
+from reconciler.ledger.base import Clock, LedgerError, Store, system_clock
+from reconciler.ledger.book import Book
+from reconciler.ledger.group import GroupCommit
+from reconciler.ledger.jobs import Job, Outcome
+from reconciler.ledger.sqlite import MEMORY, SqliteStore
+
+Mode = Literal["direct", "group"]
+#: How old a book may be that a check reads, in seconds; what this process wrote itself is always in it.
+FRESH_FOR = 0.05
+_CACHED = 50_000
+
+
+class Ledger:
+    """Runs jobs one by one (``direct``) or many in a transaction (``group``); the outcomes are the same."""
+
+    def __init__(self, store: Store, mode: Mode = "group", fresh_for: float = FRESH_FOR) -> None:
+        self.store = store
+        self.group = GroupCommit(store) if mode == "group" else None
+        self._fresh_for = fresh_for
+        self._books: dict[str, tuple[float, Book]] = {}
+
+    def submit(self, job: Job) -> Outcome:
+        """Run a job and return its outcome once it is durable; an error of the store is raised."""
+        outcome = self.group.submit(job) if self.group is not None else self.store.transact((job,))[0]
+        self._books.pop(job.tenant, None)
+        if outcome.error is not None:
+            raise outcome.error
+        return outcome
+
+    def read(self, tenant: str) -> Book:
+        """Return a tenant's book for looking at only, at most ``fresh_for`` seconds behind other processes."""
+        cached = self._books.get(tenant)
+        instant = time.monotonic()
+        if cached is not None and cached[0] > instant:
+            return cached[1]
+        book = self.store.read(tenant)
+        self.keep(book, instant)
+        return book
+
+    def keep(self, book: Book, instant: float | None = None) -> None:
+        """Let a book be read for a while, as one whose due events were worked out."""
+        if len(self._books) >= _CACHED:
+            self._books.clear()
+        self._books[book.tenant] = ((time.monotonic() if instant is None else instant) + self._fresh_for, book)
+
+    def forget(self, tenant: str) -> None:
+        """Read a tenant's book anew next time."""
+        self._books.pop(tenant, None)
+
+    def close(self) -> None:
+        """Finish what is waiting and close the store."""
+        if self.group is not None:
+            self.group.close()
+        self.store.close()
+
+
+def open_ledger(url: str, mode: Mode = "group", clock: Clock | None = None, fresh_for: float = FRESH_FOR) -> Ledger:
+    """Open ``sqlite:///FILE`` (``sqlite:////`` for an absolute path, ``sqlite://`` in memory).
+
+    LedgerError for another address, StoreUnavailableError where the database is not there.
+    """
+    if mode not in {"direct", "group"}:
+        raise LedgerError("E1105", f"there is no mode {mode!r}", remedy="Modes are direct, group and lease.")
+    if url == "sqlite://":
+        return Ledger(SqliteStore(MEMORY, clock or system_clock), mode, fresh_for)
+    if url.startswith("sqlite:///") and len(url) > len("sqlite:///"):
+        return Ledger(
+            SqliteStore(str(Path(url[len("sqlite:///") :]).absolute()), clock or system_clock), mode, fresh_for
+        )
+    raise LedgerError(
+        "E1106",
+        "this is not the address of a ledger",
+        remedy="Write sqlite:///FILE.",
+    )

@@ -1,0 +1,276 @@
+"""Books in one SQLite file: WAL, durable at every commit, one writer at a time over all processes."""
+
+import fcntl
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from reconciler.ledger.base import Balance, Clock, Export, LedgerError, Store, StoreUnavailableError, system_clock
+from reconciler.ledger.book import Book
+from reconciler.ledger.entry import Entry
+from reconciler.ledger.jobs import Job, Outcome, keys_of, run, run_apart
+
+#: How long a statement waits for another process, in seconds, before the store counts as unavailable.
+PATIENCE = 5.0
+#: Books the writer keeps in memory between transactions.
+CACHED = 10_000
+
+#: The path of a ledger that is gone when it is closed; threads of one process share it.
+MEMORY = ":memory:"
+
+_MIGRATIONS = (
+    """
+    CREATE TABLE tenant (
+      tenant TEXT PRIMARY KEY, seq INTEGER NOT NULL, head BLOB NOT NULL, book TEXT NOT NULL,
+      credits INTEGER NOT NULL CHECK (credits >= 0), held INTEGER NOT NULL CHECK (held >= 0),
+      due INTEGER, unsent INTEGER
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX tenant_due ON tenant (due) WHERE due IS NOT NULL;
+    CREATE INDEX tenant_unsent ON tenant (unsent) WHERE unsent IS NOT NULL;
+    CREATE TABLE entry (
+      tenant TEXT NOT NULL, seq INTEGER NOT NULL CHECK (seq > 0), at INTEGER NOT NULL, kind TEXT NOT NULL,
+      key TEXT, digest TEXT NOT NULL, body TEXT NOT NULL, hash BLOB NOT NULL,
+      PRIMARY KEY (tenant, seq)
+    ) STRICT, WITHOUT ROWID;
+    CREATE UNIQUE INDEX entry_key ON entry (tenant, key) WHERE key IS NOT NULL;
+    CREATE TRIGGER entry_stays BEFORE UPDATE ON entry BEGIN SELECT RAISE(ABORT, 'entries are append-only'); END;
+    CREATE TRIGGER entry_kept BEFORE DELETE ON entry BEGIN SELECT RAISE(ABORT, 'entries are append-only'); END;
+    CREATE TABLE export (
+      tenant TEXT NOT NULL, meter TEXT NOT NULL, window INTEGER NOT NULL, seq INTEGER NOT NULL,
+      units INTEGER NOT NULL CHECK (units <> 0), state TEXT NOT NULL CHECK (state IN ('pending', 'sent', 'dead')),
+      attempts INTEGER NOT NULL, due INTEGER NOT NULL, error TEXT,
+      PRIMARY KEY (tenant, meter, window, seq)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX export_due ON export (due, window) WHERE state = 'pending';
+    """,
+)
+_BY_KEY = "SELECT * FROM entry WHERE tenant = ? AND key = ?"
+_CLAIM = """
+    UPDATE export SET due = ?, attempts = attempts + 1 WHERE (tenant, meter, window, seq) IN
+    (SELECT tenant, meter, window, seq FROM export WHERE state = 'pending' AND due <= ? ORDER BY window LIMIT ?)
+    RETURNING *
+"""
+_EXPORTS = """
+    SELECT * FROM export WHERE (?1 IS NULL OR tenant = ?1) AND (?2 IS NULL OR state = ?2) ORDER BY 1, 2, 3, 4
+"""
+
+
+class SqliteStore(Store):
+    """A ledger in a file, for any number of threads and processes of one machine.
+
+    A lock beside the file lets writers of several processes take turns; SQLite's own waiting starves some of them.
+    """
+
+    def __init__(self, path: str, clock: Clock = system_clock) -> None:
+        self._path = path
+        self._clock = clock
+        self._turn = threading.RLock()
+        self._reading = threading.Lock()
+        self._open()
+
+    def _open(self) -> None:
+        self._pid = os.getpid()
+        self._books: dict[str, Book] = {}
+        self._version = -1
+        try:
+            lock = os.devnull if self._path == MEMORY else f"{self._path}.lock"
+            self._lock = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._db = self._connect()
+            self._reader = self._db if self._path == MEMORY else self._connect()
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+            with self._alone():
+                self._migrate()
+            if self._reader is not self._db:
+                self._reader.execute("PRAGMA query_only = ON")
+        except (OSError, sqlite3.Error) as error:
+            raise StoreUnavailableError("E1101", f"the ledger {self._path} cannot be opened: {error}") from error
+
+    def _connect(self) -> sqlite3.Connection:
+        return sqlite3.connect(
+            self._path, PATIENCE, isolation_level=None, check_same_thread=False, cached_statements=64
+        )
+
+    def _migrate(self) -> None:
+        (done,) = self._db.execute("PRAGMA user_version").fetchone()
+        if done > len(_MIGRATIONS):
+            raise LedgerError(
+                "E1102", f"the ledger {self._path} was written by a newer version", remedy="Use that version."
+            )
+        for number, script in enumerate(_MIGRATIONS[done:], done + 1):
+            self._db.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number}; COMMIT;")
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Be the only writer of all threads and processes."""
+        with self._turn:
+            self._after_fork()
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+            try:
+                yield
+            finally:
+                fcntl.flock(self._lock, fcntl.LOCK_UN)
+
+    def _after_fork(self) -> None:
+        """Open the connections of a child: none may cross a fork, and the parent's are left alone."""
+        if self._pid != os.getpid():
+            self._abandoned = (self._db, self._reader)
+            self._open()
+
+    def transact(self, jobs: Sequence[Job]) -> list[Outcome]:
+        """Run jobs in one durable transaction and return what came of each."""
+        with self._alone():
+            return run_apart(self._transact, jobs)
+
+    def _transact(self, jobs: Sequence[Job]) -> list[Outcome]:
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            books = self._load(jobs)
+            outcomes = run(jobs, books, self._found(jobs), self._clock())
+            self._save(books)
+            self._db.execute("COMMIT")
+        except BaseException as error:
+            self._undo()
+            if isinstance(error, sqlite3.Error):
+                raise StoreUnavailableError("E1103", f"the ledger {self._path} failed: {error}") from error
+            raise
+        for book in books.values():
+            book.saved()
+        return outcomes
+
+    def _undo(self) -> None:
+        """Forget every book: those of the batch have changed, and the file has not."""
+        self._books.clear()
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")
+
+    def _load(self, jobs: Sequence[Job]) -> dict[str, Book]:
+        """Return the books of the jobs; those in memory are good unless another connection has written since."""
+        (version,) = self._db.execute("PRAGMA data_version").fetchone()
+        if version != self._version or len(self._books) > CACHED:
+            self._books.clear()
+            self._version = version
+        books = {}
+        for tenant in {job.tenant for job in jobs}:
+            book = self._books.get(tenant)
+            if book is None:
+                self._books[tenant] = book = _book(self._db, tenant)
+            books[tenant] = book
+        return books
+
+    def _found(self, jobs: Sequence[Job]) -> dict[tuple[str, str], Entry]:
+        rows = ((named, self._db.execute(_BY_KEY, named).fetchone()) for named in keys_of(jobs))
+        return {named: Entry(*row) for named, row in rows if row}
+
+    def _save(self, books: Mapping[str, Book]) -> None:
+        changed = [book for book in books.values() if book.fresh]
+        self._db.executemany(
+            "INSERT INTO tenant VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant) DO UPDATE SET seq = excluded.seq,"
+            " head = excluded.head, book = excluded.book, credits = excluded.credits, held = excluded.held,"
+            " due = excluded.due, unsent = excluded.unsent",
+            [(b.tenant, b.seq, b.head, b.dump(), b.credits, b.held, b.due, b.unsent) for b in changed],
+        )
+        self._db.executemany(
+            "INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?)", [entry for book in changed for entry in book.fresh]
+        )
+        self._db.executemany(
+            "INSERT INTO export VALUES (?, ?, ?, ?, ?, 'pending', 0, 0, NULL)",
+            [(book.tenant, *export) for book in changed for export in book.exports],
+        )
+
+    def read(self, tenant: str) -> Book:
+        """Return a tenant's book as it was committed last."""
+        with self._asking() as db:
+            return _book(db, tenant)
+
+    @contextmanager
+    def _asking(self) -> Iterator[sqlite3.Connection]:
+        with self._turn if self._path == MEMORY else self._reading:
+            if self._pid != os.getpid():
+                with self._turn:
+                    self._after_fork()
+            try:
+                yield self._reader
+            except sqlite3.Error as error:
+                raise StoreUnavailableError("E1103", f"the ledger {self._path} failed: {error}") from error
+
+    def _ask(self, question: str, *values: Any) -> list[Any]:
+        with self._asking() as db:
+            return db.execute(question, values).fetchall()
+
+    def now(self) -> int:
+        """Return the machine's time, which all processes of a file share."""
+        return self._clock()
+
+    def entry(self, tenant: str, key: str) -> Entry | None:
+        """Return the entry written under a key."""
+        rows = self._ask(_BY_KEY, tenant, key)
+        return Entry(*rows[0]) if rows else None
+
+    def entries(self, tenant: str, after: int = 0, limit: int = 1000) -> list[Entry]:
+        """Return a tenant's entries above a number, oldest first."""
+        question = "SELECT * FROM entry WHERE tenant = ? AND seq > ? ORDER BY seq LIMIT ?"
+        return [Entry(*row) for row in self._ask(question, tenant, after, limit)]
+
+    def balances(self, after: str = "", limit: int = 1000) -> list[Balance]:
+        """Return the columns of tenants behind a name, by name."""
+        question = "SELECT tenant, seq, credits, held, due, unsent FROM tenant WHERE tenant > ? ORDER BY tenant LIMIT ?"
+        return [Balance(*row) for row in self._ask(question, after, limit)]
+
+    def due(self, now: int, limit: int = 1000) -> list[str]:
+        """Return tenants for whom something expires or begins by an instant."""
+        return [
+            row[0] for row in self._ask("SELECT tenant FROM tenant WHERE due <= ? ORDER BY due LIMIT ?", now, limit)
+        ]
+
+    def unsent(self, before: int, limit: int = 1000) -> list[str]:
+        """Return tenants with units, in windows that began before an instant, not yet handed to the export."""
+        question = "SELECT tenant FROM tenant WHERE unsent < ? ORDER BY unsent LIMIT ?"
+        return [row[0] for row in self._ask(question, before, limit)]
+
+    def claim(self, now: int, until: int, limit: int = 1000) -> list[Export]:
+        """Take pending exports that are due; no other worker gets them before ``until``."""
+        with self._alone():
+            rows = self._run(_CLAIM, (until, now, limit))
+        return sorted((Export(*row) for row in rows), key=lambda export: export.window)
+
+    def settle(self, exports: Iterable[Export]) -> None:
+        """Write the state, attempts, due and error of exports."""
+        rows = [(e.state, e.attempts, e.due, e.error, e.tenant, e.meter, e.window, e.seq) for e in exports]
+        change = (
+            "UPDATE export SET state = ?, attempts = ?, due = ?, error = ?"
+            " WHERE tenant = ? AND meter = ? AND window = ? AND seq = ?"
+        )
+        with self._alone():
+            self._run("BEGIN IMMEDIATE")
+            for row in rows:
+                self._run(change, row)
+            self._run("COMMIT")
+
+    def _run(self, question: str, values: Sequence[Any] = ()) -> list[Any]:
+        try:
+            return self._db.execute(question, values).fetchall()
+        except sqlite3.Error as error:
+            self._undo()
+            raise StoreUnavailableError("E1103", f"the ledger {self._path} failed: {error}") from error
+
+    def exports(self, tenant: str | None = None, state: str | None = None) -> Iterator[Export]:
+        """Yield exports by tenant, meter, window, number."""
+        return iter([Export(*row) for row in self._ask(_EXPORTS, tenant, state)])
+
+    def close(self) -> None:
+        """Close the connections of this process."""
+        with self._turn, self._reading:
+            if self._pid == os.getpid() and self._lock >= 0:
+                self._db.close()
+                self._reader.close()
+                os.close(self._lock)
+                self._lock = -1
+
+
+def _book(db: sqlite3.Connection, tenant: str) -> Book:
+    row = db.execute("SELECT seq, head, book FROM tenant WHERE tenant = ?", (tenant,)).fetchone()
+    return Book.load(tenant, *row) if row else Book(tenant)
