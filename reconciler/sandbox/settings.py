@@ -55,6 +55,9 @@ class Settings:
     blank_text_unsets: bool = True
     #: Half a minor unit is rounded away from zero; off, to the even neighbour.
     halves_round_up: bool = _billing(default=True)
+    #: What an invoice comes to in isk or a currency of three decimals, whose last digits must be 0 to be charged, is
+    #: rounded to the nearest such amount, as it is in ugx; off, down. The customer's balance takes the difference.
+    last_digits_round_to_nearest: bool = _billing(default=True)
     #: The flat fee of the first tier is billed when nothing was used; off, only tiers with units bill theirs.
     flat_amount_at_zero_usage: bool = _billing(default=True)
     #: An amount off several lines is rounded down on each and the largest takes the rest; off, what is left over goes

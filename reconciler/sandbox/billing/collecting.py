@@ -109,7 +109,7 @@ def _use_balance(call: Call, invoice: Obj) -> int:
     """Move what the invoice takes from or leaves to the customer's balance, and return the balance after it."""
     code = invoice["currency"]
     before = balance(customer_of(call, invoice), code)
-    _, after = settled(invoice["total"], before, code)
+    _, after = settled(invoice["total"], before, code, call.settings)
     if before != after:
         kind: Kind = "invoice_too_small" if after > 0 else "applied_to_invoice"
         adjust(call, invoice["customer"], after - before, code, kind, invoice=invoice["id"])

@@ -16,6 +16,7 @@ from reconciler.money import plain
 from reconciler.sandbox.billing import collecting, refunds, taxes
 from reconciler.sandbox.billing.balance import adjust
 from reconciler.sandbox.billing.given_lines import rates
+from reconciler.sandbox.billing.limits import check_digits
 from reconciler.sandbox.billing.rounding import rounded
 from reconciler.sandbox.billing.stored import must, rows
 from reconciler.sandbox.errors import exclusive, invalid, missing, no_such, not_modelled, out_of_range
@@ -50,6 +51,7 @@ def compose(call: Call, invoice: Obj, params: Mapping[str, Any], ids: Ids) -> Dr
         raise invalid(f"Only {limit} of the invoice can still be credited.", "amount")
     before = min(note["amount"], invoice["amount_remaining"])
     after = note["amount"] - before
+    check_digits(before, invoice["currency"])
     _check_settled(call, invoice, params, after)
     kind = "mixed" if before and after else "post_payment" if after else "pre_payment"
     number = len(list(rows(call, "credit_note", ("invoice", invoice["id"])))) + 1

@@ -13,11 +13,12 @@ from reconciler.sandbox.billing import discounts as redeemed
 from reconciler.sandbox.billing import lines, totals
 from reconciler.sandbox.billing.balance import balance
 from reconciler.sandbox.billing.charges import Charge
-from reconciler.sandbox.billing.limits import minimum
+from reconciler.sandbox.billing.limits import chargeable, minimum
 from reconciler.sandbox.billing.periods import DAY_SECONDS
 from reconciler.sandbox.billing.stored import must, rows
 from reconciler.sandbox.errors import no_such
 from reconciler.sandbox.objects.base import Call
+from reconciler.sandbox.settings import Settings
 from reconciler.sandbox.store import Row
 from reconciler.sandbox.wire import Obj
 
@@ -210,20 +211,19 @@ def computed(
     done = totals.taxed(less, rates, exempt, call.settings)
     result = {**invoice, **totals.sums(done, rates, exempt, call.settings)}
     before = balance(customer_of(call, invoice), invoice["currency"])
-    owed, _ = settled(result["total"], before, invoice["currency"])
+    owed, _ = settled(result["total"], before, invoice["currency"], call.settings)
     return {**result, "amount_due": owed, "amount_remaining": owed, "starting_balance": before}, done
 
 
-def settled(total: int, balance: int, currency: str) -> tuple[int, int]:
+def settled(total: int, balance: int, currency: str, settings: Settings) -> tuple[int, int]:
     """Return what is due of a total and the customer's balance after it.
 
-    Credit is used up first, and what is too little to be charged is owed with the next invoice
+    Credit is used up first, and what cannot be charged is owed, or given back, with the next invoice
     (https://docs.stripe.com/billing/customer/balance).
     """
     owed = total + balance
-    if owed >= minimum(currency):
-        return owed, 0
-    return 0, owed
+    due = chargeable(owed, currency, settings) if owed >= minimum(currency) else 0
+    return due, owed - due
 
 
 def recompute(call: Call, row: Row, **changes: Any) -> Obj:
@@ -279,5 +279,5 @@ def preview(
     invoice, done = computed(
         call, invoice, [lines.build(call, charge, invoice["id"]) for charge in ordered], grants.preview
     )
-    _, after = settled(invoice["total"], invoice["starting_balance"], currency)
+    _, after = settled(invoice["total"], invoice["starting_balance"], currency, call.settings)
     return {**invoice, "automatically_finalizes_at": None, "ending_balance": after, "lines": done, "payments": []}

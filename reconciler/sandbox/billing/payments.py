@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from reconciler.sandbox.billing import cards, charging, methods
 from reconciler.sandbox.billing.cards import Card, Decline
-from reconciler.sandbox.billing.limits import check_amount
+from reconciler.sandbox.billing.limits import check_amount, check_digits
 from reconciler.sandbox.billing.stored import at_time_of, is_deleted, must, rewritten, rows
 from reconciler.sandbox.errors import ApiError, doc_url, invalid, no_such, out_of_range
 from reconciler.sandbox.expand import show
@@ -340,6 +340,7 @@ def capture(call: Call, intent_id: str, amount: int | None = None) -> Obj:
     if wanted > intent["amount_capturable"]:
         message = "The amount to capture is greater than the amount that is held."
         raise invalid(message, "amount_to_capture", "amount_too_large")
+    check_digits(wanted, intent["currency"], "amount_to_capture")
     charging.capture(call, _charge(call, intent), wanted)
     row = _rewritten(call, row, status="succeeded", amount_capturable=0, amount_received=wanted)
     call.emit(call.families["payment_intent"], "succeeded", row.body)

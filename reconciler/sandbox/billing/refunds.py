@@ -5,6 +5,7 @@ from typing import Any
 
 from reconciler.money import display
 from reconciler.sandbox.billing import cards, funds
+from reconciler.sandbox.billing.limits import check_digits
 from reconciler.sandbox.errors import invalid, out_of_range
 from reconciler.sandbox.objects.base import Call
 from reconciler.sandbox.store import Row
@@ -34,6 +35,7 @@ def refund(call: Call, row: Row, amount: int | None = None, **fields: Any) -> Ob
     wanted = left if amount is None else amount
     if wanted < 1:
         raise out_of_range("amount", wanted, least=1)
+    check_digits(wanted, charge["currency"])
     if wanted > left:
         asked, most = (display(Decimal(value), charge["currency"]) for value in (wanted, left))
         raise invalid(f"Refund amount ({asked}) is greater than unrefunded amount on charge ({most})", "amount")
