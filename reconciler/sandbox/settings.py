@@ -139,6 +139,8 @@ class Settings:
     #: A coupon or code of a phase that can no longer be redeemed when the phase begins is left out; off, the phase is
     #: put off until it can.
     lost_phase_discounts_are_skipped: bool = _billing(default=True)
+    #: A phase begins with prices that have been archived since it was planned; off, it waits until they are active.
+    archived_phase_prices_are_used: bool = _billing(default=False)
     #: A schedule that ends with ``end_behavior=release`` is ``released``; off, ``completed``.
     finished_schedule_is_released: bool = _billing(default=True)
 

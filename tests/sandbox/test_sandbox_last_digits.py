@@ -82,7 +82,7 @@ def test_an_invoice_that_is_voided_gives_back_what_was_rounded(api):
 )
 @settings(max_examples=300)
 def test_no_unit_is_lost_in_rounding(total, balance, currency, nearest):
-    """What is due can be charged, and with the balance after it is what was owed; no more than half a step stays over, or one."""
+    """What is due can be charged, and with the balance after it is what was owed; at most a step is left over."""
     step = STEPS[currency]
     due, after = settled(total, balance, currency, Settings(last_digits_round_to_nearest=nearest))
     assert due + after == total + balance

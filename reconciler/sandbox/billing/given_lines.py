@@ -146,10 +146,15 @@ def _price(call: Call, given: Mapping[str, Any], charge: Charge, place: Place, f
     if named is None:
         raise missing(param)
     price = call.refer("price", named, param)
-    if not price["active"]:
+    check_active(call, price, given, param)
+    return price
+
+
+def check_active(call: Call, price: Obj, given: Mapping[str, Any], param: str) -> None:
+    """Refuse a price that is archived; by the setting, not one that a schedule had ``_planned`` before it was."""
+    if not price["active"] and not (given.get("_planned") and call.settings.archived_phase_prices_are_used):
         # Observed.
         raise invalid("The price specified is inactive. This field only accepts active prices.", param)
-    return price
 
 
 def _currency(call: Call, given: Mapping[str, Any], charge: Charge, place: Place) -> str:

@@ -216,11 +216,13 @@ def _renew(call: Call, subscription: Obj) -> None:
     charges, renewed = renewal(call, subscription, before[1])
     period = (subscription["_period_start"], call.now)
     changed = write(call, {**subscription, "_phase_before": None}, renewed)
-    _invoice_cycle(call, changed, charges, period)
+    if charges or lines.waiting_for(call, changed):
+        invoice_cycle(call, changed, charges, period)
     announce(call, before)
 
 
-def _invoice_cycle(call: Call, subscription: Obj, charges: Sequence[Charge], period: tuple[int, int]) -> None:
+def invoice_cycle(call: Call, subscription: Obj, charges: Sequence[Charge], period: tuple[int, int]) -> None:
+    """Draft an invoice of what time has made due, and do with it what a paused collection wants."""
     automatic = _advances(subscription)
     row = invoice(call, subscription, charges, reason="subscription_cycle", period=period, auto_advance=automatic)
     pause = subscription["pause_collection"]
@@ -274,7 +276,7 @@ def begin(call: Call, subscription: Obj) -> None:
             charges.append(billables.trial(call, subscription, item, tried))
         charges += billables.ahead(call, running, item, (call.now, item["current_period_end"]))
     changed = write(call, running, items)
-    _invoice_cycle(call, changed, charges, tried)
+    invoice_cycle(call, changed, charges, tried)
     announce(call, before)
 
 

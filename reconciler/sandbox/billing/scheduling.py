@@ -6,7 +6,7 @@ Source: https://docs.stripe.com/billing/subscriptions/subscription-schedules.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from reconciler.sandbox.billing import discounts, ending, pending_updates, starting, updating
+from reconciler.sandbox.billing import billables, discounts, ending, lifecycle, pending_updates, starting, updating
 from reconciler.sandbox.billing.periods import DAY_SECONDS
 from reconciler.sandbox.billing.planned_discounts import Place, redeemable
 from reconciler.sandbox.billing.stored import items_of, must
@@ -154,7 +154,8 @@ def _wanted(schedule: Obj, phase: Obj) -> Obj:
 def _as_given(item: Obj) -> Obj:
     given: Obj = {name: item[name] for name in ("price", "quantity") if name in item}
     metadata = {key: value or None for key, value in item["metadata"].items()}
-    return {**given, "metadata": metadata, "tax_rates": item["tax_rates"], "discounts": _entries(item["discounts"])}
+    own = {"metadata": metadata, "tax_rates": item["tax_rates"], "discounts": _entries(item["discounts"])}
+    return {**given, **own, "_planned": True}
 
 
 def _entries(discounts: Sequence[Obj]) -> list[Obj]:
@@ -168,6 +169,7 @@ def _additions(phase: Obj) -> list[Obj]:
     return [
         {
             **item,
+            "_planned": True,
             "discounts": _entries(item["discounts"]),
             "period": {
                 name: {"type": "timestamp", "timestamp": ends[end["type"]]} if end["type"] in ends else end
@@ -205,6 +207,8 @@ def enter(call: Call, schedule: Obj, phase: Obj, *, behavior: str, added: bool =
     if added and subscription["_pending"]:
         pending_updates.discard(call, subscription)
         subscription = current(call, subscription)
+    if not asked and subscription["billing_mode"]["type"] == "classic":
+        subscription = _billed(call, subscription, phase)
     subscription = noted(call, subscription)
     params = changes(call, schedule, subscription, phase, behavior)
     if added and phase["add_invoice_items"]:
@@ -212,6 +216,30 @@ def enter(call: Call, schedule: Obj, phase: Obj, *, behavior: str, added: bool =
     planned = updating.prepare(call, subscription, params)
     updating.perform(call, planned, params, "allow_incomplete", off_session=True, asked=asked)
     save(call, {**schedule, **_current(phase), "_cancels": _cancels(schedule, phase)})
+
+
+def _billed(call: Call, subscription: Obj, phase: Obj) -> Obj:
+    """Bill usage as classic mode does when time begins a phase: apart from the renewal, as the phase before has it.
+
+    Of a phase that begins within a period that is what it removes or prices otherwise; at the end of a period it is
+    everything, which makes "two invoices" (https://docs.stripe.com/billing/subscriptions/billing-mode/compare,
+    "Consolidated invoicing" and "Bill for unbilled usage").
+    """
+    prices = {item["price"] for item in phase["items"]}
+    due = [
+        item
+        for item in items_of(call, subscription)
+        if item["current_period_end"] <= call.now or item["price"] not in prices
+    ]
+    charges = [charge for item in due for charge in billables.behind(call, subscription, item, call.now)]
+    ends = subscription["_period_end"] <= call.now
+    if subscription["status"] == "trialing" or not (charges if ends else any(charge.amount for charge in charges)):
+        return subscription
+    before = snapshot(call, subscription)
+    lifecycle.invoice_cycle(call, subscription, charges, (subscription["_period_start"], call.now))
+    write(call, current(call, subscription), [{**item, "_segments": [], "_used_from": call.now} for item in due])
+    announce(call, before)
+    return current(call, subscription)
 
 
 def noted(call: Call, subscription: Obj) -> Obj:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.sandbox.billing.given_lines import rates
+from reconciler.sandbox.billing.given_lines import check_active, rates
 from reconciler.sandbox.billing.rating import in_currency
 from reconciler.sandbox.billing.stored import must
 from reconciler.sandbox.errors import exclusive, invalid, missing, no_such, not_modelled, out_of_range
@@ -60,9 +60,7 @@ def resolve(call: Call, given: Mapping[str, Any], at: str, *, recurring: bool = 
             f"`type={kinds[1]}`.",
             param,
         )
-    if not price["active"]:
-        # Observed.
-        raise invalid("The price specified is inactive. This field only accepts active prices.", param)
+    check_active(call, price, given, param)
     return price
 
 
