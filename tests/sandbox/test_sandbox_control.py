@@ -124,9 +124,9 @@ def torn(image, older):
 def test_a_torn_snapshot_is_refused_whole(api, open_sandbox, tmp_path):
     """Neither restored nor opened as a database is what was cut, half written or half overwritten; the state stays."""
     state, path = api.sandbox.state, tmp_path / "db"
-    product = api.product(id="kept", description="a" * 9000)["id"]
+    product = api.product(id="kept", description="a" * 4500)["id"]
     older = state.save()
-    api.post(f"/v1/products/{product}", {"description": "b" * 9000})
+    api.post(f"/v1/products/{product}", {"description": "b" * 4500})
     image = state.save()
     for damaged in (each for each in torn(image, older) if each not in {image, older}):
         with pytest.raises(UsageError, match=r"not the state of this version's sandbox"):
@@ -135,9 +135,9 @@ def test_a_torn_snapshot_is_refused_whole(api, open_sandbox, tmp_path):
         with pytest.raises(ReconcilerError, match="cannot use"):
             open_sandbox(str(path))
         assert path.read_bytes() == damaged
-    assert api.get("/v1/products/kept")["description"] == "b" * 9000
+    assert api.get("/v1/products/kept")["description"] == "b" * 4500
     state.load(older)
-    assert api.get("/v1/products/kept")["description"] == "a" * 9000
+    assert api.get("/v1/products/kept")["description"] == "a" * 4500
 
 
 def test_a_snapshot_that_has_been_in_use_can_be_put_back(api, open_sandbox, account, tmp_path):
