@@ -85,3 +85,21 @@ def test_an_update_can_be_prorated_from_the_backdated_start(world):
     world.advance(at(2027, 3, 15))
     late = world.api.refused("POST", path, {"items": [{**items[0], "quantity": 2}], "proration_date": START})
     assert late["param"] == "proration_date"
+
+
+@pytest.mark.parametrize(("mode", "credit"), [("classic", -1250), ("flexible", -532)])
+@pytest.mark.parametrize("duration", ["forever", "once"])
+def test_a_backdated_discount_is_on_the_credit_too(world, mode, credit, duration):
+    """What is given back of a backdated subscription is less its coupon, used up or not.
+
+    In classic mode 25 of 30 days from April 1, in flexible mode 11 of 31 until April 17, of half of 30.00
+    (https://docs.stripe.com/billing/subscriptions/backdating, billing-mode/compare).
+    """
+    world.advance(at(2027, 4, 1), step=31 * DAY)
+    coupon = world.api.coupon(percent_off=50, duration=duration)["id"]
+    form = {"backdate_start_date": at(2027, 3, 17), "discounts": [{"coupon": coupon}], "billing_mode": {"type": mode}}
+    subscription = world.subscribe(world.price(3000), **form)
+    world.advance(at(2027, 4, 6))
+    item = subscription["items"]["data"][0]["id"]
+    world.update(subscription, items=[{"id": item, "quantity": 0}])
+    assert min(each["amount"] for each in world.pending()) == credit

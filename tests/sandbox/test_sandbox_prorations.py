@@ -91,6 +91,32 @@ def test_an_amount_off_is_credited_as_it_was_given(api, mode, credit):
     assert amounts(world.pending()) == [credit]
 
 
+@pytest.mark.parametrize("mode", ["classic", "flexible"])
+@pytest.mark.parametrize(
+    ("coupon", "credit"),
+    [
+        ({"percent_off": 60, "duration": "once"}, -600),
+        ({"amount_off": 1000, "currency": "usd", "duration": "once"}, -1000),
+        ({"percent_off": 60, "duration": "repeating", "duration_in_months": 1}, -600),
+        ({"percent_off": 60, "duration": "forever"}, -600),
+    ],
+)
+@pytest.mark.parametrize("of", ["subscription", "item"])
+def test_no_more_is_credited_than_was_paid(world, mode, coupon, credit, of):
+    """Half of 30.00 less the coupon comes back also where that has ended since.
+
+    It is one of "the last discounts used" (https://docs.stripe.com/billing/subscriptions/billing-mode/compare).
+    """
+    given = [{"coupon": world.api.post("/v1/coupons", coupon)["id"]}]
+    item = {"price": world.price(3000, "year"), **({"discounts": given} if of == "item" else {})}
+    form = {"discounts": given} if of == "subscription" else {}
+    subscription = world.subscribe(item, billing_mode={"type": mode}, **form)
+    assert world.invoices()[0]["total"] == -2 * credit
+    world.advance(APRIL + 366 * DAY // 2, step=300 * DAY)
+    world.api.ok("DELETE", f"/v1/subscriptions/{subscription['id']}", {"prorate": True})
+    assert amounts(world.pending()) == [credit]
+
+
 def test_two_debits_of_one_time_are_credited_one_by_one(world):
     """Two added seats were charged apart, so two credits give them back (billing-mode/compare)."""
     subscription = world.subscribe({"price": world.price(3000), "quantity": 1})

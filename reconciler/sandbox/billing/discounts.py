@@ -242,6 +242,15 @@ def live(call: Call, ids: Sequence[str]) -> list[str]:
     return [row.body["id"] for row in rows if row and is_live(row.body, call.now)]
 
 
+def outlived(call: Call, ids: Sequence[str]) -> list[str]:
+    """Return those discounts that have been used up or have run out, and were not taken off by anyone."""
+    rows = [call.tx.find("discount", discount_id) for discount_id in ids]
+    found = [row.body for row in rows if row]
+    return [
+        each["id"] for each in found if each["_spent_on"] or (each["_ends"] is not None and each["_ends"] <= call.now)
+    ]
+
+
 def coupons(call: Call, ids: Sequence[str]) -> dict[str, Obj]:
     """Return the coupon of each discount; a deleted coupon as it was when it was redeemed.
 

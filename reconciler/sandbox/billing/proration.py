@@ -65,15 +65,29 @@ def _by_present_price(call: Call, subscription: Obj, item: Obj, span: Period) ->
         return []
     full_start, full_end = cycles.whole(call, subscription, item, period[0])
     # The documented example takes the whole amount off this item, not its share of it.
-    amount = _net(call, subscription, [item], item, span) * Fraction(end - start, full_end - full_start)
+    amount = _net(call, subscription, [item], item, period, _used_up(call, item)) * Fraction(
+        end - start, full_end - full_start
+    )
     return [_line(call, subscription, item, (start, end), -rounded(amount, call.settings), "Unused")]
 
 
-def _net(call: Call, subscription: Obj, items: Sequence[Obj], item: Obj, span: Period) -> int:
-    """Return a full period of an item after the discounts of the item and of the subscription."""
+def _used_up(call: Call, item: Obj) -> list[str]:
+    """Return the discounts of the item's latest line that have come to their end since.
+
+    A credit counts "the last discounts used" (https://docs.stripe.com/billing/subscriptions/billing-mode/compare): it
+    gives back no more than was paid with a coupon that lasted for that invoice only.
+    """
+    named = [each["line"] for each in item["_debits"] if each["line"]]
+    row = call.tx.find("line_item", named[-1]) if named else None
+    used = [taken["discount"] for taken in row.body["discount_amounts"]] if row else []
+    return discounts.outlived(call, used)
+
+
+def _net(call: Call, subscription: Obj, items: Sequence[Obj], item: Obj, span: Period, also: Sequence[str] = ()) -> int:
+    """Return a full period of an item after the discounts of the item, of the subscription, and others."""
     found = [charge for each in items for charge in _licensed(call, subscription, each, span)]
     bare = [_as_line(call, charge) for charge in found]
-    wide = discounts.live(call, subscription["discounts"])
+    wide = [*discounts.live(call, subscription["discounts"]), *also]
     coupons = discounts.coupons(call, [*wide, *(one for line in bare for one in line["discounts"])])
     taken = totals.discounted(bare, wide, coupons, call.settings)
     return sum(totals.net(line) for line in taken if line["_item"] == item["id"])
@@ -89,6 +103,7 @@ def _as_line(call: Call, charge: Charge) -> Obj:
         "currency": charge.currency,
         "discountable": True,
         "discounts": discounts.live(call, charge.discounts),
+        "period": {"end": charge.period[1], "start": charge.period[0]},
         "_item": charge.subscription_item,
         "_product": charge.product,
     }

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from reconciler.sandbox.billing import ending, lifecycle, pausing, subscribing, updating
+from reconciler.sandbox.billing import ending, lifecycle, pausing, reacting, subscribing, updating
 from reconciler.sandbox.billing.subscription_params import REFUSED, cancellation
 from reconciler.sandbox.billing.subscription_store import ENDED, put
 from reconciler.sandbox.errors import ApiError, no_such
@@ -150,15 +150,15 @@ FAMILY = Family(
     when_due=lifecycle.when_due,
     reacts={
         "customer.deleted": ending.with_customer,
-        "customer.discount.deleted": lifecycle.on_discount_ended,
-        "invoice.marked_uncollectible": lifecycle.on_given_up,
-        "invoice.overdue": lifecycle.on_failed,
-        "invoice.paid": lifecycle.on_paid,
-        "invoice.payment_action_required": lifecycle.on_failed,
-        "invoice.payment_failed": lifecycle.on_failed,
-        "invoice.voided": lifecycle.on_voided,
-        "payment_method.detached": lifecycle.on_detached,
-        "setup_intent.succeeded": lifecycle.on_set_up,
+        "customer.discount.deleted": reacting.on_discount_ended,
+        "invoice.marked_uncollectible": reacting.on_given_up,
+        "invoice.overdue": reacting.on_failed,
+        "invoice.paid": reacting.on_paid,
+        "invoice.payment_action_required": reacting.on_failed,
+        "invoice.payment_failed": reacting.on_failed,
+        "invoice.voided": reacting.on_voided,
+        "payment_method.detached": reacting.on_detached,
+        "setup_intent.succeeded": reacting.on_set_up,
     },
     template={
         "object": "subscription",
