@@ -15,6 +15,7 @@ from reconciler.ledger.book import Book, Hold, Lot
 from reconciler.ledger.entry import Entry, well_named
 from reconciler.ledger.jobs import Found, Job
 
+_SHORT = 64
 #: Returns the terms of a book's tenant under the policy of this moment.
 TermsOf = Callable[[Book], Terms]
 
@@ -24,8 +25,9 @@ class NameRefusedError(ValueError):
 
 
 def digest_of(*request: Any) -> str:
-    """Return what was asked as 32 hexadecimal digits, the same for the same request."""
-    return hashlib.sha256(repr(request).encode()).hexdigest()[:32]
+    """Return what was asked, the same for the same request: short ones as they are, long ones as their SHA-256."""
+    text = repr(request)
+    return text if len(text) <= _SHORT else hashlib.sha256(text.encode()).hexdigest()
 
 
 def checked(tenant: str, key: str | None) -> None:

@@ -9,29 +9,15 @@ from typing import Any
 from reconciler.entitlements.decision import Decision
 from reconciler.entitlements.kinds import per_call, usage
 from reconciler.entitlements.kinds.bounds import Ask, Count
-from reconciler.entitlements.periods import SECOND
 from reconciler.entitlements.policy import Grant
 from reconciler.entitlements.standing import Subscription, subscription_of
 from reconciler.entitlements.terms import Call, Terms
 from reconciler.entitlements.weigh import Verdict, decision_of, weigh
 from reconciler.ledger.book import PRIORITY, Book, Hold, Lot
 
-#: Length of a window of units that become one export, in seconds.
-WINDOW = 3600
 #: Keys of events that happen by themselves begin with this; no caller's key may.
 OWN = "~"
 _INCLUDED = "included"
-
-
-def window_of(now: int, terms: Terms) -> int:
-    """Return the start, in seconds, of the window an instant is counted in; no billing period begins inside one."""
-    second = now // SECOND
-    start = second - second % WINDOW
-    subscription = terms.subscription
-    if subscription is None or subscription.anchor is None:
-        return start
-    period, _ = terms.recurring().at(now)
-    return max(start, -(-period // SECOND))
 
 
 def settle(book: Book, terms: Terms, now: int) -> None:
@@ -124,7 +110,7 @@ def consume(
         _count(book, verdict)
         parts = book.spend(payment.credits) if payment is not None and payment.credits else []
         apart = frozenset[str]() if payment is None else payment.apart
-        _meter(book, ask.units, () if payment is None else payment.spends, apart, window_of(now, terms))
+        _meter(book, ask.units, () if payment is None else payment.spends, apart, terms.window(now))
         counts = [count[:3] for count in _counts(verdict)]
         book.enter("consume", now, [decision.stored(), counts, parts], key, digest)
     return decision, verdict
@@ -138,14 +124,14 @@ def reserve(
     decision = decision_of(verdict, call, terms, book)
     if verdict.refusal is None:
         payment = verdict.payment
-        _count(book, verdict)
         kept = {
             "ask": ask,
             "decision": decision.stored(),
             "counts": _counts(verdict),
-            "price": payment and payment.snapshot,
+            "price": None if payment is None else payment.payer.snapshot(book, now),
             "apart": [] if payment is None else payment.apart and sorted(payment.apart),
         }
+        _count(book, verdict)
         book.hold(key, payment.credits if payment is not None else 0, expires, kept)
         book.enter("reserve", now, [decision.stored(), kept], key, digest)
     return decision, verdict
@@ -165,7 +151,7 @@ def commit(book: Book, terms: Terms, hold: Hold, now: int, ask: Ask, *, late: bo
     parts += book.spend(extra) if extra else []
     short = credits - sum(part for _, part in parts)
     apart = None if kept["apart"] is None else frozenset(kept["apart"])
-    _meter(book, ask.units, spends, apart, window_of(now, terms))
+    _meter(book, ask.units, spends, apart, terms.window(now))
     stored = list(kept["decision"])
     stored[2] = credits or money
     answer = [stored, counts, parts, short]
@@ -194,7 +180,7 @@ def _price(snapshot: Sequence[Any] | None, ask: Ask) -> tuple[int, int | None, l
         _, steps, least, before, meter = snapshot
         price = per_call.charge(steps, least, before, ask.times, ask.blocks)
         return 0, price, [(meter, price)] if price else []
-    prices = [(terms[5], *usage.charge(terms, before, ask.of(terms[0]))) for _, _, before, terms in snapshot[1]]
+    prices = [(terms[5], *usage.charge(terms, before, ask.of(terms[0]))) for before, terms in snapshot[1]]
     money = [price for _, _, price in prices]
     spends = [(meter, price) for meter, _, price in prices if meter and price]
     return sum(some for _, some, _ in prices), None if None in money else sum(filter(None, money)), spends

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from reconciler.entitlements.books import OWN, window_of
+from reconciler.entitlements.books import OWN
 from reconciler.entitlements.terms import Terms
 from reconciler.ledger.book import NEVER, Book, Lot
 from reconciler.ledger.entry import Entry
@@ -97,7 +97,7 @@ def _uncount(book: Book, terms: Terms, entry: Entry, now: int) -> None:
         counter = book.counters.get(id)
         if counter is not None and counter[0] == start:
             counter[1] -= number
-    window = window_of(now, terms)
+    window = terms.window(now)
     for transfer in entry.transfers:
         if transfer.source.startswith("metered:"):
             meter = transfer.source.removeprefix("metered:")

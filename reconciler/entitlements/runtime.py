@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
+from time import monotonic
 from typing import Self
 
 from reconciler.entitlements.acts import Acts, checked, unknown
@@ -25,11 +26,11 @@ from reconciler.entitlements.reservation import Reservation
 from reconciler.entitlements.standing import STATUSES, Subscription, subscription_of
 from reconciler.entitlements.terms import Terms
 from reconciler.entitlements.views import Balance, balance_of
-from reconciler.entitlements.weigh import decision_of, weigh
+from reconciler.entitlements.weigh import FOREVER, decision_of, holds_until, weigh
 from reconciler.ledger.base import Clock, LedgerError, StoreUnavailableError
 from reconciler.ledger.book import PRIORITY, Book
 from reconciler.ledger.jobs import Job, Outcome
-from reconciler.ledger.ledger import Ledger, Mode, open_ledger
+from reconciler.ledger.ledger import Ledger, Look, Mode, open_ledger
 
 #: How long a hold lasts unless said otherwise, in seconds.
 HOLD_SECONDS = 600
@@ -49,6 +50,8 @@ class Entitlements:
         self._urls = urls
         self._terms: dict[str, Terms] = {}
         self._acts = Acts(self._terms_of, urls)
+        self._looks = ledger.looks
+        self._now = ledger.store.now
 
     @classmethod
     def open(
@@ -93,18 +96,26 @@ class Entitlements:
         units: Mapping[str, int] | None = None,
     ) -> Decision:
         """Decide a call without making it; nothing is written."""
+        plain = quantity == 1 and units is None and meter is None
+        if plain and (look := self._looks.get(tenant)) is not None and look.until > monotonic():
+            known = look.known.get(tool)
+            if known is not None and known[0] is self._policy and known[1] > self._now():
+                found: Decision = known[2]
+                return found
         name = _one(tool, meter)
         try:
-            book, terms, now = self._look(tenant)
+            look, terms, now = self._look(tenant)
         except StoreUnavailableError:
             return unknown(tenant, name, self._policy.config_digest)
         call = terms.call(name, meter=tool is None)
         ask = ask_of(call, quantity, units)
-        verdict = weigh(call, book, now, ask)
-        decision = decision_of(verdict, call, terms, book)
-        if verdict.refusal is None:
-            return decision
-        return with_remedy(decision, verdict.refusal, call, terms, ask, self._urls)
+        verdict = weigh(call, look.book, now, ask)
+        decision = decision_of(verdict, call, terms, look.book)
+        if verdict.refusal is not None:
+            decision = with_remedy(decision, verdict.refusal, call, terms, ask, self._urls)
+        if plain and (until := holds_until(call, look.book, now)) is not None:
+            look.known[tool] = (terms.policy, until, decision)
+        return decision
 
     def check_many(self, tenant: str, tools: Iterable[str]) -> dict[str, Decision]:
         """Decide one call of each tool, each as if it were the only one."""
@@ -112,11 +123,19 @@ class Entitlements:
 
     def feature(self, tenant: str, feature: str) -> bool:
         """Tell whether a tenant has a feature now."""
+        look = self._looks.get(tenant)
+        if look is not None and look.until > monotonic():
+            known = look.known.get(self._policy)
+            if known is not None and known[0] > self._now():
+                return feature in known[1]
         try:
-            _, terms, now = self._look(tenant)
+            look, terms, now = self._look(tenant)
         except StoreUnavailableError:
             return False
-        return terms.entitled(now) and feature in terms.features
+        features = terms.features if terms.entitled(now) else frozenset[str]()
+        until = terms.standing.until
+        look.known[self._policy] = (FOREVER if until is None or now >= until else until, features)
+        return feature in features
 
     def consume(
         self,
@@ -254,8 +273,8 @@ class Entitlements:
 
     def balance(self, tenant: str) -> Balance:
         """Return what a tenant has: credits by lot, holds, included units and limits with what is used of them."""
-        book, terms, now = self._look(tenant)
-        return balance_of(book, terms, now)
+        look, terms, now = self._look(tenant)
+        return balance_of(look.book, terms, now)
 
     def set_subscription(
         self,
@@ -285,7 +304,7 @@ class Entitlements:
 
     def subscription(self, tenant: str) -> Subscription | None:
         """Return what is known of a tenant's subscription."""
-        return subscription_of(self._ledger.read(tenant).facts)
+        return subscription_of(self._ledger.look(tenant).book.facts)
 
     def tenant_of_key(self, secret: str) -> tuple[str, str] | None:
         """Return tenant and key id of an API key, ``None`` where no file has its hash."""
@@ -324,16 +343,15 @@ class Entitlements:
             terms = self._terms[book.tenant] = Terms(self._policy, book.tenant, subscription_of(book.facts), kept)
         return terms
 
-    def _look(self, tenant: str) -> tuple[Book, Terms, int]:
-        """Return a tenant's book for looking at, with what is due by now worked out but not written."""
-        book, now = self._ledger.read(tenant), self._ledger.store.now()
-        terms = self._terms_of(book)
-        if not settled(book, terms, now):
-            book = Book.load(tenant, book.seq, book.head, book.dump())
+    def _look(self, tenant: str) -> tuple[Look, Terms, int]:
+        """Return a look at a tenant's book, with what is due by now worked out but not written."""
+        look, now = self._ledger.look(tenant), self._now()
+        terms = self._terms_of(look.book)
+        if not settled(look.book, terms, now):
+            book = look.book.copy()
             settle(book, terms, now)
-            book.saved()
-            self._ledger.keep(book)
-        return book, terms, now
+            look.book, look.known = book, {}
+        return look, terms, now
 
     def _once(self, job: Job) -> Outcome:
         outcome = self._ledger.submit(job)

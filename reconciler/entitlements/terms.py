@@ -5,18 +5,19 @@ from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from reconciler.entitlements.decision import Reason
-from reconciler.entitlements.kinds.bounds import Ask
+from reconciler.entitlements.kinds.bounds import Ask, Payer
 from reconciler.entitlements.kinds.credits import Credits
 from reconciler.entitlements.kinds.per_call import PerCall
 from reconciler.entitlements.kinds.quota import Quota
 from reconciler.entitlements.kinds.rate import Rate
-from reconciler.entitlements.kinds.usage import Usage
-from reconciler.entitlements.periods import LENGTH, Anchored, Calendar, Period, zone_of
+from reconciler.entitlements.kinds.usage import Metered, Usage
+from reconciler.entitlements.periods import LENGTH, SECOND, Anchored, Calendar, Period, zone_of
 from reconciler.entitlements.policy import CallPrices, CreditCosts, Limit, Line, Plan, Policy, Tool
 from reconciler.entitlements.standing import Standing, Subscription, standing
 from reconciler.pricing.calls import ByTool
 
-Payer = Usage | Credits | PerCall
+#: Length of a window whose units become one export, in microseconds.
+WINDOW = 3600 * SECOND
 _NO_TOOL = Tool(None, (), None, {}, 0, "")
 
 
@@ -37,6 +38,7 @@ class Call(NamedTuple):
     payers: tuple[Payer, ...]
     until: int | None
     plain: Ask | None
+    periods: tuple[Period, ...] = ()
 
 
 class Terms:
@@ -58,6 +60,7 @@ class Terms:
         self._tools = _tools(plan, own.tools if own else ())
         self._calls: dict[tuple[str, bool], Call] = {}
         self._periods: dict[tuple[str, int, int], Period] = {}
+        self._window = (0, 0)
 
     def call(self, name: str, *, meter: bool = False) -> Call:
         """Return the terms of a tool's call, or of units of a meter."""
@@ -86,6 +89,21 @@ class Terms:
     def credit_terms(self) -> CreditCosts | None:
         """What credits the plan brings and costs."""
         return self.standing.plan.credits if self.standing.plan else None
+
+    def window(self, now: int) -> int:
+        """Return the start, in seconds, of the window an instant is counted in; no billing period begins inside one."""
+        start, end = self._window
+        if not start <= now < end:
+            self._window = start, _ = self._find_window(now)
+        return start // SECOND
+
+    def _find_window(self, now: int) -> tuple[int, int]:
+        start = now - now % WINDOW
+        end = start + WINDOW
+        if self.subscription is not None and self.subscription.anchor is not None:
+            begun, following = self.recurring().at(now)
+            start, end = max(start, -(-begun // SECOND) * SECOND), min(end, -(-following // SECOND) * SECOND)
+        return start, end
 
     def _tool(self, name: str) -> Call:
         tool = self.policy.tools.of(name) or _NO_TOOL
@@ -123,7 +141,8 @@ class Terms:
         payers = tuple(self._payers(name, known, called=called))
         if not payers and self._sells():
             return Call(name, Reason.TOOL_NOT_IN_PLAN, source, tool, meters, (), (), (), until, plain)
-        return Call(name, None, source, tool, meters, rates, quotas, payers, until, plain)
+        periods = (*(quota.period for quota in quotas), *(period for payer in payers for period in payer.periods))
+        return Call(name, None, source, tool, meters, rates, quotas, payers, until, plain, periods)
 
     def _access(self, name: str, tool: Tool) -> tuple[Reason | None, str]:
         if self.standing.refused is not None:
@@ -151,10 +170,10 @@ class Terms:
         """Return every limit the tenant has."""
         return [self._bound(limit, limit.of if limit.of in self.policy.meters else None) for limit in self.limits]
 
-    def usage_lines(self, meters: Container[str]) -> tuple[tuple[Line, str, Period], ...]:
+    def usage_lines(self, meters: Container[str]) -> tuple[Metered, ...]:
         """Return the usage lines of some meters, each with its counter and the periods it counts in."""
         lines = [line for meter, line in self.lines.items() if meter in meters]
-        return tuple((line, f"usage/{line.meter}", self._line_period(line)) for line in lines)
+        return tuple(Metered(line, f"usage/{line.meter}", self._line_period(line)) for line in lines)
 
     def _payers(self, name: str, meters: set[str], *, called: bool) -> Iterator[Payer]:
         plan = self.standing.plan
@@ -163,7 +182,7 @@ class Terms:
             if source == "usage":
                 lines = self.usage_lines(meters)
                 if lines:
-                    yield Usage(lines, lines[0][0].source)
+                    yield Usage(lines)
             elif source == "credits" and plan and plan.credits and called:
                 each = ByTool(plan.credits.listed, plan.credits.default).of(name)
                 if each is not None:

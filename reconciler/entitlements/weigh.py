@@ -51,6 +51,25 @@ def weigh(call: Call, book: Book, now: int, ask: Ask) -> Verdict:
     return Verdict(None, tightest, tuple(cells), tuple(counts), payment)
 
 
+#: Later than any instant.
+FOREVER = 2**63
+
+
+def holds_until(call: Call, book: Book, now: int) -> int | None:
+    """Return until when a decision on one plain call stays the same while the book does; ``None``: it already fades.
+
+    Quotas and included units begin anew with their period; a rate that is being refilled changes with every moment.
+    """
+    if any(book.cells.get(rate.id, 0) > now * rate.limit.max for rate in call.rates):
+        return None
+    ends = [period.at(now)[1] for period in call.periods]
+    if call.until is not None and call.until > now:
+        ends.append(call.until)
+    if book.due is not None:
+        ends.append(book.due)
+    return min(ends, default=FOREVER)
+
+
 def _pay(call: Call, book: Book, now: int, ask: Ask) -> tuple[Payment | None, Refusal | None]:
     refusal = None
     for payer in call.payers:

@@ -152,6 +152,10 @@ class Book:
             separators=(",", ":"),
         )
 
+    def copy(self) -> "Book":
+        """Return a book of its own with the same content."""
+        return Book.load(self.tenant, self.seq, self.head, self.dump())
+
     @property
     def held(self) -> int:
         """Credits in holds, in millionths."""

@@ -2,7 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from reconciler.ledger.base import Clock, LedgerError, Store, system_clock
 from reconciler.ledger.book import Book
@@ -16,6 +16,17 @@ FRESH_FOR = 0.05
 _CACHED = 50_000
 
 
+class Look:
+    """A book for looking at until an instant of the monotonic clock; ``known`` is what its readers worked out of it."""
+
+    __slots__ = ("book", "known", "until")
+
+    def __init__(self, book: Book, until: float) -> None:
+        self.book = book
+        self.until = until
+        self.known: dict[Any, Any] = {}
+
+
 class Ledger:
     """Runs jobs one by one (``direct``) or many in a transaction (``group``); the outcomes are the same."""
 
@@ -23,35 +34,26 @@ class Ledger:
         self.store = store
         self.group = GroupCommit(store) if mode == "group" else None
         self._fresh_for = fresh_for
-        self._books: dict[str, tuple[float, Book]] = {}
+        self.looks: dict[str, Look] = {}
 
     def submit(self, job: Job) -> Outcome:
         """Run a job and return its outcome once it is durable; an error of the store is raised."""
         outcome = self.group.submit(job) if self.group is not None else self.store.transact((job,))[0]
-        self._books.pop(job.tenant, None)
+        self.looks.pop(job.tenant, None)
         if outcome.error is not None:
             raise outcome.error
         return outcome
 
-    def read(self, tenant: str) -> Book:
+    def look(self, tenant: str) -> Look:
         """Return a tenant's book for looking at only, at most ``fresh_for`` seconds behind other processes."""
-        cached = self._books.get(tenant)
+        look = self.looks.get(tenant)
         instant = time.monotonic()
-        if cached is not None and cached[0] > instant:
-            return cached[1]
-        book = self.store.read(tenant)
-        self.keep(book, instant)
-        return book
-
-    def keep(self, book: Book, instant: float | None = None) -> None:
-        """Let a book be read for a while, as one whose due events were worked out."""
-        if len(self._books) >= _CACHED:
-            self._books.clear()
-        self._books[book.tenant] = ((time.monotonic() if instant is None else instant) + self._fresh_for, book)
-
-    def forget(self, tenant: str) -> None:
-        """Read a tenant's book anew next time."""
-        self._books.pop(tenant, None)
+        if look is not None and look.until > instant:
+            return look
+        if len(self.looks) >= _CACHED:
+            self.looks.clear()
+        self.looks[tenant] = look = Look(self.store.read(tenant), instant + self._fresh_for)
+        return look
 
     def close(self) -> None:
         """Finish what is waiting and close the store."""

@@ -1,8 +1,10 @@
 """What weighing a call finds: a bound with what is left of it, a refusal, or a payment with its effects."""
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from reconciler.entitlements.decision import Reason
+from reconciler.entitlements.periods import Period
+from reconciler.ledger.book import Book
 
 
 class Ask(NamedTuple):
@@ -67,8 +69,8 @@ class Count(NamedTuple):
 class Payment(NamedTuple):
     """How a call would be paid: credits, and charges through spend meters.
 
-    ``apart`` are meters whose units are paid for this way and not by the export; ``None`` is all of them.
-    ``snapshot`` is the price as JSON values, so that a reservation is committed at the price it was made at.
+    ``apart`` are meters whose units are paid for this way and not by the export; ``None`` is all of them. ``payer``
+    is what pays: it is asked for its snapshot where the price has to be kept.
     """
 
     by: str
@@ -80,4 +82,18 @@ class Payment(NamedTuple):
     apart: frozenset[str] | None
     bound: Bound | None
     source: str
-    snapshot: list[Any]
+    payer: "Payer"
+
+
+class Payer(Protocol):
+    """Something a call can be paid from; its counters begin anew with ``periods``."""
+
+    @property
+    def periods(self) -> tuple[Period, ...]:
+        """The periods, none where nothing begins anew."""
+
+    def weigh(self, book: Book, now: int, ask: Ask, /) -> Payment | Refusal:
+        """Return how it would pay the whole call, or why it cannot."""
+
+    def snapshot(self, book: Book, now: int, /) -> list[Any]:
+        """Return the price of this moment as JSON values: a reservation is committed at the price it was made at."""

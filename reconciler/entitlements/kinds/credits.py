@@ -1,9 +1,10 @@
 """Credits: a call costs so many, times its blocks; all of them are there, or it is refused."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from reconciler.entitlements.decision import Reason
 from reconciler.entitlements.kinds.bounds import Ask, Bound, Payment, Refusal
+from reconciler.entitlements.periods import Period
 from reconciler.ledger.book import Book
 
 
@@ -13,6 +14,11 @@ class Credits(NamedTuple):
     each: int
     source: str
 
+    @property
+    def periods(self) -> tuple[Period, ...]:
+        """None: credits come and go with the book."""
+        return ()
+
     def weigh(self, book: Book, _now: int, ask: Ask) -> Payment | Refusal:
         """Return the payment out of the lots, or the refusal with what is missing."""
         price = self.each * ask.blocks * ask.times
@@ -21,5 +27,8 @@ class Credits(NamedTuple):
             reason = Reason.INSUFFICIENT_CREDITS
             return Refusal(reason, self.source, "credits", book.credits, None, short=-left)
         bound = Bound(left // price, left, None, "credits", None, self.source) if price else None
-        snapshot = ["credits", self.each]
-        return Payment("credits", price, "credit", price, (), (), None, bound, self.source, snapshot)
+        return Payment("credits", price, "credit", price, (), (), None, bound, self.source, self)
+
+    def snapshot(self, _book: Book, _now: int) -> list[Any]:
+        """Return the price of a call."""
+        return ["credits", self.each]

@@ -35,6 +35,11 @@ class PerCall(NamedTuple):
     spend: str
     source: str
 
+    @property
+    def periods(self) -> tuple[Period, ...]:
+        """The month in which calls are numbered."""
+        return (self.period,)
+
     def weigh(self, book: Book, now: int, ask: Ask) -> Payment:
         """Return the charge of the call; money is never short here, it is invoiced."""
         start, _ = self.period.at(now)
@@ -42,5 +47,9 @@ class PerCall(NamedTuple):
         price = charge(self.steps, self.least, before, ask.times, ask.blocks)
         count = Count(self.id, start, ask.times, CALLS)
         spends = ((self.spend, price),) if price else ()
-        snapshot = ["per_call", self.steps, self.least, before, self.spend]
-        return Payment("per_call", price, self.currency, 0, (count,), spends, None, None, self.source, snapshot)
+        return Payment("per_call", price, self.currency, 0, (count,), spends, None, None, self.source, self)
+
+    def snapshot(self, book: Book, now: int) -> list[Any]:
+        """Return the steps and how many calls came before."""
+        _, before = counted(book, self.id, self.period.at(now)[0])
+        return ["per_call", self.steps, self.least, before, self.spend]

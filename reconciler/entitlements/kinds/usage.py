@@ -41,47 +41,67 @@ def charge(terms: Sequence[Any], before: int, number: int) -> tuple[int, int | N
     return 0, None if rate is None else cost(rate, beyond) - (cost(rate, earlier) if before else 0)
 
 
-class Usage(NamedTuple):
-    """The lines of a call's meters with their counters and periods; meters without a line are counted, not paid."""
+class Metered(NamedTuple):
+    """A line with its counter and the periods it counts in."""
 
-    lines: tuple[tuple[Line, str, Period], ...]
-    source: str
+    line: Line
+    id: str
+    period: Period
+
+
+class Usage:
+    """The lines of a call's meters; meters without a line are counted, not paid."""
+
+    __slots__ = ("_apart", "_lines", "_terms", "source")
+
+    def __init__(self, lines: tuple[Metered, ...]) -> None:
+        self._lines = lines
+        self._terms = [
+            (line.meter, line.included, line.over, line.credits, line.rate, line.spend) for line, _, _ in lines
+        ]
+        self._apart = frozenset(line.meter for line, _, _ in lines if line.spend)
+        self.source = lines[0].line.source
+
+    @property
+    def periods(self) -> tuple[Period, ...]:
+        """The lines' periods."""
+        return tuple(line.period for line in self._lines)
 
     def weigh(self, book: Book, now: int, ask: Ask) -> Payment | Refusal:
         """Return how the lines would pay the whole call, or the refusal of the first that cannot."""
         counts: list[Count] = []
         spends: list[tuple[str, int]] = []
-        snapshot: list[Any] = []
         owed = 0
         money: int | None = 0
         tightest: Bound | None = None
-        for line, id, period in self.lines:  # noqa: A001
+        for (line, name, period), terms in zip(self._lines, self._terms, strict=True):
             number = ask.of(line.meter)
             start, end = period.at(now)
-            start, used = counted(book, id, start)
+            start, used = counted(book, name, start)
             left = line.included - used - number
             if left < 0 and line.over == "deny":
                 return _exhausted(line, used, number, now, end)
-            terms = [line.meter, line.included, line.over, line.credits, line.rate, line.spend]
-            some, price = charge(terms, used, number)
-            owed += some
-            money = None if money is None or price is None else money + price
-            if line.spend and price:
-                spends.append((line.spend, price))
-            counts.append(Count(id, start, number, line.meter))
-            snapshot.append([id, start, used, terms])
-            if line.over == "deny" or left >= 0:
-                bound = Bound(max(left, 0) // (number or 1), max(left, 0), line.included, line.meter, end, line.source)
-                tightest = bound if tightest is None or bound.calls < tightest.calls else tightest
-        source = self.source
+            if left < 0 or line.rate is not None:
+                some, price = charge(terms, used, number)
+                owed += some
+                money = None if money is None or price is None else money + price
+                if line.spend and price:
+                    spends.append((line.spend, price))
+            counts.append(Count(name, start, number, line.meter))
+            if left >= 0 and (tightest is None or left // (number or 1) < tightest.calls):
+                tightest = Bound(left // (number or 1), left, line.included, line.meter, end, line.source)
         if owed > book.credits:
             short = owed - book.credits
-            return Refusal(Reason.INSUFFICIENT_CREDITS, source, "credits", book.credits, None, short=short)
-        unit = "credit" if owed else self.lines[0][0].currency
-        total, apart = owed or money, frozenset(line.meter for line, _, _ in self.lines if line.spend)
+            return Refusal(Reason.INSUFFICIENT_CREDITS, self.source, "credits", book.credits, None, short=short)
+        unit = "credit" if owed else self._lines[0].line.currency
         return Payment(
-            "usage", total, unit, owed, tuple(counts), tuple(spends), apart, tightest, source, ["usage", snapshot]
+            "usage", owed or money, unit, owed, tuple(counts), tuple(spends), self._apart, tightest, self.source, self
         )
+
+    def snapshot(self, book: Book, now: int) -> list[Any]:
+        """Return the lines' terms and how many units came before in each."""
+        before = [counted(book, name, period.at(now)[0])[1] for _, name, period in self._lines]
+        return ["usage", list(zip(before, self._terms, strict=True))]
 
 
 def _exhausted(line: Line, used: int, number: int, now: int, end: int) -> Refusal:
