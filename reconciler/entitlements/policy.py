@@ -193,7 +193,10 @@ class Meter(NamedTuple):
 
 
 class Policy:
-    """Everything the runtime knows; replaced whole, never changed. ``config_digest`` names the files it is made of."""
+    """Everything the runtime knows; replaced whole, never changed. ``config_digest`` names the files it is made of.
+
+    ``revision`` is its beginning, which stands in every decision.
+    """
 
     def __init__(
         self,
@@ -212,6 +215,7 @@ class Policy:
         tenants: Mapping[str, Tenant],
     ) -> None:
         self.config_digest = config_digest
+        self.revision = config_digest[:16]
         self.namespace = namespace
         self.zone = zone
         self.default_plan = default_plan

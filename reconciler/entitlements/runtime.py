@@ -18,9 +18,10 @@ from reconciler.entitlements.books import OWN, settle, settled
 from reconciler.entitlements.decision import Decision, Reason, replay
 from reconciler.entitlements.grants import Refunded, marker, spent_parts
 from reconciler.entitlements.measure import ask_of
+from reconciler.entitlements.opening import policy_of
 from reconciler.entitlements.packs import pack_lots
 from reconciler.entitlements.periods import SECOND, micros
-from reconciler.entitlements.policy import Policy, read_policy, scaled
+from reconciler.entitlements.policy import Policy, scaled
 from reconciler.entitlements.remedies import Urls, with_remedy
 from reconciler.entitlements.reservation import Reservation
 from reconciler.entitlements.standing import STATUSES, Subscription, subscription_of
@@ -106,7 +107,7 @@ class Entitlements:
         try:
             look, terms, now = self._look(tenant)
         except StoreUnavailableError:
-            return unknown(tenant, name, self._policy.config_digest)
+            return unknown(tenant, name, self._policy.revision)
         call = terms.call(name, meter=tool is None)
         ask = ask_of(call, quantity, units)
         verdict = weigh(call, look.book, now, ask)
@@ -363,7 +364,7 @@ class Entitlements:
         try:
             outcome = self._ledger.submit(job)
         except StoreUnavailableError:
-            return unknown(tenant, name, self._policy.config_digest)
+            return unknown(tenant, name, self._policy.revision)
         return self.answered(tenant, name, outcome)
 
     def answered(self, tenant: str, name: str, outcome: Outcome) -> Decision:
@@ -376,24 +377,11 @@ class Entitlements:
         return replay(tenant, outcome.entry.answer[0])
 
     def _conflict(self, tenant: str, name: str) -> Decision:
-        return Decision(False, Reason.KEY_CONFLICT, tenant, name, config_digest=self._policy.config_digest)
+        return Decision(False, Reason.KEY_CONFLICT, tenant, name, config_digest=self._policy.revision)
 
 
 class KeyConflictError(LedgerError):
     """An idempotency key was used before for another request."""
-
-
-def policy_of(source: str | Path | Policy, env: str | None = None) -> Policy:
-    """Return a policy from a directory of YAML, a compiled file, or as it is."""
-    if isinstance(source, Policy):
-        return source
-    path = Path(source)
-    if path.is_dir():
-        # The seam: only a process that reads YAML pays for the parser and the models.
-        from reconciler.entitlements.compile import compile_directory  # noqa: PLC0415
-
-        return compile_directory(path, env)
-    return read_policy(path)
 
 
 def _one(tool: str | None, meter: str | None) -> str:

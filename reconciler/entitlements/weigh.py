@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from reconciler.entitlements.decision import Decision, Reason
+from reconciler.entitlements.decision import Decision, Reason, decided
 from reconciler.entitlements.kinds.bounds import Ask, Bound, Count, Payment, Refusal
 from reconciler.entitlements.terms import Call, Terms
 from reconciler.ledger.book import Book
@@ -82,29 +82,24 @@ def _pay(call: Call, book: Book, now: int, ask: Ask) -> tuple[Payment | None, Re
 
 def decision_of(verdict: Verdict, call: Call, terms: Terms, book: Book) -> Decision:
     """Write a verdict as the answer; the remedy of a refusal is added by whoever knows what is sold."""
-    digest, tenant = terms.policy.config_digest, terms.tenant
+    digest, tenant = terms.policy.revision, terms.tenant
     refusal, bound = verdict.refusal, verdict.bound
     if refusal is not None:
-        return Decision(
-            False,
-            refusal.reason,
-            tenant,
-            call.name,
-            "",
-            0,
-            "",
-            refusal.remaining,
-            refusal.limit,
-            refusal.bound,
-            refusal.resets_at,
-            refusal.retry_after,
-            None,
-            refusal.source,
-            digest,
-        )
+        reason, source, name, remaining, limit, resets_at, retry_after, _, _ = refusal
+        waiting = (remaining, limit, name, resets_at, retry_after, None, source, digest, None)
+        return decided(False, reason, tenant, call.name, "", 0, "", *waiting, False, False)
+    by, unit, source, recharge = "", "", call.source, None
+    cost: int | None = 0
     payment = verdict.payment
-    by, cost, unit, source = ("", 0, "", call.source) if payment is None else (*payment[:3], payment.source)
-    return Decision(
+    if payment is not None:
+        by, cost, unit, source = payment.by, payment.cost, payment.unit, payment.source
+        if payment.credits:
+            recharge = _recharge(terms, book.credits - payment.credits)
+    remaining = limit = resets_at = None
+    name = ""
+    if bound is not None:
+        _, remaining, limit, name, resets_at, _ = bound
+    return decided(
         True,
         Reason.OK,
         tenant,
@@ -112,15 +107,17 @@ def decision_of(verdict: Verdict, call: Call, terms: Terms, book: Book) -> Decis
         by,
         cost,
         unit,
-        bound and bound.remaining,
-        bound and bound.limit,
-        bound.name if bound else "",
-        bound and bound.resets_at,
+        remaining,
+        limit,
+        name,
+        resets_at,
         None,
         None,
         source,
         digest,
-        _recharge(terms, book.credits - payment.credits) if payment and payment.credits else None,
+        recharge,
+        False,
+        False,
     )
 
 

@@ -276,7 +276,7 @@ class Book:
         if self._emptied and not self.holds:
             self._forget_empty()
         self.head = seal(self.head, self.tenant, self.seq, now, kind, key, digest, body)
-        entry = Entry(self.tenant, self.seq, now, kind, key, digest, body, self.head)
+        entry = tuple.__new__(Entry, (self.tenant, self.seq, now, kind, key, digest, body, self.head))
         self.fresh.append(entry)
         return entry
 

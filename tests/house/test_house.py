@@ -47,7 +47,7 @@ HOMES = {
     "psycopg": ("ledger/postgres",),
     "psycopg_pool": ("ledger/postgres",),
 }
-SEAMS = {("entitlements/runtime.py", "policy_of")}
+SEAMS = {("entitlements/opening.py", "policy_of")}
 MAX_FILE, MAX_FUNCTION = 400, 70
 files = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 
