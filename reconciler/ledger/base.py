@@ -42,7 +42,8 @@ class Export(NamedTuple):
     """Units of one meter and window on their way to the outside: ``pending``, ``sent`` or ``dead``.
 
     ``seq`` is the entry that handed them over; the four together never repeat. ``window`` is the window's start in
-    seconds, ``due`` the instant of the next attempt in microseconds.
+    seconds, ``due`` the instant of the next attempt in microseconds. ``doubt`` is the instant of the first attempt that
+    may have arrived without our knowing; 0 where none can have.
     """
 
     tenant: str
@@ -54,6 +55,7 @@ class Export(NamedTuple):
     attempts: int = 0
     due: int = 0
     error: str | None = None
+    doubt: int = 0
 
 
 class Store(Protocol):
@@ -93,11 +95,21 @@ class Store(Protocol):
 
     @abstractmethod
     def claim(self, now: int, until: int, limit: int = 1000) -> list[Export]:
-        """Take pending exports that are due, oldest window first; no other worker gets them before ``until``."""
+        """Take pending exports that are due, oldest window first, for an attempt that is in doubt from now on.
+
+        No other worker gets them, nor others of the same tenant and meter, before ``until`` or until they are settled.
+        """
 
     @abstractmethod
     def settle(self, exports: Iterable[Export]) -> None:
-        """Write the state, attempts, due and error of exports."""
+        """Write the state, due, error and doubt of claimed exports.
+
+        What was ``sent`` stays so. Anything else than that counts only from who claimed an export last.
+        """
+
+    @abstractmethod
+    def revive(self, tenant: str | None = None) -> int:
+        """Make dead exports, of a tenant or all, pending and due again, as doubtful as they were; return how many."""
 
     @abstractmethod
     def exports(self, tenant: str | None = None, state: str | None = None) -> Iterator[Export]:

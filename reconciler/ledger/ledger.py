@@ -2,17 +2,20 @@
 
 import time
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self, get_args
 
 from reconciler.ledger.base import Clock, LedgerError, Store, system_clock
 from reconciler.ledger.book import Book
 from reconciler.ledger.group import GroupCommit
 from reconciler.ledger.jobs import Job, Outcome
+from reconciler.ledger.reading import SqliteReader
 from reconciler.ledger.sqlite import MEMORY, SqliteStore
 
-Mode = Literal["direct", "group"]
+Mode = Literal["direct", "group", "read"]
 #: How old a book may be that a check reads, in seconds; what this process wrote itself is always in it.
 FRESH_FOR = 0.05
+#: How the address of a file begins.
+FILE = "sqlite:///"
 _CACHED = 50_000
 
 
@@ -28,7 +31,10 @@ class Look:
 
 
 class Ledger:
-    """Runs jobs one by one (``direct``) or many in a transaction (``group``); the outcomes are the same."""
+    """Runs jobs one by one (``direct``) or many in a transaction (``group``); the outcomes are the same.
+
+    With ``read`` it runs none: what would write is a LedgerError, and the database stays as it is.
+    """
 
     def __init__(self, store: Store, mode: Mode = "group", fresh_for: float = FRESH_FOR) -> None:
         self.store = store
@@ -61,20 +67,25 @@ class Ledger:
             self.group.close()
         self.store.close()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
 
 def open_ledger(url: str, mode: Mode = "group", clock: Clock | None = None, fresh_for: float = FRESH_FOR) -> Ledger:
     """Open ``sqlite:///FILE`` (``sqlite:////`` for an absolute path, ``sqlite://`` in memory).
 
     LedgerError for another address, StoreUnavailableError where the database is not there.
     """
-    if mode not in {"direct", "group"}:
-        raise LedgerError("E1105", f"there is no mode {mode!r}", remedy="Modes are direct, group and lease.")
+    if mode not in get_args(Mode):
+        raise LedgerError("E1105", f"there is no mode {mode!r}", remedy=f"Modes are {', '.join(get_args(Mode))}.")
     if url == "sqlite://":
         return Ledger(SqliteStore(MEMORY, clock or system_clock), mode, fresh_for)
-    if url.startswith("sqlite:///") and len(url) > len("sqlite:///"):
-        return Ledger(
-            SqliteStore(str(Path(url[len("sqlite:///") :]).absolute()), clock or system_clock), mode, fresh_for
-        )
+    if url.startswith(FILE) and len(url) > len(FILE):
+        store = SqliteReader if mode == "read" else SqliteStore
+        return Ledger(store(str(Path(url.removeprefix(FILE)).absolute()), clock or system_clock), mode, fresh_for)
     raise LedgerError(
         "E1106",
         "this is not the address of a ledger",

@@ -21,7 +21,8 @@ CACHED = 10_000
 #: The path of a ledger that is gone when it is closed; threads of one process share it.
 MEMORY = ":memory:"
 
-_MIGRATIONS = (
+#: The schema, step by step; a file's ``user_version`` is how many it has.
+MIGRATIONS = (
     """
     CREATE TABLE tenant (
       tenant TEXT PRIMARY KEY, seq INTEGER NOT NULL, head BLOB NOT NULL, book TEXT NOT NULL,
@@ -41,17 +42,28 @@ _MIGRATIONS = (
     CREATE TABLE export (
       tenant TEXT NOT NULL, meter TEXT NOT NULL, window INTEGER NOT NULL, seq INTEGER NOT NULL,
       units INTEGER NOT NULL CHECK (units <> 0), state TEXT NOT NULL CHECK (state IN ('pending', 'sent', 'dead')),
-      attempts INTEGER NOT NULL, due INTEGER NOT NULL, error TEXT,
+      attempts INTEGER NOT NULL, due INTEGER NOT NULL, error TEXT, doubt INTEGER NOT NULL,
       PRIMARY KEY (tenant, meter, window, seq)
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX export_due ON export (due, window) WHERE state = 'pending';
+    CREATE INDEX export_waiting ON export (tenant, meter, due) WHERE state = 'pending';
+    CREATE INDEX export_dead ON export (tenant) WHERE state = 'dead';
     """,
 )
 _BY_KEY = "SELECT * FROM entry WHERE tenant = ? AND key = ?"
 _CLAIM = """
-    UPDATE export SET due = ?, attempts = attempts + 1 WHERE (tenant, meter, window, seq) IN
-    (SELECT tenant, meter, window, seq FROM export WHERE state = 'pending' AND due <= ? ORDER BY window LIMIT ?)
-    RETURNING *
+    UPDATE export SET due = ?2, attempts = attempts + 1, doubt = CASE doubt WHEN 0 THEN ?1 ELSE doubt END
+    WHERE (tenant, meter, window, seq) IN (
+      SELECT tenant, meter, window, seq FROM export AS due WHERE state = 'pending' AND due <= ?1 AND NOT EXISTS (
+        SELECT 1 FROM export AS busy
+        WHERE busy.tenant = due.tenant AND busy.meter = due.meter AND busy.state = 'pending' AND busy.due > ?1
+      ) ORDER BY window LIMIT ?3
+    ) RETURNING *
+"""
+_SETTLE = """
+    UPDATE export SET state = ?1, due = ?2, error = ?3, doubt = ?4
+    WHERE tenant = ?5 AND meter = ?6 AND window = ?7 AND seq = ?8 AND state = 'pending'
+    AND (?1 = 'sent' OR attempts = ?9)
 """
 _EXPORTS = """
     SELECT * FROM export WHERE (?1 IS NULL OR tenant = ?1) AND (?2 IS NULL OR state = ?2) ORDER BY 1, 2, 3, 4
@@ -75,19 +87,31 @@ class SqliteStore(Store):
         self._pid = os.getpid()
         self._books: dict[str, Book] = {}
         self._version = -1
+        self._lock = -1
         try:
-            lock = os.devnull if self._path == MEMORY else f"{self._path}.lock"
-            self._lock = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            self._db = self._connect()
-            self._reader = self._db if self._path == MEMORY else self._connect()
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
-            with self._alone():
-                self._migrate()
-            if self._reader is not self._db:
-                self._reader.execute("PRAGMA query_only = ON")
+            self._db, self._reader = self._connections()
+            try:
+                self._prepare()
+            except BaseException:
+                self._shut()
+                raise
         except (OSError, sqlite3.Error) as error:
             raise StoreUnavailableError("E1101", f"the ledger {self._path} cannot be opened: {error}") from error
+
+    def _connections(self) -> tuple[sqlite3.Connection, sqlite3.Connection]:
+        """Return the connection that writes and the one that reads; in memory they are one."""
+        lock = os.devnull if self._path == MEMORY else f"{self._path}.lock"
+        self._lock = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        db = self._connect()
+        return db, db if self._path == MEMORY else self._connect()
+
+    def _prepare(self) -> None:
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = FULL")
+        with self._alone():
+            self._migrate()
+        if self._reader is not self._db:
+            self._reader.execute("PRAGMA query_only = ON")
 
     def _connect(self) -> sqlite3.Connection:
         return sqlite3.connect(
@@ -96,12 +120,15 @@ class SqliteStore(Store):
 
     def _migrate(self) -> None:
         (done,) = self._db.execute("PRAGMA user_version").fetchone()
-        if done > len(_MIGRATIONS):
+        self._check_version(done)
+        for number, script in enumerate(MIGRATIONS[done:], done + 1):
+            self._db.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number}; COMMIT;")
+
+    def _check_version(self, found: int) -> None:
+        if found > len(MIGRATIONS):
             raise LedgerError(
                 "E1102", f"the ledger {self._path} was written by a newer version", remedy="Use that version."
             )
-        for number, script in enumerate(_MIGRATIONS[done:], done + 1):
-            self._db.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number}; COMMIT;")
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -177,7 +204,7 @@ class SqliteStore(Store):
             "INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?)", [entry for book in changed for entry in book.fresh]
         )
         self._db.executemany(
-            "INSERT INTO export VALUES (?, ?, ?, ?, ?, 'pending', 0, 0, NULL)",
+            "INSERT INTO export VALUES (?, ?, ?, ?, ?, 'pending', 0, 0, NULL, 0)",
             [(book.tenant, *export) for book in changed for export in book.exports],
         )
 
@@ -232,23 +259,25 @@ class SqliteStore(Store):
         return [row[0] for row in self._ask(question, before, limit)]
 
     def claim(self, now: int, until: int, limit: int = 1000) -> list[Export]:
-        """Take pending exports that are due; no other worker gets them before ``until``."""
+        """Take pending exports that are due; no other worker gets them or their like before ``until``."""
         with self._alone():
-            rows = self._run(_CLAIM, (until, now, limit))
-        return sorted((Export(*row) for row in rows), key=lambda export: export.window)
+            rows = self._run(_CLAIM, (now, until, limit))
+        return sorted((Export(*row) for row in rows), key=lambda export: (export.window, export.seq))
 
     def settle(self, exports: Iterable[Export]) -> None:
-        """Write the state, attempts, due and error of exports."""
-        rows = [(e.state, e.attempts, e.due, e.error, e.tenant, e.meter, e.window, e.seq) for e in exports]
-        change = (
-            "UPDATE export SET state = ?, attempts = ?, due = ?, error = ?"
-            " WHERE tenant = ? AND meter = ? AND window = ? AND seq = ?"
-        )
+        """Write the state, due, error and doubt of claimed exports; what was sent stays so."""
+        rows = [(e.state, e.due, e.error, e.doubt, *e[:4], e.attempts) for e in exports]
         with self._alone():
             self._run("BEGIN IMMEDIATE")
             for row in rows:
-                self._run(change, row)
+                self._run(_SETTLE, row)
             self._run("COMMIT")
+
+    def revive(self, tenant: str | None = None) -> int:
+        """Make dead exports pending and due again; return how many."""
+        change = "UPDATE export SET state = 'pending', due = 0 WHERE state = 'dead' AND (?1 IS NULL OR tenant = ?1)"
+        with self._alone():
+            return len(self._run(f"{change} RETURNING 1", (tenant,)))
 
     def _run(self, question: str, values: Sequence[Any] = ()) -> list[Any]:
         try:
@@ -264,11 +293,15 @@ class SqliteStore(Store):
     def close(self) -> None:
         """Close the connections of this process."""
         with self._turn, self._reading:
-            if self._pid == os.getpid() and self._lock >= 0:
-                self._db.close()
-                self._reader.close()
-                os.close(self._lock)
-                self._lock = -1
+            if self._pid == os.getpid():
+                self._shut()
+
+    def _shut(self) -> None:
+        self._db.close()
+        self._reader.close()
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
 
 
 def _book(db: sqlite3.Connection, tenant: str) -> Book:

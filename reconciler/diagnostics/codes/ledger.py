@@ -30,7 +30,7 @@ CODES = {
     ),
     "E1105": prose(
         "no such mode",
-        "A ledger is written one call at a time (direct) or many in a transaction (group).",
+        "A ledger is written one call at a time (direct), many in a transaction (group), or not at all (read).",
         "mode=fast",
         "mode=group",
     ),
@@ -39,6 +39,18 @@ CODES = {
         "A ledger is a SQLite file.",
         "usage.db",
         "sqlite:///usage.db",
+    ),
+    "E1107": prose(
+        "ledger opened for looking at only",
+        "The ledger was opened with mode=read, and something was to be written.",
+        "a consume on a ledger opened by a report",
+        "mode=group",
+    ),
+    "E1108": prose(
+        "ledger not of this version yet",
+        "Commands that only look change nothing in a ledger, so they do not migrate it either.",
+        "reconciler balance on a ledger of an older version, or on an empty file",
+        "start the service, or run a command that writes; it migrates the ledger first",
     ),
     "E1110": prose(
         "not a policy",

@@ -1,0 +1,175 @@
+"""The outbox of a store: who may send what when, and what a later answer may change."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reconciler.ledger.base import Export, LedgerError, StoreUnavailableError
+from reconciler.ledger.book import Book, Lot
+from reconciler.ledger.jobs import Found, Job
+from reconciler.ledger.ledger import Ledger, open_ledger
+
+HOUR = 3600
+NOW = 1_000_000_000_000
+LATER = NOW + 60_000_000
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    """Open a ledger in a file."""
+    opened = open_ledger(f"sqlite:///{tmp_path / 'usage.db'}", "direct")
+    yield opened
+    opened.close()
+
+
+def used(ledger: Ledger, tenant: str, **units: int) -> None:
+    """Count units by meter in a window of their own and hand them to the export."""
+
+    def act(book: Book, now: int, _found: Found) -> None:
+        window = book.seq * HOUR
+        for meter, number in units.items():
+            book.use(meter, window, number)
+            book.export(meter, window)
+        book.enter("export", now, None)
+
+    ledger.submit(Job(tenant, act))
+
+
+def names(exports: list[Export]) -> list[tuple[str, str, int]]:
+    """Name exports shortly."""
+    return [(export.tenant, export.meter, export.units) for export in exports]
+
+
+def test_a_claim_is_in_doubt_until_it_is_settled(ledger: Ledger) -> None:
+    """From the claim on an export may have arrived; the first such instant stays through further attempts."""
+    used(ledger, "acme", calls=3)
+    (first,) = ledger.store.claim(NOW, LATER)
+    assert (first.attempts, first.doubt, first.state) == (1, NOW, "pending")
+    (second,) = ledger.store.claim(LATER, LATER + 1)
+    assert (second.attempts, second.doubt) == (2, NOW)
+    ledger.store.settle([second._replace(doubt=0)])
+    (third,) = ledger.store.claim(LATER + 1, LATER + 2)
+    assert (third.attempts, third.doubt) == (3, LATER + 1)
+
+
+def test_nobody_sends_beside_the_holder(ledger: Ledger) -> None:
+    """While an export is held, others of its tenant and meter wait, also new ones; other tenants and meters do not."""
+    used(ledger, "acme", calls=1)
+    used(ledger, "acme", calls=2)
+    assert names(ledger.store.claim(NOW, LATER, 1)) == [("acme", "calls", 1)]
+    used(ledger, "acme", calls=3, fu=4)
+    used(ledger, "zoo", calls=5)
+    assert names(ledger.store.claim(NOW, LATER)) == [("zoo", "calls", 5), ("acme", "fu", 4)]
+    assert ledger.store.claim(NOW, LATER) == []
+    assert names(ledger.store.claim(LATER, LATER + 1)) == [
+        ("acme", "calls", 1),
+        ("zoo", "calls", 5),
+        ("acme", "calls", 2),
+        ("acme", "calls", 3),
+        ("acme", "fu", 4),
+    ]
+
+
+def test_only_the_last_holder_settles(ledger: Ledger) -> None:
+    """A holder whose time is over cannot take back the doubt of the next one; what it knows to be sent counts."""
+    used(ledger, "acme", calls=1)
+    (late,) = ledger.store.claim(NOW, LATER)
+    (holder,) = ledger.store.claim(LATER, LATER + 1)
+    ledger.store.settle([late._replace(state="dead", doubt=0, error="x", due=0)])
+    assert list(ledger.store.exports()) == [holder]
+    ledger.store.settle([late._replace(state="sent", doubt=0)])
+    ledger.store.settle([holder._replace(state="pending", error="y", due=0)])
+    (kept,) = ledger.store.exports()
+    assert (kept.state, kept.error) == ("sent", None)
+    assert ledger.store.claim(LATER + 2, LATER + 3) == []
+
+
+def test_the_dead_are_revived_as_doubtful_as_they_were(ledger: Ledger) -> None:
+    """Reviving makes dead exports of a tenant, or all, due again and forgets no doubt; others stay as they are."""
+    for tenant in ("acme", "zoo", "sent"):
+        used(ledger, tenant, calls=1)
+    claimed = ledger.store.claim(NOW, LATER)
+    ledger.store.settle(
+        [export._replace(state="sent" if export.tenant == "sent" else "dead", error="why") for export in claimed]
+    )
+    assert ledger.store.revive("acme") == 1
+    assert [(each.tenant, each.state) for each in ledger.store.exports()] == [
+        ("acme", "pending"),
+        ("sent", "sent"),
+        ("zoo", "dead"),
+    ]
+    (again,) = ledger.store.claim(NOW + 5, LATER)
+    assert (again.tenant, again.doubt, again.attempts) == ("acme", NOW, 2)
+    assert ledger.store.revive() == 1
+
+
+def granted(ledger: Ledger) -> None:
+    """Bring in a few credits."""
+
+    def act(book: Book, now: int, _found: Found) -> None:
+        book.grant(Lot("a", 5, 5, 50, None, now, ""))
+        book.enter("grant", now, None)
+
+    ledger.submit(Job("acme", act))
+
+
+def test_a_reader_reads_and_nothing_else(tmp_path: Path) -> None:
+    """A ledger opened for reading shows what is there, also while it is written; all that writes is refused."""
+    path = tmp_path / "a ledger?#%41.db"
+    url = f"sqlite:///{path}"
+    with open_ledger(url, "direct") as writer, open_ledger(url, "read") as reader:
+        granted(writer)
+        before = path.read_bytes()
+        assert reader.store.read("acme").credits == 5
+        assert [balance.credits for balance in reader.store.balances()] == [5]
+        for write in (
+            lambda: granted(reader),
+            lambda: reader.store.claim(NOW, LATER),
+            lambda: reader.store.settle([]),
+            reader.store.revive,
+        ):
+            with pytest.raises(LedgerError) as caught:
+                write()
+            assert caught.value.code == "E1107"
+        assert path.read_bytes() == before
+    assert reader.store.close() is None
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no database at all, nor ever one"])
+def test_a_reader_makes_no_ledger(tmp_path: Path, content: bytes | None) -> None:
+    """What is not there, empty or no database is refused and left as it is."""
+    path = tmp_path / "usage.db"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(LedgerError) as caught:
+        open_ledger(f"sqlite:///{path}", "read")
+    assert caught.value.code == ("E1108" if content == b"" else "E1101")
+    assert isinstance(caught.value, StoreUnavailableError) == (content != b"")
+    assert (path.read_bytes() if path.exists() else None) == content
+
+
+def test_a_reader_needs_no_right_to_write(tmp_path: Path) -> None:
+    """Whoever may read the file alone, and write neither to it nor beside it, reads the books."""
+    path = tmp_path / "usage.db"
+    with open_ledger(f"sqlite:///{path}", "direct") as writer:
+        granted(writer)
+    (tmp_path / "usage.db.lock").unlink()
+    path.chmod(0o444)
+    for folder in (tmp_path, *tmp_path.parents[:-2]):
+        folder.chmod(folder.stat().st_mode | 0o555)
+    tmp_path.chmod(0o555)
+    child = os.fork()
+    if not child:
+        os._exit(_as_nobody(path))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 5
+    assert [each.name for each in tmp_path.iterdir()] == ["usage.db"]
+
+
+def _as_nobody(path: Path) -> int:
+    """Return the credits read by a process that may write nothing."""
+    if os.geteuid() == 0:
+        os.setuid(65534)
+    with open_ledger(f"sqlite:///{path}", "read") as reader:
+        return reader.store.read("acme").credits
