@@ -3,12 +3,13 @@
 From a compiled policy file it needs the standard library alone; YAML is read by a part that is loaded only for it.
 """
 
+from reconciler.entitlements.bookkeeping import KeyConflictError
 from reconciler.entitlements.decision import Decision, Reason, Remedy
 from reconciler.entitlements.grants import Refunded
 from reconciler.entitlements.measure import MeasureError
 from reconciler.entitlements.policy import Policy, PolicyError
 from reconciler.entitlements.reservation import Reservation
-from reconciler.entitlements.runtime import Entitlements, KeyConflictError
+from reconciler.entitlements.runtime import Entitlements
 from reconciler.entitlements.standing import Subscription
 from reconciler.entitlements.views import Balance
 

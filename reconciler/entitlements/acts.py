@@ -2,15 +2,17 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from reconciler.entitlements import books, grants
 from reconciler.entitlements.books import OWN, settle
 from reconciler.entitlements.decision import Decision, Reason
+from reconciler.entitlements.kinds.bounds import Ask
 from reconciler.entitlements.measure import ask_of
 from reconciler.entitlements.remedies import Urls, with_remedy
+from reconciler.entitlements.slices import Lent, lend, settle_slice
 from reconciler.entitlements.standing import Subscription
-from reconciler.entitlements.terms import Terms
+from reconciler.entitlements.terms import Call, Terms
 from reconciler.ledger.book import Book, Hold, Lot
 from reconciler.ledger.entry import Entry, well_named
 from reconciler.ledger.jobs import Found, Job
@@ -38,6 +40,33 @@ def checked(tenant: str, key: str | None) -> None:
         raise NameRefusedError(f"{key!r} cannot be a key: 1 to 255 printable characters, the first not '~'")
 
 
+class Request(NamedTuple):
+    """A call as it was asked for: a tool's, or units of a meter directly, with a key or without."""
+
+    name: str
+    meter: bool = False
+    quantity: int = 1
+    units: Mapping[str, int] | None = None
+    key: str | None = None
+
+    def digest(self, what: str, *more: int) -> str:
+        """Return what was asked apart from the key, the same for the same request."""
+        return digest_of(what, self.name, self.meter, self.quantity, self.units and sorted(self.units.items()), *more)
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is one call of a tool without numbers of its own."""
+        return not self.meter and self.quantity == 1 and self.units is None
+
+
+def _prepared(book: Book, now: int, request: Request, terms_of: TermsOf) -> tuple[Terms, Call, Ask]:
+    """Bring a book up to date and return what a request means for its tenant."""
+    terms = terms_of(book)
+    settle(book, terms, now)
+    call = terms.call(request.name, meter=request.meter)
+    return terms, call, ask_of(call, request.quantity, request.units)
+
+
 class Acts:
     """Builds jobs; everything they need of the world is what they are given here."""
 
@@ -45,46 +74,44 @@ class Acts:
         self._terms_of = terms_of
         self._urls = urls
 
-    def consume(
-        self, tenant: str, name: str, *, meter: bool, quantity: int, units: Mapping[str, int] | None, key: str | None
-    ) -> Job:
-        """Return the job of a call that is made now."""
-        digest = "" if key is None else digest_of("consume", name, meter, quantity, units and sorted(units.items()))
+    def consume(self, tenant: str, request: Request, lent: list[bool] | None = None) -> Job:
+        """Return the job of a call made now; a refusal adds to ``lent`` whether calls were lent at that moment."""
+        digest = "" if request.key is None else request.digest("consume")
         terms_of, urls = self._terms_of, self._urls
 
         def act(book: Book, now: int, _found: Found) -> Decision:
-            terms = terms_of(book)
-            settle(book, terms, now)
-            call = terms.call(name, meter=meter)
-            ask = ask_of(call, quantity, units)
-            decision, verdict = books.consume(book, terms, call, now, ask, key, digest)
-            return (
-                decision if verdict.refusal is None else with_remedy(decision, verdict.refusal, call, terms, ask, urls)
-            )
+            terms, call, ask = _prepared(book, now, request, terms_of)
+            decision, verdict = books.consume(book, terms, call, now, ask, request.key, digest)
+            if verdict.refusal is None:
+                return decision
+            if lent is not None:
+                lent.append(books.lent(book))
+            return with_remedy(decision, verdict.refusal, call, terms, ask, urls)
 
-        return Job(tenant, act, key, digest)
+        return Job(tenant, act, request.key, digest)
 
-    def reserve(
-        self,
-        tenant: str,
-        name: str,
-        *,
-        meter: bool,
-        quantity: int,
-        units: Mapping[str, int] | None,
-        key: str,
-        lasts: int,
-        times: int = 1,
-    ) -> Job:
+    def owed(self, tenant: str, request: Request) -> Job:
+        """Return the job of a call that was made while the ledger was away: it is booked, whatever it finds.
+
+        What credits are short of is written down; everything else is counted beyond its bound.
+        """
+        digest, terms_of = request.digest("consume"), self._terms_of
+
+        def act(book: Book, now: int, _found: Found) -> None:
+            terms, call, ask = _prepared(book, now, request, terms_of)
+            decision, verdict = books.consume(book, terms, call, now, ask, request.key, digest)
+            if verdict.refusal is not None:
+                books.force(book, terms, call, now, ask, decision, str(request.key), digest)
+
+        return Job(tenant, act, request.key, digest)
+
+    def reserve(self, tenant: str, request: Request, lasts: int) -> Job:
         """Return the job that sets aside what a call may cost, for so many microseconds by the store's clock."""
-        digest = digest_of("reserve", name, meter, quantity, units and sorted(units.items()), lasts, times)
+        digest, key = request.digest("reserve", lasts), str(request.key)
         terms_of, urls = self._terms_of, self._urls
 
         def act(book: Book, now: int, _found: Found) -> Decision:
-            terms = terms_of(book)
-            settle(book, terms, now)
-            call = terms.call(name, meter=meter)
-            ask = ask_of(call, quantity, units, times)
+            terms, call, ask = _prepared(book, now, request, terms_of)
             decision, verdict = books.reserve(book, terms, call, now, ask, key, digest, now + lasts)
             return (
                 decision if verdict.refusal is None else with_remedy(decision, verdict.refusal, call, terms, ask, urls)
@@ -92,27 +119,24 @@ class Acts:
 
         return Job(tenant, act, key, digest)
 
-    def commit(
-        self, tenant: str, name: str, *, meter: bool, quantity: int, units: Mapping[str, int] | None, hold: str
-    ) -> Job:
-        """Return the job that ends a hold with what was used; what has lapsed is charged anew as far as possible."""
-        digest = digest_of("commit", quantity, units and sorted(units.items()))
-        terms_of = self._terms_of
+    def commit(self, tenant: str, request: Request) -> Job:
+        """Return the job that ends the hold under the request's key with what was used.
+
+        What has lapsed is charged anew as far as possible; the act returns ``None`` where there is nothing to end.
+        """
+        hold, terms_of = str(request.key), self._terms_of
+        released = f"{OWN}release:{hold}"
 
         def act(book: Book, now: int, found: Found) -> list[Any] | None:
-            terms = terms_of(book)
-            settle(book, terms, now)
-            kept = book.holds.get(hold)
-            reserved = found.get((tenant, hold))
-            if kept is None and (reserved is None or (tenant, f"{OWN}release:{hold}") in found):
-                return None
-            ask = ask_of(terms.call(name, meter=meter), quantity, units)
+            terms, _, ask = _prepared(book, now, request, terms_of)
+            kept, reserved = book.holds.get(hold), found.get((tenant, hold))
             if kept is not None:
                 return books.commit(book, terms, kept, now, ask)
-            assert reserved is not None  # noqa: S101  one of the two is there
+            if reserved is None or (tenant, released) in found:
+                return None
             return books.commit(book, terms, Hold(hold, 0, [], reserved.answer[1]), now, ask, late=True)
 
-        return Job(tenant, act, f"{OWN}commit:{hold}", digest, (hold, f"{OWN}release:{hold}"))
+        return Job(tenant, act, f"{OWN}commit:{hold}", request.digest("commit"), (hold, released))
 
     def release(self, tenant: str, hold: str) -> Job:
         """Return the job that gives back a hold; one that is ended already stays as it is."""
@@ -127,6 +151,44 @@ class Acts:
             return True
 
         return Job(tenant, act, f"{OWN}release:{hold}", "")
+
+    def lend(self, tenant: str, name: str, *, most: int, hold: str, lasts: int) -> Job:
+        """Return the job that lends a process up to so many plain calls."""
+        terms_of = self._terms_of
+
+        def act(book: Book, now: int, _found: Found) -> Lent:
+            terms = terms_of(book)
+            settle(book, terms, now)
+            call = terms.call(name)
+            return lend(book, terms, call, now, ask_of(call, 1, None), most, hold, now + lasts)
+
+        return Job(tenant, act, hold)
+
+    def settle(self, tenant: str, hold: str, used: int, keys: Sequence[tuple[str, str]]) -> Job:
+        """Return the job that books what was used of lent calls."""
+        terms_of, slice_key = self._terms_of, f"{OWN}commit:{hold}"
+
+        def act(book: Book, now: int, found: Found) -> dict[str, int] | None:
+            terms = terms_of(book)
+            settle(book, terms, now)
+            kept, lent = book.holds.get(hold), found.get((tenant, hold))
+            if kept is not None:
+                return settle_slice(book, terms, kept, now, used, keys, found, late=False)
+            if lent is None:
+                return None
+            lapsed = Hold(hold, 0, [], lent.answer[1])
+            return settle_slice(book, terms, lapsed, now, used, keys, found, late=True)
+
+        return Job(tenant, act, slice_key, "", (hold, *(key for key, _ in keys)))
+
+    def recall(self, tenant: str) -> Job:
+        """Return the job that asks the holders of lent calls to give them back."""
+
+        def act(book: Book, now: int, _found: Found) -> None:
+            books.call_back(book, now)
+            book.enter("recall", now, None)
+
+        return Job(tenant, act)
 
     def grant(self, tenant: str, lots: Sequence[tuple[str, int, int, int | None, str]], key: str) -> Job:
         """Return the job that brings in lots: id, credits, priority, expiry, reason; the first id is the key."""
@@ -149,6 +211,7 @@ class Acts:
 
         def act(book: Book, now: int, _found: Found) -> int:
             settle(book, terms_of(book), now)
+            books.call_back(book, now)
             return grants.void(book, lots, now, key, digest, reason)
 
         return Job(tenant, act, key, digest)

@@ -9,6 +9,7 @@ from typing import Any
 from reconciler.entitlements.decision import Decision
 from reconciler.entitlements.kinds import per_call, usage
 from reconciler.entitlements.kinds.bounds import Ask, Count
+from reconciler.entitlements.kinds.usage import Usage
 from reconciler.entitlements.policy import Grant
 from reconciler.entitlements.standing import Subscription, subscription_of
 from reconciler.entitlements.terms import Call, Terms
@@ -17,6 +18,8 @@ from reconciler.ledger.book import PRIORITY, Book, Hold, Lot
 
 #: Keys of events that happen by themselves begin with this; no caller's key may.
 OWN = "~"
+#: Ids of holds that back calls lent to a process begin with this.
+LEASE = f"{OWN}lease:"
 _INCLUDED = "included"
 
 
@@ -107,10 +110,10 @@ def consume(
     decision = decision_of(verdict, call, terms, book)
     if verdict.refusal is None:
         payment = verdict.payment
-        _count(book, verdict)
+        count_in(book, verdict)
         parts = book.spend(payment.credits) if payment is not None and payment.credits else []
         apart = frozenset[str]() if payment is None else payment.apart
-        _meter(book, ask.units, () if payment is None else payment.spends, apart, terms.window(now))
+        meter_units(book, ask.units, () if payment is None else payment.spends, apart, terms.window(now))
         counts = [count[:3] for count in _counts(verdict)]
         book.enter("consume", now, [decision.stored(), counts, parts], key, digest)
     return decision, verdict
@@ -124,17 +127,25 @@ def reserve(
     decision = decision_of(verdict, call, terms, book)
     if verdict.refusal is None:
         payment = verdict.payment
-        kept = {
-            "ask": ask,
-            "decision": decision.stored(),
-            "counts": _counts(verdict),
-            "price": None if payment is None else payment.payer.snapshot(book, now),
-            "apart": [] if payment is None else payment.apart and sorted(payment.apart),
-        }
-        _count(book, verdict)
+        kept = kept_terms(verdict, ask, decision, book, now)
+        count_in(book, verdict)
         book.hold(key, payment.credits if payment is not None else 0, expires, kept)
         book.enter("reserve", now, [decision.stored(), kept], key, digest)
     return decision, verdict
+
+
+def kept_terms(verdict: Verdict, ask: Ask, decision: Decision, book: Book, now: int) -> dict[str, Any]:
+    """Return what a hold keeps, as JSON values: what was asked, answered and counted, and at what price."""
+    payment = verdict.payment
+    apart = frozenset[str]() if payment is None else payment.apart
+    return {
+        "ask": ask,
+        "size": ask.times,
+        "decision": decision.stored(),
+        "counts": _counts(verdict),
+        "price": None if payment is None else payment.payer.snapshot(book, now),
+        "apart": sorted(apart) if apart is not None else None,
+    }
 
 
 def commit(book: Book, terms: Terms, hold: Hold, now: int, ask: Ask, *, late: bool = False) -> list[Any]:
@@ -144,19 +155,32 @@ def commit(book: Book, terms: Terms, hold: Hold, now: int, ask: Ask, *, late: bo
     down as short. After a hold has lapsed (``late``) the same is charged anew, as far as possible.
     """
     kept = hold.terms
-    credits, money, spends = _price(kept["price"], ask)  # noqa: A001  named for what they are
-    counts = _recount(book, kept["counts"], ask, held=not late)
+    credits, money, spends = price_of(kept["price"], ask)  # noqa: A001  named for what they are
+    counts = recount(book, kept["counts"], ask, held=not late)
     parts = [] if late else book.drop(hold, min(credits, hold.amount))
     extra = min(credits - sum(part for _, part in parts), book.credits)
     parts += book.spend(extra) if extra else []
     short = credits - sum(part for _, part in parts)
     apart = None if kept["apart"] is None else frozenset(kept["apart"])
-    _meter(book, ask.units, spends, apart, terms.window(now))
+    meter_units(book, ask.units, spends, apart, terms.window(now))
     stored = list(kept["decision"])
     stored[2] = credits or money
     answer = [stored, counts, parts, short]
     book.enter("commit", now, answer, f"{OWN}commit:{hold.id}")
     return answer
+
+
+def force(book: Book, terms: Terms, call: Call, now: int, ask: Ask, decision: Decision, key: str, digest: str) -> None:
+    """Book a call that was made although it would be refused now, by its first payer, as far as credits are there."""
+    payer = call.payers[0] if call.payers else None
+    price = None if payer is None else payer.snapshot(book, now)
+    credits, money, spends = price_of(price, ask)  # noqa: A001  named for what they are
+    there = min(credits, book.credits)
+    parts = book.spend(there) if there else []
+    apart = frozenset[str]() if isinstance(payer, Usage | None) else None
+    meter_units(book, ask.units, spends, apart, terms.window(now))
+    stored = decision._replace(cost=credits or money, degraded=True).stored()
+    book.enter("owed", now, [stored, [], parts, credits - there], key, digest)
 
 
 def release(book: Book, hold: Hold, now: int) -> None:
@@ -166,11 +190,11 @@ def release(book: Book, hold: Hold, now: int) -> None:
 
 
 def _undo(book: Book, hold: Hold) -> None:
-    _recount(book, hold.terms["counts"], Ask(0, 0, ()), held=True)
+    recount(book, hold.terms["counts"], Ask(0, 0, ()), held=True)
     book.drop(hold, 0)
 
 
-def _price(snapshot: Sequence[Any] | None, ask: Ask) -> tuple[int, int | None, list[tuple[str, int]]]:
+def price_of(snapshot: Sequence[Any] | None, ask: Ask) -> tuple[int, int | None, list[tuple[str, int]]]:
     """Return credits, money and charges of a call at the price it was reserved at."""
     if snapshot is None:
         return 0, 0, []
@@ -186,7 +210,7 @@ def _price(snapshot: Sequence[Any] | None, ask: Ask) -> tuple[int, int | None, l
     return sum(some for _, some, _ in prices), None if None in money else sum(filter(None, money)), spends
 
 
-def _recount(book: Book, counts: Sequence[Sequence[Any]], ask: Ask, *, held: bool) -> list[list[Any]]:
+def recount(book: Book, counts: Sequence[Sequence[Any]], ask: Ask, *, held: bool) -> list[list[Any]]:
     """Let counters that are still in the same period hold what was really used; ``held``: they hold the reservation."""
     found = []
     for id, start, number, what in counts:  # noqa: A001  the word for it everywhere
@@ -202,7 +226,8 @@ def _counts(verdict: Verdict) -> tuple[Count, ...]:
     return verdict.counts if verdict.payment is None else verdict.counts + verdict.payment.counts
 
 
-def _count(book: Book, verdict: Verdict) -> None:
+def count_in(book: Book, verdict: Verdict) -> None:
+    """Let cells and counters hold what a verdict counts."""
     for cell, arrival in verdict.cells:
         book.cells[cell] = arrival
     for count in _counts(verdict):
@@ -213,7 +238,7 @@ def _count(book: Book, verdict: Verdict) -> None:
             book.counters[count.id] = [count.start, count.number]
 
 
-def _meter(
+def meter_units(
     book: Book,
     units: Sequence[tuple[str, int]],
     spends: Sequence[tuple[str, int]],
@@ -236,9 +261,21 @@ def subscribe(book: Book, subscription: Subscription, now: int, key: str | None,
     elif not subscription.since:
         subscription = subscription._replace(since=now)
     book.facts["subscription"] = list(subscription)
+    call_back(book, now)
     book.remind(None)
     book.enter("subscription", now, list(subscription), key, digest)
     return subscription
+
+
+def lent(book: Book) -> bool:
+    """Tell whether processes hold lent calls."""
+    return any(hold.startswith(LEASE) for hold in book.holds)
+
+
+def call_back(book: Book, now: int) -> None:
+    """Ask processes that hold lent calls to give them back: what they may do has changed, or is wanted elsewhere."""
+    if lent(book):
+        book.facts["recall"] = now
 
 
 def seal(book: Book, before: int, now: int) -> int:

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Protocol, Self
 
+from reconciler.entitlements.acts import Request
 from reconciler.entitlements.decision import Decision
 
 
 class Keeper(Protocol):
     """What a reservation needs of the runtime that made it."""
 
-    def commit(self, held: "Reservation", quantity: int, units: Mapping[str, int] | None) -> Decision:
+    def commit(self, tenant: str, request: Request, *, owed: bool) -> Decision:
         """End a reservation with what was used."""
 
     def release(self, tenant: str, key: str) -> bool:
@@ -20,22 +21,11 @@ class Keeper(Protocol):
 class Reservation:
     """True where the call is allowed. Leaving the ``with`` block without a word commits what was reserved."""
 
-    def __init__(
-        self,
-        decision: Decision,
-        keeper: Keeper,
-        key: str,
-        quantity: int,
-        units: Mapping[str, int] | None,
-        *,
-        meter: bool,
-    ) -> None:
+    def __init__(self, decision: Decision, keeper: Keeper, request: Request) -> None:
         self.decision = decision
-        self.key = key
-        self.meter = meter
+        self.key = str(request.key)
         self._keeper = keeper
-        self._quantity = quantity
-        self._units = units
+        self._request = request
         self._open = decision.allowed
 
     def __bool__(self) -> bool:
@@ -49,15 +39,17 @@ class Reservation:
         if not self.decision.allowed:
             return self.decision
         self._open = False
-        used = self._quantity if quantity is None else quantity
-        return self._keeper.commit(self, used, {**(self._units or {}), **(units or {})} or None)
+        asked = self._request
+        used = asked.quantity if quantity is None else quantity
+        final = asked._replace(quantity=used, units={**(asked.units or {}), **(units or {})} or None)
+        return self._keeper.commit(self.decision.tenant, final, owed=self.decision.degraded)
 
     def release(self) -> bool:
         """Give everything back; false where there was nothing to give back any more."""
         if not self.decision.allowed:
             return False
         self._open = False
-        return self._keeper.release(self.decision.tenant, self.key)
+        return not self.decision.degraded and self._keeper.release(self.decision.tenant, self.key)
 
     def __enter__(self) -> Self:
         return self

@@ -7,52 +7,49 @@ there.
 import hashlib
 import uuid
 from collections.abc import Iterable, Mapping
-from datetime import datetime
-from decimal import Decimal
 from pathlib import Path
 from time import monotonic
-from typing import Self
+from typing import Literal, Self
 
-from reconciler.entitlements.acts import Acts, checked, unknown
-from reconciler.entitlements.books import OWN, settle, settled
+from reconciler.entitlements.acts import Request, checked, unknown
+from reconciler.entitlements.bookkeeping import Bookkeeping
 from reconciler.entitlements.decision import Decision, Reason, replay
-from reconciler.entitlements.grants import Refunded, marker, spent_parts
+from reconciler.entitlements.degraded import Degraded
+from reconciler.entitlements.leases import Leases
 from reconciler.entitlements.measure import ask_of
 from reconciler.entitlements.opening import policy_of
-from reconciler.entitlements.packs import pack_lots
-from reconciler.entitlements.periods import SECOND, micros
-from reconciler.entitlements.policy import Policy, scaled
+from reconciler.entitlements.periods import SECOND
+from reconciler.entitlements.policy import Policy
 from reconciler.entitlements.remedies import Urls, with_remedy
 from reconciler.entitlements.reservation import Reservation
-from reconciler.entitlements.standing import STATUSES, Subscription, subscription_of
+from reconciler.entitlements.steps import Steps, ask, carry_out
 from reconciler.entitlements.terms import Terms
-from reconciler.entitlements.views import Balance, balance_of
 from reconciler.entitlements.weigh import FOREVER, decision_of, holds_until, weigh
-from reconciler.ledger.base import Clock, LedgerError, StoreUnavailableError
-from reconciler.ledger.book import PRIORITY, Book
-from reconciler.ledger.jobs import Job, Outcome
-from reconciler.ledger.ledger import Ledger, Look, Mode, open_ledger
+from reconciler.ledger.base import Clock, StoreUnavailableError
+from reconciler.ledger.book import Book
+from reconciler.ledger.jobs import Outcome
+from reconciler.ledger.ledger import Ledger, open_ledger
 
 #: How long a hold lasts unless said otherwise, in seconds.
 HOLD_SECONDS = 600
-_MOST_TERMS = 50_000
+JOURNAL = Path("reconciler-journal")
 
 
 def _nowhere(_kind: str, _id: str, _tenant: str) -> None:
     return None
 
 
-class Entitlements:
+class Entitlements(Bookkeeping):
     """Decides calls by a policy and keeps their books in a ledger. Close it, or use it as a context manager."""
 
-    def __init__(self, policy: Policy, ledger: Ledger, urls: Urls = _nowhere) -> None:
-        self._policy = policy
-        self._ledger = ledger
+    def __init__(
+        self, policy: Policy, ledger: Ledger, urls: Urls = _nowhere, journal: Path = JOURNAL, *, lease: bool = False
+    ) -> None:
+        super().__init__(policy, ledger, urls)
         self._urls = urls
-        self._terms: dict[str, Terms] = {}
-        self._acts = Acts(self._terms_of, urls)
         self._looks = ledger.looks
-        self._now = ledger.store.now
+        self.degraded = Degraded(ledger, self._acts, journal)
+        self.leases = Leases(ledger, self._acts, self.answered, journal) if lease else None
 
     @classmethod
     def open(
@@ -60,31 +57,28 @@ class Entitlements:
         source: str | Path | Policy,
         ledger: str = "sqlite:///usage.db",
         *,
-        mode: Mode = "group",
+        mode: Literal["direct", "group", "lease"] = "group",
         env: str | None = None,
         clock: Clock | None = None,
         urls: Urls = _nowhere,
+        journal: str | Path = JOURNAL,
     ) -> Self:
         """Open a directory of YAML, a compiled policy file, or a policy, with a ledger by its address.
+
+        ``journal`` is the directory for what the ledger has to learn later: calls made out of a lease, or while it was
+        away. All processes of a machine share it; it is made when it is needed.
 
         ConfigError with every problem where the files are wrong, PolicyError for a bad policy file, LedgerError for
         the ledger.
         """
-        return cls(policy_of(source, env), open_ledger(ledger, mode, clock), urls)
-
-    @property
-    def policy(self) -> Policy:
-        """The policy that decides at this moment."""
-        return self._policy
-
-    @property
-    def ledger(self) -> Ledger:
-        """The ledger, for what is not about single calls: exports, entries, proofs."""
-        return self._ledger
+        books = open_ledger(ledger, "group" if mode == "lease" else mode, clock)
+        return cls(policy_of(source, env), books, urls, Path(journal), lease=mode == "lease")
 
     def reload(self, source: str | Path | Policy, env: str | None = None) -> Policy:
         """Replace the policy at once and as a whole, and return it; where it cannot be read the old one stays."""
         self._policy = policy = policy_of(source, env)
+        if self.leases is not None:
+            self.leases.settle()
         return policy
 
     def check(
@@ -153,22 +147,40 @@ class Entitlements:
         With a ``key`` it is booked once: the same call again gets the first answer, another call under the key is
         refused as ``key_conflict``. A refused call is not kept: it may be tried again under its key.
         """
-        name, job = self.consuming(tenant, tool, meter, quantity, units, key)
-        return self._decided(tenant, name, job)
+        if self.leases is not None and tool is not None and quantity == 1 and units is None and meter is None:
+            if key is not None:
+                checked(tenant, key)
+            found = self.leases.consume(tenant, tool, key)
+            if found is not None:
+                return found
+        request = self.request(tenant, tool, meter, quantity, units, key)
+        try:
+            return carry_out(self.consuming(tenant, request), self._ledger)
+        except StoreUnavailableError:
+            return self.degraded.let_through(self.terms(tenant), request)
 
-    def consuming(
-        self,
-        tenant: str,
-        tool: str | None,
-        meter: str | None,
-        quantity: int,
-        units: Mapping[str, int] | None,
-        key: str | None,
-    ) -> tuple[str, Job]:
-        """Return the name a call is decided under, and its job for the ledger."""
-        name = _one(tool, meter)
-        checked(tenant, key)
-        return name, self._acts.consume(tenant, name, meter=tool is None, quantity=quantity, units=units, key=key)
+    def consuming(self, tenant: str, request: Request) -> Steps[Decision]:
+        """Decide a call and book it, in steps."""
+        if self.leases is not None:
+            known = self.leases.known(tenant, request)
+            if known is not None:
+                return known
+            if request.plain:
+                return (yield from self.leases.decide(tenant, request))
+        return self.answered(tenant, request.name, (yield from ask(self._acts.consume(tenant, request))))
+
+    def reserving(self, tenant: str, request: Request, seconds: int) -> Steps[Reservation]:
+        """Set aside what a call may cost, in steps."""
+        outcome = yield from ask(self._acts.reserve(tenant, request, seconds * SECOND))
+        return Reservation(self.answered(tenant, request.name, outcome), self, request)
+
+    def committing(self, tenant: str, request: Request, *, owed: bool) -> Steps[Decision]:
+        """End a reservation, in steps."""
+        outcome = yield from ask(self._acts.owed(tenant, request) if owed else self._acts.commit(tenant, request))
+        answer = outcome.value if outcome.entry is None else outcome.entry.answer
+        if outcome.conflict or answer is None:
+            return self._conflict(tenant, request.name)
+        return replay(tenant, answer[0])._replace(replayed=outcome.entry is not None, degraded=owed)
 
     def reserve(
         self,
@@ -182,190 +194,81 @@ class Entitlements:
         seconds: int = HOLD_SECONDS,
     ) -> Reservation:
         """Set aside what a call may cost at most until it is committed or released, or so many seconds have passed."""
-        name, key = _one(tool, meter), key or uuid.uuid4().hex
-        checked(tenant, key)
-        meters = tool is None
-        job = self._acts.reserve(
-            tenant, name, meter=meters, quantity=quantity, units=units, key=key, lasts=seconds * SECOND
-        )
-        return Reservation(self._decided(tenant, name, job), self, key, quantity, units, meter=meters)
+        request = self.keyed(tenant, tool, meter, quantity, units, key)
+        try:
+            return carry_out(self.reserving(tenant, request, seconds), self._ledger)
+        except StoreUnavailableError:
+            return self.without_ledger(tenant, request)
 
-    def commit(self, held: Reservation, quantity: int, units: Mapping[str, int] | None) -> Decision:
-        """End a reservation with what was used; :meth:`Reservation.commit` is the way to call it."""
-        tenant, name = held.decision.tenant, held.decision.tool
-        job = self._acts.commit(tenant, name, meter=held.meter, quantity=quantity, units=units, hold=held.key)
-        outcome = self._ledger.submit(job)
-        if outcome.conflict:
-            return self._conflict(tenant, name)
-        answer = outcome.entry.answer if outcome.entry is not None else outcome.value
-        if answer is None:
-            return self._conflict(tenant, name)
-        return replay(tenant, answer[0])._replace(replayed=outcome.entry is not None)
+    def without_ledger(self, tenant: str, request: Request) -> Reservation:
+        """Return a reservation as the tool's rule has it while the ledger is away."""
+        return Reservation(self.degraded.answer(self.terms(tenant), request), self, request)
+
+    def commit(self, tenant: str, request: Request, *, owed: bool) -> Decision:
+        """End a reservation with what was used; :meth:`Reservation.commit` is the way to call it.
+
+        What the ledger cannot be told now, or never heard of (``owed``), is noted and booked later.
+        """
+        try:
+            return carry_out(self.committing(tenant, request, owed=owed), self._ledger)
+        except StoreUnavailableError:
+            return self.degraded.note(self.terms(tenant), request, held=not owed)
 
     def release(self, tenant: str, key: str) -> bool:
-        """Give back what a reservation holds; false where it was ended before."""
-        return bool(self._ledger.submit(self._acts.release(tenant, key)).value)
+        """Give back what a reservation holds; false where it was ended before, or its end has to do it."""
+        try:
+            return bool(self._ledger.submit(self._acts.release(tenant, key)).value)
+        except StoreUnavailableError:
+            return False
 
-    def grant(
+    def request(
         self,
         tenant: str,
-        credits: Decimal | int | None = None,  # noqa: A002  named for what they are
-        *,
-        key: str,
-        pack: str | None = None,
-        expires: datetime | None = None,
-        priority: int = PRIORITY,
-        reason: str = "",
-    ) -> int:
-        """Bring in credits, or a credit pack with its bonus, once for a key; return the balance in millionths.
-
-        Lots are spent by priority, 0 first, then by expiry. KeyConflictError where the key was used for something else.
-        """
+        tool: str | None,
+        meter: str | None,
+        quantity: int,
+        units: Mapping[str, int] | None,
+        key: str | None,
+    ) -> Request:
+        """Return a call as the ledger's jobs take it; ValueError where tenant, key or what is called cannot be."""
         checked(tenant, key)
-        if (credits is None) == (pack is None):
-            raise ValueError("name credits or a pack")
-        if pack is not None:
-            lots = pack_lots(self._policy, pack, key, self._ledger.store.now(), priority)
-        else:
-            assert credits is not None  # noqa: S101  one of the two
-            lots = [(key, scaled(credits), priority, micros(expires) if expires else None, reason)]
-        self._once(self._acts.grant(tenant, lots, key))
-        return self._ledger.store.read(tenant).credits
+        return Request(_one(tool, meter), tool is None, quantity, units, key)
 
-    def void(self, tenant: str, lot: str, *, key: str, reason: str = "") -> int:
-        """Take away what is left of a grant and its bonus, and return how much, in millionths."""
-        checked(tenant, key)
-        outcome = self._once(self._acts.void(tenant, (lot, f"{OWN}bonus:{lot}"), key, reason))
-        left: int = outcome.entry.answer["credits"] if outcome.entry else outcome.value
-        return left
-
-    def refund(
+    def keyed(
         self,
         tenant: str,
-        of: str,
-        *,
-        key: str,
-        credits: Decimal | int | None = None,  # noqa: A002  named for what they are
-        renew_until: datetime | None = None,
-    ) -> Refunded:
-        """Reverse the payment of the call made under the key ``of``: all that is left of it, or so many credits.
+        tool: str | None,
+        meter: str | None,
+        quantity: int,
+        units: Mapping[str, int] | None,
+        key: str | None,
+    ) -> Request:
+        """Return a call with a key, one of its own where none was given."""
+        return self.request(tenant, tool, meter, quantity, units, key or uuid.uuid4().hex)
 
-        They go back to the lots they came from, never more than the call cost, however often it is refunded. What has
-        expired meanwhile is lost, or kept until ``renew_until``. LookupError where there is no such call.
-        """
-        checked(tenant, key)
-        amount = None if credits is None else scaled(credits)
-        store = self._ledger.store
-        while True:
-            entry = store.entry(tenant, f"{OWN}commit:{of}") or store.entry(tenant, of)
-            if entry is None or entry.kind not in {"consume", "commit"}:
-                raise LookupError(f"{tenant!r} has no finished call under the key {of!r}")
-            found = {lot: store.entry(tenant, lot) for lot, _ in spent_parts(entry)}
-            lots = {lot: granted.answer for lot, granted in found.items() if granted is not None}
-            markers = [marker(of, 1)]
-            while store.entry(tenant, markers[-1]) is not None:
-                markers.append(marker(of, len(markers) + 1))
-            until = None if renew_until is None else micros(renew_until)
-            job = self._acts.refund(tenant, entry, lots, markers, amount=amount, key=key, renew_until=until)
-            outcome = self._once(job)
-            answer = outcome.entry.answer if outcome.entry is not None else outcome.value
-            if answer is not None:
-                return Refunded(answer["restored"], answer["renewed"], answer["lost"])
-
-    def balance(self, tenant: str) -> Balance:
-        """Return what a tenant has: credits by lot, holds, included units and limits with what is used of them."""
-        look, terms, now = self._look(tenant)
-        return balance_of(look.book, terms, now)
-
-    def set_subscription(
-        self,
-        tenant: str,
-        *,
-        status: str,
-        plan: str | None = None,
-        period: tuple[datetime, datetime] | None = None,
-        anchor: datetime | None = None,
-        since: datetime | None = None,
-        key: str | None = None,
-    ) -> Subscription:
-        """Keep what Stripe says of a tenant's subscription; ``since`` is when the status began, now unless said.
-
-        ``anchor`` is the billing cycle's; without one the period's start is. ValueError for a status Stripe does not
-        have.
-        """
-        checked(tenant, key)
-        if status not in STATUSES:
-            raise ValueError(f"{status!r} is no status of a subscription: {', '.join(sorted(STATUSES))}")
-        start, end = (micros(period[0]), micros(period[1])) if period else (None, None)
-        kept = Subscription(
-            plan, status, start, end, micros(anchor) if anchor else start, micros(since) if since else 0
-        )
-        outcome = self._once(self._acts.subscribe(tenant, kept, key))
-        return Subscription(*(outcome.entry.answer if outcome.entry else outcome.value))
-
-    def subscription(self, tenant: str) -> Subscription | None:
-        """Return what is known of a tenant's subscription."""
-        return subscription_of(self._ledger.look(tenant).book.facts)
+    def terms(self, tenant: str) -> Terms:
+        """Return a tenant's terms by what is known of it without asking the ledger."""
+        look = self._looks.get(tenant)
+        return self._terms_of(Book(tenant) if look is None else look.book)
 
     def tenant_of_key(self, secret: str) -> tuple[str, str] | None:
         """Return tenant and key id of an API key, ``None`` where no file has its hash."""
         return self._policy.tenant_of_key.get(hashlib.sha256(secret.encode()).hexdigest())
 
-    def sweep(self, limit: int = 1000) -> int:
-        """Enter what has become due by itself for tenants nobody asks about; return how many were looked at."""
-        store = self._ledger.store
-        tenants = store.due(store.now(), limit)
-        for tenant in tenants:
-            self._ledger.submit(self._acts.sweep(tenant))
-        return len(tenants)
-
-    def seal(self, before: int, limit: int = 1000) -> int:
-        """Hand units counted in windows begun before an instant, in seconds, to the export; return how many windows."""
-        tenants = self._ledger.store.unsent(before, limit)
-        return sum(self._ledger.submit(self._acts.seal(tenant, before)).value for tenant in tenants)
-
     def close(self) -> None:
-        """Finish what is waiting and close the ledger."""
-        self._ledger.close()
+        """Finish what is waiting, give back what is lent, and close the ledger."""
+        try:
+            if self.leases is not None:
+                self.leases.close()
+            self.degraded.close()
+        finally:
+            self._ledger.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _terms_of(self, book: Book) -> Terms:
-        """Return the terms of a book's tenant; they are worked out anew when the policy or the subscription changes."""
-        terms = self._terms.get(book.tenant)
-        kept = book.facts.get("subscription")
-        if terms is None or terms.policy is not self._policy or terms.kept != kept:
-            if len(self._terms) >= _MOST_TERMS:
-                self._terms.clear()
-            terms = self._terms[book.tenant] = Terms(self._policy, book.tenant, subscription_of(book.facts), kept)
-        return terms
-
-    def _look(self, tenant: str) -> tuple[Look, Terms, int]:
-        """Return a look at a tenant's book, with what is due by now worked out but not written."""
-        look, now = self._ledger.look(tenant), self._now()
-        terms = self._terms_of(look.book)
-        if not settled(look.book, terms, now):
-            book = look.book.copy()
-            settle(book, terms, now)
-            look.book, look.known = book, {}
-        return look, terms, now
-
-    def _once(self, job: Job) -> Outcome:
-        outcome = self._ledger.submit(job)
-        if outcome.conflict:
-            raise KeyConflictError("E1120", "this key was used for another request", remedy="Use a new key.")
-        return outcome
-
-    def _decided(self, tenant: str, name: str, job: Job) -> Decision:
-        try:
-            outcome = self._ledger.submit(job)
-        except StoreUnavailableError:
-            return unknown(tenant, name, self._policy.revision)
-        return self.answered(tenant, name, outcome)
 
     def answered(self, tenant: str, name: str, outcome: Outcome) -> Decision:
         """Return a job's outcome as a decision: new, the first answer again, or a conflict."""
@@ -378,10 +281,6 @@ class Entitlements:
 
     def _conflict(self, tenant: str, name: str) -> Decision:
         return Decision(False, Reason.KEY_CONFLICT, tenant, name, config_digest=self._policy.revision)
-
-
-class KeyConflictError(LedgerError):
-    """An idempotency key was used before for another request."""
 
 
 def _one(tool: str | None, meter: str | None) -> str:

@@ -213,19 +213,26 @@ class Book:
             self._transfers += [f"lot:{lot}", f"held:{id}", part]
         return hold
 
-    def drop(self, hold: Hold, spent: int) -> list[list[Any]]:
-        """End a hold: spend so much of it, in the order of its lots, and give back the rest; return what was spent."""
-        if not 0 <= spent <= hold.amount:
-            raise ValueError(f"{hold.id!r} does not hold {spent}")
-        account, parts = f"held:{hold.id}", []
-        for lot, part in hold.parts:
-            used = min(part, spent)
-            spent -= used
+    def draw(self, hold: Hold, amount: int) -> list[list[Any]]:
+        """Spend part of a hold, in the order of its lots, and return the parts; it goes on with the rest."""
+        if not 0 <= amount <= hold.amount:
+            raise ValueError(f"{hold.id!r} does not hold {amount}")
+        parts = []
+        for part in hold.parts:
+            used = min(part[1], amount)
             if used:
-                self._transfers += [account, "spent", used]
-                parts.append([lot, used])
-            if part - used:
-                self._give(account, lot, part - used)
+                part[1] -= used
+                amount -= used
+                self._transfers += [f"held:{hold.id}", "spent", used]
+                parts.append([part[0], used])
+        return parts
+
+    def drop(self, hold: Hold, spent: int) -> list[list[Any]]:
+        """End a hold: spend so much of it, give back the rest, and return what was spent."""
+        parts = self.draw(hold, spent)
+        for lot, left in hold.parts:
+            if left:
+                self._give(f"held:{hold.id}", lot, left)
         del self.holds[hold.id]
         self._wake()
         return parts

@@ -45,6 +45,10 @@ class Ledger:
     def submit(self, job: Job) -> Outcome:
         """Run a job and return its outcome once it is durable; an error of the store is raised."""
         outcome = self.group.submit(job) if self.group is not None else self.store.transact((job,))[0]
+        return self.told(job, outcome)
+
+    def told(self, job: Job, outcome: Outcome) -> Outcome:
+        """Return an outcome to its caller, who sees it in every book from now on; an error is raised."""
         self.looks.pop(job.tenant, None)
         if outcome.error is not None:
             raise outcome.error

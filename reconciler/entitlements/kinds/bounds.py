@@ -23,6 +23,10 @@ class Ask(NamedTuple):
                 return number
         return 0
 
+    def many(self, times: int) -> "Ask":
+        """Return so many equal calls, of one."""
+        return Ask(times, self.blocks, tuple((meter, number * times) for meter, number in self.units))
+
     def counted(self, what: str) -> int:
         """Return the number a counter of this grows by."""
         return self.times if what == CALLS else self.of(what)

@@ -1,0 +1,134 @@
+"""While the ledger is away: deny by default, otherwise by the tool's rule, noted, settled later, once."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+
+from reconciler.entitlements import Entitlements, Reason
+from reconciler.ledger.base import StoreUnavailableError
+from reconciler.ledger.jobs import Job, Outcome
+from reconciler.ledger.sqlite import SqliteStore
+
+from .worlds import policy
+
+TERMS = """
+tools:
+  open: {on_error: allow}
+  some: {on_error: {allow_up_to: 2}}
+plans:
+  pro: {name: Pro, tools: [open, some, shut], credits: {default: 10}}
+tenants:
+  acme: {name: Acme, plan: pro}
+"""
+
+
+@pytest.fixture
+def ent(tmp_path: Path) -> Iterator[Entitlements]:
+    """Give a runtime whose tenant has 100 credits."""
+    with Entitlements.open(policy(TERMS), f"sqlite:///{tmp_path}/u.db", mode="direct", journal=tmp_path / "j") as ent:
+        ent.grant("acme", 100, key="g")
+        yield ent
+
+
+@contextmanager
+def away(*, after: bool = False) -> Iterator[None]:
+    """Let every transaction fail, before anything is kept or after everything is."""
+    real = SqliteStore.transact
+
+    def transact(self: SqliteStore, jobs: Sequence[Job]) -> list[Outcome]:
+        if after:
+            real(self, jobs)
+        raise StoreUnavailableError("E1103", "the disk is gone")
+
+    def read(_self: SqliteStore, _tenant: str) -> None:
+        raise StoreUnavailableError("E1103", "the disk is gone")
+
+    with patch.object(SqliteStore, "transact", transact), patch.object(SqliteStore, "read", read):
+        yield
+
+
+def test_a_call_is_refused_while_the_ledger_is_away(ent: Entitlements) -> None:
+    """Without a rule of its own a tool is closed; nothing of the refused call is booked later."""
+    with away():
+        assert ent.consume("acme", "shut").reason is Reason.STORE_UNAVAILABLE
+        assert ent.check("acme", "shut").reason is Reason.STORE_UNAVAILABLE
+        assert not ent.reserve("acme", "shut")
+    assert ent.degraded.settle() == 0
+    assert ent.balance("acme").credits == 100 * 10**6
+
+
+def test_a_call_let_through_is_booked_later(ent: Entitlements) -> None:
+    """What on_error allows is marked as degraded and charged when the ledger is back, once."""
+    with away():
+        answer = ent.consume("acme", "open", key="k")
+        assert (answer.allowed, answer.degraded) == (True, True)
+        with pytest.raises(StoreUnavailableError):
+            ent.degraded.settle()
+    assert ent.degraded.settle() == 1
+    assert ent.degraded.settle() == 0
+    assert ent.balance("acme").credits == 90 * 10**6
+    assert ent.consume("acme", "open", key="k").replayed
+
+
+def test_so_many_calls_are_let_through(ent: Entitlements) -> None:
+    """allow_up_to counts the calls of one outage; the next one counts anew."""
+    with away():
+        assert [bool(ent.consume("acme", "some")) for _ in range(3)] == [True, True, False]
+    ent.degraded.settle()
+    with away():
+        assert ent.consume("acme", "some")
+    ent.degraded.settle()
+    assert ent.balance("acme").credits == 70 * 10**6
+
+
+def test_access_is_refused_all_the_same(ent: Entitlements) -> None:
+    """A tool that is not in the plan and a tenant nobody knows get nothing from an outage."""
+    with away():
+        assert ent.consume("acme", "other").reason is Reason.TOOL_NOT_IN_PLAN
+        assert ent.consume("nobody", "open").reason is Reason.UNKNOWN_TENANT
+
+
+def test_a_commit_that_was_kept_is_not_charged_again(ent: Entitlements) -> None:
+    """A call whose transaction was kept but never answered is noted, and settling finds it booked under its key."""
+    with away(after=True):
+        assert ent.consume("acme", "open", key="k").degraded
+    assert ent.balance("acme").credits == 90 * 10**6
+    ent.degraded.settle()
+    assert ent.balance("acme").credits == 90 * 10**6
+
+
+def test_more_than_is_there_is_charged_as_far_as_it_goes(ent: Entitlements) -> None:
+    """Calls let through beyond the balance leave it at zero, never below, and the ledger says what was short."""
+    with away():
+        for _ in range(12):
+            assert ent.consume("acme", "open")
+    ent.degraded.settle()
+    assert ent.balance("acme").credits == 0
+    owed = [entry for entry in ent.ledger.store.entries("acme") if entry.kind == "owed"]
+    assert [entry.answer[3] for entry in owed] == [10 * 10**6, 10 * 10**6]
+
+
+def test_a_reservation_outlives_the_ledger(ent: Entitlements) -> None:
+    """What was reserved before an outage and committed during it is booked afterwards at what was used."""
+    held = ent.reserve("acme", "shut", quantity=5, key="job")
+    with away():
+        final = held.commit(2)
+        assert (final.allowed, final.degraded) == (True, True)
+    ent.degraded.settle()
+    assert (ent.balance("acme").credits, ent.balance("acme").held) == (80 * 10**6, 0)
+
+
+def test_another_process_settles_what_was_left(tmp_path: Path) -> None:
+    """Calls noted by a process that ended before the ledger was back are booked by the next one."""
+    url, journal = f"sqlite:///{tmp_path}/u.db", tmp_path / "j"
+    with Entitlements.open(policy(TERMS), url, mode="direct", journal=journal) as ent:
+        ent.grant("acme", 100, key="g")
+        with away():
+            assert ent.consume("acme", "open")
+    with Entitlements.open(policy(TERMS), url, mode="direct", journal=journal) as ent:
+        assert ent.degraded.settle() == 1
+        assert ent.balance("acme").credits == 90 * 10**6
+    assert list(journal.iterdir()) == []
