@@ -5,21 +5,23 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from reconciler.entitlements import books, grants
-from reconciler.entitlements.books import OWN, settle
+from reconciler.entitlements.books import FATES, OWN, gone_key, settle
 from reconciler.entitlements.decision import Decision, Reason
 from reconciler.entitlements.kinds.bounds import Ask
-from reconciler.entitlements.measure import ask_of
+from reconciler.entitlements.measure import ask_of, asked
 from reconciler.entitlements.remedies import Urls, with_remedy
 from reconciler.entitlements.slices import Lent, lend, settle_slice
 from reconciler.entitlements.standing import Subscription
 from reconciler.entitlements.terms import Call, Terms
 from reconciler.ledger.book import Book, Hold, Lot
-from reconciler.ledger.entry import Entry, well_named
+from reconciler.ledger.entry import well_named
 from reconciler.ledger.jobs import Found, Job
 
 _SHORT = 64
 #: Returns the terms of a book's tenant under the policy of this moment.
 TermsOf = Callable[[Book], Terms]
+#: Returns the lots of a grant that is made at an instant.
+LotsAt = Callable[[int], Sequence[Lot]]
 
 
 class NameRefusedError(ValueError):
@@ -51,7 +53,9 @@ class Request(NamedTuple):
 
     def digest(self, what: str, *more: int) -> str:
         """Return what was asked apart from the key, the same for the same request."""
-        return digest_of(what, self.name, self.meter, self.quantity, self.units and sorted(self.units.items()), *more)
+        return digest_of(
+            what, self.name, self.meter, self.quantity, sorted(self.units.items()) if self.units else None, *more
+        )
 
     @property
     def plain(self) -> bool:
@@ -86,7 +90,7 @@ class Acts:
                 return decision
             if lent is not None:
                 lent.append(books.lent(book))
-            return with_remedy(decision, verdict.refusal, call, terms, ask, urls)
+            return with_remedy(decision, verdict.refusal, call, terms, book, now, ask, urls)
 
         return Job(tenant, act, request.key, digest)
 
@@ -113,9 +117,9 @@ class Acts:
         def act(book: Book, now: int, _found: Found) -> Decision:
             terms, call, ask = _prepared(book, now, request, terms_of)
             decision, verdict = books.reserve(book, terms, call, now, ask, key, digest, now + lasts)
-            return (
-                decision if verdict.refusal is None else with_remedy(decision, verdict.refusal, call, terms, ask, urls)
-            )
+            if verdict.refusal is None:
+                return decision
+            return with_remedy(decision, verdict.refusal, call, terms, book, now, ask, urls)
 
         return Job(tenant, act, key, digest)
 
@@ -124,19 +128,22 @@ class Acts:
 
         What has lapsed is charged anew as far as possible; the act returns ``None`` where there is nothing to end.
         """
-        hold, terms_of = str(request.key), self._terms_of
+        hold, terms_of, digest = str(request.key), self._terms_of, request.digest("commit")
         released = f"{OWN}release:{hold}"
 
         def act(book: Book, now: int, found: Found) -> list[Any] | None:
-            terms, _, ask = _prepared(book, now, request, terms_of)
+            terms = terms_of(book)
+            settle(book, terms, now)
             kept, reserved = book.holds.get(hold), found.get((tenant, hold))
-            if kept is not None:
-                return books.commit(book, terms, kept, now, ask)
-            if reserved is None or (tenant, released) in found:
-                return None
-            return books.commit(book, terms, Hold(hold, 0, [], reserved.answer[1]), now, ask, late=True)
+            late = kept is None
+            if kept is None:
+                if reserved is None or (tenant, released) in found:
+                    return None
+                kept = Hold(hold, 0, [], reserved.answer[1])
+            ask = asked(kept.terms["measures"], request.quantity, request.units)
+            return books.commit(book, terms, kept, now, ask, digest, late=late)
 
-        return Job(tenant, act, f"{OWN}commit:{hold}", request.digest("commit"), (hold, released))
+        return Job(tenant, act, f"{OWN}commit:{hold}", digest, (hold, released))
 
     def release(self, tenant: str, hold: str) -> Job:
         """Return the job that gives back a hold; one that is ended already stays as it is."""
@@ -190,17 +197,14 @@ class Acts:
 
         return Job(tenant, act)
 
-    def grant(self, tenant: str, lots: Sequence[tuple[str, int, int, int | None, str]], key: str) -> Job:
-        """Return the job that brings in lots: id, credits, priority, expiry, reason; the first id is the key."""
-        digest = digest_of("grant", lots)
+    def grant(self, tenant: str, lots_at: LotsAt, key: str, digest: str) -> Job:
+        """Return the job that brings in lots as they are at the instant of the store; the first one's id is the key."""
         terms_of = self._terms_of
 
-        def act(book: Book, now: int, _found: Found) -> int:
+        def act(book: Book, now: int, _found: Found) -> None:
             settle(book, terms_of(book), now)
-            for id, amount, priority, expires, reason in lots:  # noqa: A001  the word for it everywhere
-                grants.grant(book, Lot(id, amount, amount, priority, expires, now, reason), now, id, digest)
-            book.facts.pop("recharging", None)
-            return book.credits
+            for lot in lots_at(now):
+                grants.grant(book, lot, now, lot.id, digest)
 
         return Job(tenant, act, key, digest)
 
@@ -209,42 +213,43 @@ class Acts:
         digest = digest_of("void", lots, reason)
         terms_of = self._terms_of
 
-        def act(book: Book, now: int, _found: Found) -> int:
+        def act(book: Book, now: int, found: Found) -> int:
+            known = [lot for lot in lots if (tenant, lot) in found]
+            if not known:
+                raise LookupError(f"{tenant!r} was never granted {lots[0]!r}")
             settle(book, terms_of(book), now)
             books.call_back(book, now)
-            return grants.void(book, lots, now, key, digest, reason)
+            left = grants.void(book, known, now, key, digest, reason)
+            for lot in known:
+                if (tenant, gone_key("voided", lot)) not in found:
+                    book.enter("voided", now, {"lot": lot}, gone_key("voided", lot))
+            return left
 
-        return Job(tenant, act, key, digest)
+        return Job(tenant, act, key, digest, (*lots, *(gone_key("voided", lot) for lot in lots)))
 
-    def refund(
-        self,
-        tenant: str,
-        entry: Entry,
-        lots: Mapping[str, list[Any]],
-        markers: Sequence[str],
-        *,
-        amount: int | None,
-        key: str,
-        renew_until: int | None,
-    ) -> Job:
+    def refund(self, tenant: str, asked: grants.Refund, key: str) -> Job:
         """Return the job that reverses a call's payment; it returns ``None`` where another refund came between."""
-        digest = digest_of("refund", entry.key, amount)
-        terms_of = self._terms_of
+        digest = digest_of("refund", asked.entry.key, asked.amount)
+        terms_of, lots = self._terms_of, [lot for lot, _ in grants.spent_parts(asked.entry)]
 
         def act(book: Book, now: int, found: Found) -> dict[str, int] | None:
             terms = terms_of(book)
             settle(book, terms, now)
-            *past, following = markers
+            *past, following = asked.markers
             if (tenant, following) in found:
                 return None
-            done = found[tenant, past[-1]].answer["refunded"] if past else 0
-            came, total = grants.refund(book, terms, entry, done, amount, lots, now, renew_until=renew_until)
-            answer = {**came._asdict(), "refunded": total}
-            book.enter("refund", now, answer, key, digest)
-            book.enter("refunded", now, {"of": entry.key, "refunded": total}, following)
-            return answer
+            before = found[tenant, past[-1]].answer if past else {"refunded": 0, "uncounted": False}
+            written = {entry.key for entry in book.fresh}
+            gone = {
+                lot: fate
+                for fate in FATES
+                for lot in lots
+                if (tenant, gone_key(fate, lot)) in found or gone_key(fate, lot) in written
+            }
+            return grants.refund(book, terms, asked, before, gone, now, key, digest)._asdict()
 
-        return Job(tenant, act, key, digest, tuple(markers))
+        gone_keys = (gone_key(fate, lot) for fate in FATES for lot in lots)
+        return Job(tenant, act, key, digest, (*asked.markers, *gone_keys))
 
     def subscribe(self, tenant: str, subscription: Subscription, key: str | None) -> Job:
         """Return the job that keeps a subscription's state."""

@@ -3,10 +3,10 @@
 from datetime import datetime
 from decimal import Decimal
 
-from reconciler.entitlements.acts import Acts, checked
+from reconciler.entitlements.acts import Acts, checked, digest_of
 from reconciler.entitlements.books import OWN, settle, settled
-from reconciler.entitlements.grants import Refunded, marker, spent_parts
-from reconciler.entitlements.packs import pack_lots
+from reconciler.entitlements.grants import Refund, Refunded, marker, spent_parts
+from reconciler.entitlements.packs import bonus_of, one_lot, pack_lots
 from reconciler.entitlements.periods import micros
 from reconciler.entitlements.policy import Policy, scaled
 from reconciler.entitlements.remedies import Urls
@@ -58,23 +58,30 @@ class Bookkeeping:
     ) -> int:
         """Bring in credits, or a credit pack with its bonus, once for a key; return the balance in millionths.
 
-        Lots are spent by priority, 0 first, then by expiry. KeyConflictError where the key was used for something else.
+        Lots are spent by priority, 0 first, then by expiry. KeyConflictError where the key was used for something else,
+        LookupError for no such pack.
         """
         checked(tenant, key)
         if (credits is None) == (pack is None):
             raise ValueError("name credits or a pack")
         if pack is not None:
-            lots = pack_lots(self._policy, pack, key, self._ledger.store.now(), priority)
+            lots_at, digest = pack_lots(self._policy, pack, key, priority), digest_of("grant", pack, priority)
         else:
             assert credits is not None  # noqa: S101  one of the two
-            lots = [(key, scaled(credits), priority, micros(expires) if expires else None, reason)]
-        self._once(self._acts.grant(tenant, lots, key))
-        return self._ledger.store.read(tenant).credits
+            amount, until = scaled(credits), micros(expires) if expires else None
+            lots_at, digest = one_lot(key, amount, priority, until, reason), digest_of("grant", amount, priority, until)
+        self._once(self._acts.grant(tenant, lots_at, key, digest))
+        book = self._ledger.store.read(tenant)
+        settle(book, self._terms_of(book), self._now())
+        return book.credits
 
     def void(self, tenant: str, lot: str, *, key: str, reason: str = "") -> int:
-        """Take away what is left of a grant and its bonus, and return how much, in millionths."""
+        """Take away what is left of a grant and its bonus, and return how much, in millionths.
+
+        Refunds of calls it paid bring nothing of it back. LookupError where there was no such grant.
+        """
         checked(tenant, key)
-        outcome = self._once(self._acts.void(tenant, (lot, f"{OWN}bonus:{lot}"), key, reason))
+        outcome = self._once(self._acts.void(tenant, (lot, bonus_of(lot)), key, reason))
         left: int = outcome.entry.answer["credits"] if outcome.entry else outcome.value
         return left
 
@@ -105,11 +112,10 @@ class Bookkeeping:
             while store.entry(tenant, markers[-1]) is not None:
                 markers.append(marker(of, len(markers) + 1))
             until = None if renew_until is None else micros(renew_until)
-            job = self._acts.refund(tenant, entry, lots, markers, amount=amount, key=key, renew_until=until)
-            outcome = self._once(job)
+            outcome = self._once(self._acts.refund(tenant, Refund(entry, lots, markers, amount, until), key))
             answer = outcome.entry.answer if outcome.entry is not None else outcome.value
             if answer is not None:
-                return Refunded(answer["restored"], answer["renewed"], answer["lost"])
+                return Refunded(**answer)
 
     def balance(self, tenant: str) -> Balance:
         """Return what a tenant has: credits by lot, holds, included units and limits with what is used of them."""

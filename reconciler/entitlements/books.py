@@ -6,21 +6,29 @@ Each act weighs first and changes the book only when everything is decided, then
 from collections.abc import Sequence
 from typing import Any
 
-from reconciler.entitlements.decision import Decision
+from reconciler.entitlements.decision import Decision, committed
 from reconciler.entitlements.kinds import per_call, usage
 from reconciler.entitlements.kinds.bounds import Ask, Count
 from reconciler.entitlements.kinds.usage import Usage
+from reconciler.entitlements.measure import measures_of
 from reconciler.entitlements.policy import Grant
 from reconciler.entitlements.standing import Subscription, subscription_of
 from reconciler.entitlements.terms import Call, Terms
-from reconciler.entitlements.weigh import Verdict, decision_of, weigh
+from reconciler.entitlements.weigh import Verdict, decision_of, recharge_of, weigh
 from reconciler.ledger.book import PRIORITY, Book, Hold, Lot
 
 #: Keys of events that happen by themselves begin with this; no caller's key may.
 OWN = "~"
 #: Ids of holds that back calls lent to a process begin with this.
 LEASE = f"{OWN}lease:"
-_INCLUDED = "included"
+#: What may become of a lot that is no longer there to spend, and not used up.
+FATES = ("expired", "voided")
+_MONTH = f"{OWN}month:"
+
+
+def gone_key(fate: str, lot: str) -> str:
+    """Return the key of the entry that says a lot is gone."""
+    return f"{OWN}{fate}:{lot}"
 
 
 def settle(book: Book, terms: Terms, now: int) -> None:
@@ -38,7 +46,7 @@ def settle(book: Book, terms: Terms, now: int) -> None:
             _expire(book, lot, due)
         if book.resets_at is not None and book.resets_at <= due:
             _month(book, terms, due)
-    if _month_owed(book, terms):
+    if _month_owed(book, terms, now):
         _month(book, terms, now)
     tenant = terms.standing.tenant
     if tenant is not None and tenant.grants:
@@ -48,7 +56,7 @@ def settle(book: Book, terms: Terms, now: int) -> None:
 def settled(book: Book, terms: Terms, now: int) -> bool:
     """Tell whether nothing has become due by itself."""
     due, tenant = book.due, terms.standing.tenant
-    if (due is not None and due <= now) or _month_owed(book, terms):
+    if (due is not None and due <= now) or _month_owed(book, terms, now):
         return False
     return tenant is None or not tenant.grants or not any(_owed(book, grant, now) for grant in tenant.grants)
 
@@ -57,37 +65,42 @@ def _owed(book: Book, grant: Grant, now: int) -> bool:
     return (grant.expires is None or grant.expires > now) and grant.id not in book.facts.get("granted", ())
 
 
-def _month_owed(book: Book, terms: Terms) -> bool:
+def _month_owed(book: Book, terms: Terms, now: int) -> bool:
     """Tell whether the plan brings credits of this month that were not given, or more than were given."""
     credits = terms.credit_terms  # noqa: A001  named for what they are
-    if credits is None or not credits.included or terms.standing.refused is not None:
+    if credits is None or not credits.included or not terms.entitled(now):
         return False
     return book.resets_at is None or bool(book.facts["month"][1] < credits.included)
 
 
 def _expire(book: Book, lot: Lot, now: int) -> None:
     left = book.write_off(lot, "expired")
-    book.enter("expire", now, {"lot": lot.id, "credits": left}, f"{OWN}expire:{lot.id}")
+    book.enter("expire", now, {"lot": lot.id, "credits": left}, gone_key("expired", lot.id))
 
 
 def _month(book: Book, terms: Terms, now: int) -> None:
-    """Give what the month includes, less what this month was given already; the key names the month and the amount."""
+    """Give what the month includes, less what it was given already; the key names the month and the amount.
+
+    A month that begins before the last one that was given is that one still: neither a clock that goes back nor a
+    billing cycle that is moved to and fro brings credits twice.
+    """
     credits = terms.credit_terms  # noqa: A001  named for what they are
-    if credits is None or not credits.included or terms.standing.refused is not None:
+    if credits is None or not credits.included or not terms.entitled(now):
         book.remind(None)
         return
     start, end = terms.recurring().at(now)
-    given = book.facts.get("month", [0, 0])
-    before = given[1] if given[0] == start else 0
+    given, before = book.facts.get("month", (start, 0))
     book.remind(end)
+    if start > given:
+        given, before = start, 0
     if credits.included <= before:
         return
     if not before:
-        for lot in [lot for lot in book.order if lot.reason == _INCLUDED and lot.expires is not None]:
+        for lot in [lot for lot in book.order if lot.id.startswith(_MONTH) and lot.expires is not None]:
             _expire(book, lot, now)
-    key, amount = f"{OWN}month:{start}:{credits.included}", credits.included - before
-    book.facts["month"] = [start, credits.included]
-    lot = Lot(key, amount, amount, PRIORITY, None if credits.rollover else end, now, _INCLUDED)
+    key, amount = f"{_MONTH}{given}:{credits.included}", credits.included - before
+    book.facts["month"] = [given, credits.included]
+    lot = Lot(key, amount, amount, PRIORITY, None if credits.rollover else end, now, "included")
     book.grant(lot)
     book.enter("reset", now, lot.dump(), key)
 
@@ -127,7 +140,7 @@ def reserve(
     decision = decision_of(verdict, call, terms, book)
     if verdict.refusal is None:
         payment = verdict.payment
-        kept = kept_terms(verdict, ask, decision, book, now)
+        kept = {**kept_terms(verdict, ask, decision, book, now), "measures": measures_of(call)}
         count_in(book, verdict)
         book.hold(key, payment.credits if payment is not None else 0, expires, kept)
         book.enter("reserve", now, [decision.stored(), kept], key, digest)
@@ -148,7 +161,7 @@ def kept_terms(verdict: Verdict, ask: Ask, decision: Decision, book: Book, now: 
     }
 
 
-def commit(book: Book, terms: Terms, hold: Hold, now: int, ask: Ask, *, late: bool = False) -> list[Any]:
+def commit(book: Book, terms: Terms, hold: Hold, now: int, ask: Ask, digest: str, *, late: bool) -> list[Any]:
     """End a hold with what was really used, and return the entry's answer: decision, counters, parts, what was short.
 
     Less than was reserved goes back to its lots. More is charged as far as credits are there; the rest is written
@@ -163,10 +176,9 @@ def commit(book: Book, terms: Terms, hold: Hold, now: int, ask: Ask, *, late: bo
     short = credits - sum(part for _, part in parts)
     apart = None if kept["apart"] is None else frozenset(kept["apart"])
     meter_units(book, ask.units, spends, apart, terms.window(now))
-    stored = list(kept["decision"])
-    stored[2] = credits or money
-    answer = [stored, counts, parts, short]
-    book.enter("commit", now, answer, f"{OWN}commit:{hold.id}")
+    recharge = recharge_of(terms, book.credits) if credits else None
+    answer = [committed(kept["decision"], credits or money, book.credits, recharge), counts, parts, short]
+    book.enter("commit", now, answer, f"{OWN}commit:{hold.id}", digest)
     return answer
 
 

@@ -17,6 +17,7 @@ from reconciler.config.terms import plan_currency, sold, tenant_currency, throug
 from reconciler.entitlements.periods import micros
 from reconciler.entitlements.policy import (
     MICRO,
+    SPEND,
     CallPrices,
     CreditCosts,
     Grant,
@@ -145,12 +146,12 @@ class _Compiler:
             "month" if through else line.interval,
             1 if through else line.interval_count,
             currency,
-            None if overage is None else self._rate(overage, currency),
-            f"spend.{currency}" if through else "",
+            None if overage is None else self._rate(overage),
+            SPEND + currency if through else "",
             self._at(*path),
         )
 
-    def _rate(self, overage: models.Overage, currency: str) -> Rate | None:
+    def _rate(self, overage: models.Overage) -> Rate | None:
         """Return the price of units beyond the included ones; ``None`` where one is finer than a millionth."""
         package, up = _package(overage.transform_quantity)
         if overage.tiers is None:
@@ -159,8 +160,7 @@ class _Compiler:
         else:
             table = self._file.tiers[overage.tiers]
             mode = table.mode
-            steps = table.steps if table.currency in {None, currency} else table.currency_options[currency]
-            brackets = [(step.up_to, step.unit_amount, step.flat_amount) for step in steps]
+            brackets = [(step.up_to, step.unit_amount, step.flat_amount) for step in table.steps]
         found = [(up_to, unit or Decimal(0), flat or Decimal(0)) for up_to, unit, flat in brackets]
         if any(money.decimals(amount) > _PLACES for _, unit, flat in found for amount in (unit, flat)):
             return None
@@ -176,6 +176,8 @@ class _Compiler:
 
         def steps(tool: str, price: Decimal | None) -> tuple[Step, ...]:
             assert price is not None  # noqa: S101  asked for listed tools and a default that is there
+            if not price:
+                return ()
             if not prices.steps:
                 return (Step(None, _major(price, currency)),)
             return tuple(

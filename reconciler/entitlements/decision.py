@@ -1,5 +1,6 @@
 """Answers: may this call be made, what does it cost, and if not, why and what would help. A refusal is a value."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -98,6 +99,12 @@ class Decision(NamedTuple):
 def decided(*fields: Any) -> Decision:
     """Return a decision from its fields in order; what a named tuple does on the way costs as much as all the rest."""
     return tuple.__new__(Decision, fields)
+
+
+def committed(stored: Sequence[Any], cost: int | None, credits: int, recharge: str | None) -> list[Any]:  # noqa: A002
+    """Return what the ledger keeps of a reserved call once it is known what it came to; ``credits`` are left."""
+    tool, paid_by, _, unit, remaining, limit, bound, *rest = stored
+    return [tool, paid_by, cost, unit, credits if bound == "credits" else remaining, limit, bound, *rest[:-1], recharge]
 
 
 def replay(tenant: str, stored: list[Any]) -> Decision:

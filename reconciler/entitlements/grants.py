@@ -5,8 +5,10 @@ from typing import Any, NamedTuple
 
 from reconciler.entitlements.books import OWN
 from reconciler.entitlements.terms import Terms
-from reconciler.ledger.book import NEVER, Book, Lot
+from reconciler.ledger.book import Book, Lot
 from reconciler.ledger.entry import Entry
+
+_METERED = "metered:"
 
 
 class Refunded(NamedTuple):
@@ -40,28 +42,40 @@ def marker(of: str, number: int) -> str:
     return f"{OWN}refund:{of}:{number}"
 
 
+class Refund(NamedTuple):
+    """A refund of the call of an ``entry``: of ``amount`` millionths of a credit, or all there is (``None``).
+
+    ``lots`` are those that paid, as they were granted; ``markers`` the keys of the refunds before and of this one.
+    """
+
+    entry: Entry
+    lots: Mapping[str, list[Any]]
+    markers: Sequence[str]
+    amount: int | None
+    renew_until: int | None
+
+
 def refund(
     book: Book,
     terms: Terms,
-    entry: Entry,
-    done: int,
-    amount: int | None,
-    lots: Mapping[str, list[Any]],
+    asked: Refund,
+    before: Mapping[str, Any],
+    gone: Mapping[str, str],
     now: int,
-    *,
-    renew_until: int | None,
-) -> tuple[Refunded, int]:
-    """Reverse a call's payment, last spent first, and return what became of it and how much is refunded in all by now.
+    key: str,
+    digest: str,
+) -> Refunded:
+    """Reverse a call's payment, last spent first, and return what became of it.
 
-    ``done`` was refunded before, ``amount`` is wanted (``None``: all that is left); ``lots`` are the lots as they
-    were granted. Credits of lots that have expired meanwhile are lost, or renewed as a lot of their own until
-    ``renew_until``. A refund of everything takes the counted units back as well.
+    ``before`` is what the refund before this one left; ``gone`` says of lots that they are ``expired`` or ``voided``.
+    What comes from expired ones is lost, or renewed as a lot of its own; from voided ones it is lost. The refund that
+    leaves nothing to refund takes the counted units back as well.
     """
-    parts = spent_parts(entry)
-    whole = sum(part for _, part in parts)
-    left = whole - done if amount is None else min(amount, whole - done)
+    parts = spent_parts(asked.entry)
+    done, whole = before["refunded"], sum(part for _, part in parts)
+    left = whole - done if asked.amount is None else min(asked.amount, whole - done)
     back, skip = left, done
-    restored = lost = 0
+    found = {"": 0, "expired": 0, "voided": 0}
     for id, part in reversed(parts):  # noqa: A001  the word for it everywhere
         passed = min(skip, part)
         skip -= passed
@@ -69,26 +83,48 @@ def refund(
         back -= given
         if not given:
             continue
-        lot = book.lots.get(id) or Lot(*lots[id])
-        if lot.expires is not None and lot.expires <= now:
-            lost += given
-            continue
-        if id not in book.lots:
-            lot.remaining = 0
-        book.give_back(lot, given)
-        restored += given
-    renewed = _renew(book, entry, lost, now, renew_until)
-    if not done and left == whole:
-        _uncount(book, terms, entry, now)
-    return Refunded(restored, renewed, lost - renewed), done + left
+        fate = gone.get(id) or _fate(asked.lots[id], now)
+        found[fate] += given
+        if not fate:
+            book.give_back(_lot(book, asked.lots[id]), given)
+    renewal = _renewal(asked, found["expired"], now)
+    renewed = 0 if renewal is None else renewal.granted
+    if renewal is not None:
+        book.give_back(renewal, renewed)
+    uncounted = before["uncounted"]
+    if not uncounted and done + left == whole and (whole or asked.amount is None):
+        uncounted = True
+        _uncount(book, terms, asked.entry, now)
+    came = Refunded(found[""], renewed, found["expired"] + found["voided"] - renewed)
+    book.enter("refund", now, came._asdict(), key, digest)
+    answer = {"of": asked.entry.key, "refunded": done + left, "uncounted": uncounted}
+    book.enter("refunded", now, answer, asked.markers[-1])
+    if renewal is not None:
+        book.enter("renew", now, renewal.dump(), renewal.id)
+    return came
 
 
-def _renew(book: Book, entry: Entry, amount: int, now: int, until: int | None) -> int:
+def _fate(granted: list[Any], now: int) -> str:
+    """Return ``expired`` for a lot whose time is over; one that was used up before is not entered as expired."""
+    expires = Lot(*granted).expires
+    return "expired" if expires is not None and expires <= now else ""
+
+
+def _lot(book: Book, granted: list[Any]) -> Lot:
+    """Return a lot that stands in the book, or one that is used up and has to stand there again."""
+    lot = book.lots.get(granted[0])
+    if lot is None:
+        lot = Lot(*granted)
+        lot.remaining = 0
+    return lot
+
+
+def _renewal(asked: Refund, amount: int, now: int) -> Lot | None:
+    """Return the lot that keeps what is lost with expired ones; its id is the key of its own entry, as with any lot."""
+    until = asked.renew_until
     if not amount or until is None or until <= now:
-        return 0
-    lot = Lot(f"{OWN}renewed:{entry.key}:{book.seq}", amount, 0, 0, until if until < NEVER else None, now, "refund")
-    book.give_back(lot, amount)
-    return amount
+        return None
+    return Lot(f"{OWN}renewed:{asked.markers[-1]}", amount, 0, 0, until, now, "refund")
 
 
 def _uncount(book: Book, terms: Terms, entry: Entry, now: int) -> None:
@@ -98,7 +134,8 @@ def _uncount(book: Book, terms: Terms, entry: Entry, now: int) -> None:
         if counter is not None and counter[0] == start:
             counter[1] -= number
     window = terms.window(now)
-    for transfer in entry.transfers:
-        if transfer.source.startswith("metered:"):
-            meter = transfer.source.removeprefix("metered:")
-            book.use(meter, window, -transfer.amount, billed=transfer.target.startswith("used:"))
+    for source, target, amount in entry.transfers:
+        if source.startswith(_METERED):
+            book.use(source.removeprefix(_METERED), window, -amount, billed=target.startswith("used:"))
+        elif target.startswith(_METERED):
+            book.use(target.removeprefix(_METERED), window, amount, billed=source.startswith("used:"))

@@ -18,6 +18,8 @@ from reconciler.pricing.calls import ByTool
 
 FORMAT = 1
 MICRO = 1_000_000
+#: The spend meter of a currency is named by it behind this; no meter of the files can be.
+SPEND = "spend."
 
 
 def scaled(amount: Decimal | int) -> int:
@@ -89,7 +91,7 @@ class Step(NamedTuple):
 class CallPrices(NamedTuple):
     """Steps of prices by tool or glob, discounts worked in; counted per ``tool``, or all together (``tenant``).
 
-    A call costs ``least`` at least, unless its price is zero.
+    A call costs ``least`` at least; a tool whose price is zero has no steps and is free.
     """
 
     currency: str
@@ -346,7 +348,7 @@ def _plan(found: Mapping[str, Any]) -> Plan:
 def _prices(found: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "listed": {tool: tuple(Step(*step) for step in steps) for tool, steps in found["listed"].items()},
-        "default": found["default"] and tuple(Step(*step) for step in found["default"]),
+        "default": None if found["default"] is None else tuple(Step(*step) for step in found["default"]),
     }
 
 

@@ -7,26 +7,27 @@ from reconciler.entitlements.decision import Decision, Reason, Remedy
 from reconciler.entitlements.kinds.bounds import Ask, Refusal
 from reconciler.entitlements.policy import Pack, Plan, Policy
 from reconciler.entitlements.standing import Subscription
-from reconciler.entitlements.terms import Call, Terms
+from reconciler.entitlements.terms import DIRECT, Call, Terms
 from reconciler.entitlements.weigh import weigh
 from reconciler.ledger.book import Book
 
 #: Returns where a tenant buys a plan or pack (``kind``, ``id``, tenant); ``None`` where nobody knows.
 Urls = Callable[[str, str, str], str | None]
 _WAIT = frozenset({Reason.QUOTA_EXCEEDED, Reason.RATE_LIMITED})
-_PLAN = _WAIT | {Reason.TOOL_NOT_IN_PLAN, Reason.FEATURE_REQUIRED}
-#: A new customer of a plan has used nothing; this is the instant that book is looked at.
-_FRESH = 1
+#: Reasons another plan is looked for; of a rate, only the plan it names: it refills sooner than anybody pays.
+_SEARCH = frozenset({Reason.QUOTA_EXCEEDED, Reason.TOOL_NOT_IN_PLAN, Reason.FEATURE_REQUIRED})
 
 
-def with_remedy(decision: Decision, refusal: Refusal, call: Call, terms: Terms, ask: Ask, urls: Urls) -> Decision:
+def with_remedy(
+    decision: Decision, refusal: Refusal, call: Call, terms: Terms, book: Book, now: int, ask: Ask, urls: Urls
+) -> Decision:
     """Add what would help to a refusal: a plan or pack that is sold first, waiting where that is enough."""
     remedy = None
     if refusal.reason is Reason.INSUFFICIENT_CREDITS:
         pack = cheapest_pack(terms.policy, refusal.short, _currency(terms))
         remedy = pack and Remedy("pack", pack.id, pack.name, urls("pack", pack.id, terms.tenant))
-    elif refusal.reason in _PLAN:
-        plan = _upgrade(terms, call, ask, refusal.upgrade)
+    elif refusal.reason in _SEARCH or refusal.upgrade is not None:
+        plan = _upgrade(refusal, call, terms, book, now, ask)
         remedy = plan and Remedy("plan", plan.id, plan.name, urls("plan", plan.id, terms.tenant), refusal.resets_at)
     if remedy is None and refusal.reason in _WAIT and refusal.resets_at is not None and refusal.retry_after is not None:
         remedy = Remedy("wait", at=refusal.resets_at)
@@ -47,22 +48,37 @@ def cheapest_pack(policy: Policy, short: int, currency: str | None) -> Pack | No
     return max(packs, key=lambda pack: (pack.credits + pack.bonus, pack.id), default=None)
 
 
-def _upgrade(terms: Terms, call: Call, ask: Ask, named: str | None) -> Plan | None:
-    """Return the plan a limit names, else the cheapest on sale under which a new customer could make the call."""
-    if named is not None and (plan := terms.policy.plans.get(named)) is not None:
-        return plan
+def _upgrade(refusal: Refusal, call: Call, terms: Terms, book: Book, now: int, ask: Ask) -> Plan | None:
+    """Return the plan a limit names, else the cheapest on sale under which the tenant, as it stands, could call.
+
+    As it stands: what it has used counts against the other plan too, so that a plan that gives no more is none.
+    """
+    policy = terms.policy
+    named = policy.plans.get(refusal.upgrade or "")
+    if named is not None and named.status == "active":
+        return named
+    if refusal.reason not in _SEARCH:
+        return None
     current = terms.standing.plan.id if terms.standing.plan else ""
-    meter = bool(call.meters and call.meters[0][1] == "")
-    return _cheapest(terms.policy, current, call.name, meter, ask)
-
-
-@lru_cache(maxsize=1024)
-def _cheapest(policy: Policy, current: str, name: str, meter: bool, ask: Ask) -> Plan | None:  # noqa: FBT001  part of the key
-    active = Subscription(None, "active", None, None, None, 0)
-    sold = [plan for plan in policy.plans.values() if plan.status == "active" and plan.id != current]
-    for plan in sorted(sold, key=lambda plan: (plan.price is None, plan.price or 0, plan.id)):
-        terms = Terms(policy, "", active._replace(plan=plan.id))
-        verdict = weigh(terms.call(name, meter=meter), Book(""), _FRESH, ask)
-        if verdict.refusal is None or verdict.refusal.reason is Reason.INSUFFICIENT_CREDITS:
+    meter = bool(call.meters and call.meters[0][1] == DIRECT)
+    tenant = terms.tenant if terms.standing.tenant is not None else ""
+    for plan in _on_sale(policy):
+        if plan.id == current:
+            continue
+        found = weigh(_terms_under(policy, tenant, plan.id).call(call.name, meter=meter), book, now, ask).refusal
+        if found is None or found.reason is Reason.INSUFFICIENT_CREDITS:
             return plan
     return None
+
+
+@lru_cache(maxsize=16)
+def _on_sale(policy: Policy) -> tuple[Plan, ...]:
+    """Return the plans that are sold, the cheapest first."""
+    sold = [plan for plan in policy.plans.values() if plan.status == "active"]
+    return tuple(sorted(sold, key=lambda plan: (plan.price is None, plan.price or 0, plan.id)))
+
+
+@lru_cache(maxsize=4096)
+def _terms_under(policy: Policy, tenant: str, plan: str) -> Terms:
+    """Return the terms a tenant would have under a plan, its own from the files laid over."""
+    return Terms(policy, tenant, Subscription(plan, "active", None, None, None, 0))

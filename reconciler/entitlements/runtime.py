@@ -16,7 +16,7 @@ from reconciler.entitlements.bookkeeping import Bookkeeping
 from reconciler.entitlements.decision import Decision, Reason, replay
 from reconciler.entitlements.degraded import Degraded
 from reconciler.entitlements.leases import Leases
-from reconciler.entitlements.measure import ask_of
+from reconciler.entitlements.measure import ask_of, measured_on
 from reconciler.entitlements.opening import policy_of
 from reconciler.entitlements.periods import SECOND
 from reconciler.entitlements.policy import Policy
@@ -107,14 +107,19 @@ class Entitlements(Bookkeeping):
         verdict = weigh(call, look.book, now, ask)
         decision = decision_of(verdict, call, terms, look.book)
         if verdict.refusal is not None:
-            decision = with_remedy(decision, verdict.refusal, call, terms, ask, self._urls)
+            decision = with_remedy(decision, verdict.refusal, call, terms, look.book, now, ask, self._urls)
         if plain and (until := holds_until(call, look.book, now)) is not None:
             look.known[tool] = (terms.policy, until, decision)
         return decision
 
     def check_many(self, tenant: str, tools: Iterable[str]) -> dict[str, Decision]:
-        """Decide one call of each tool, each as if it were the only one."""
-        return {tool: self.check(tenant, tool) for tool in tools}
+        """Decide one call of each tool, each as if it were the only one; what is measured on the call counts as one."""
+        found = {}
+        for name in tools:
+            tool = self._policy.tools.of(name)
+            units = dict.fromkeys(measured_on(tool.counts.items()), 1) if tool is not None else {}
+            found[name] = self.check(tenant, name, units=units or None)
+        return found
 
     def feature(self, tenant: str, feature: str) -> bool:
         """Tell whether a tenant has a feature now."""

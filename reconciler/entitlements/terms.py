@@ -1,8 +1,8 @@
 """From the tables to one tenant's terms of one call: the bounds and payers the kinds weigh."""
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from reconciler.entitlements.decision import Reason
 from reconciler.entitlements.kinds.bounds import Ask, Payer
@@ -12,12 +12,14 @@ from reconciler.entitlements.kinds.quota import Quota
 from reconciler.entitlements.kinds.rate import Rate
 from reconciler.entitlements.kinds.usage import Metered, Usage
 from reconciler.entitlements.periods import LENGTH, SECOND, Anchored, Calendar, Period, zone_of
-from reconciler.entitlements.policy import CallPrices, CreditCosts, Limit, Line, Plan, Policy, Tool
+from reconciler.entitlements.policy import SPEND, CallPrices, CreditCosts, Limit, Line, Plan, Policy, Tool
 from reconciler.entitlements.standing import Standing, Subscription, standing
 from reconciler.pricing.calls import ByTool
 
 #: Length of a window whose units become one export, in microseconds.
 WINDOW = 3600 * SECOND
+#: In place of a number: the call is of the meter itself, its quantity are the units.
+DIRECT = ""
 _NO_TOOL = Tool(None, (), None, {}, 0, "")
 
 
@@ -101,8 +103,9 @@ class Terms:
         start = now - now % WINDOW
         end = start + WINDOW
         if self.subscription is not None and self.subscription.anchor is not None:
-            begun, following = self.recurring().at(now)
-            start, end = max(start, -(-begun // SECOND) * SECOND), min(end, -(-following // SECOND) * SECOND)
+            sold = [self._line_period(line) for line in self.lines.values() if line.per == "subscription"]
+            for begun, following in (period.at(now) for period in (self.recurring(), *sold)):
+                start, end = max(start, -(-begun // SECOND) * SECOND), min(end, -(-following // SECOND) * SECOND)
         return start, end
 
     def _tool(self, name: str) -> Call:
@@ -114,9 +117,9 @@ class Terms:
 
     def _meter(self, name: str) -> Call:
         refused, source = self.standing.refused, self.standing.source
-        if refused is None and name not in self.policy.meters:
+        if refused is None and (name not in self.policy.meters or name.startswith(SPEND)):
             refused, source = Reason.UNKNOWN_TOOL, ""
-        return self._call(name, _NO_TOOL, ((name, ""),), refused, source, called=False)
+        return self._call(name, _NO_TOOL, ((name, DIRECT),), refused, source, called=False)
 
     def _call(
         self,
@@ -177,8 +180,7 @@ class Terms:
 
     def _payers(self, name: str, meters: set[str], *, called: bool) -> Iterator[Payer]:
         plan = self.standing.plan
-        order = plan.pay if plan and plan.pay else ("usage", "credits", "per_call")
-        for source in order:
+        for source in self._order():
             if source == "usage":
                 lines = self.usage_lines(meters)
                 if lines:
@@ -190,6 +192,11 @@ class Terms:
             elif source == "per_call" and plan and plan.calls and called:
                 yield from self._per_call(name, plan.calls)
 
+    def _order(self) -> tuple[str, ...]:
+        """Return the sources in the plan's order; a tenant's own usage goes first where the plan has none to order."""
+        pay = self.standing.plan.pay if self.standing.plan else ()
+        return pay if "usage" in pay else ("usage", *(pay or ("credits", "per_call")))
+
     def _per_call(self, name: str, prices: CallPrices) -> Iterator[PerCall]:
         steps = ByTool(prices.listed, prices.default).of(name)
         if steps is not None:
@@ -200,7 +207,7 @@ class Terms:
                 prices.least,
                 self._months("month", 1),
                 prices.currency,
-                f"spend.{prices.currency}",
+                SPEND + prices.currency,
                 prices.source,
             )
 
@@ -228,17 +235,18 @@ class Terms:
         return self._periods.setdefault(key, period)
 
 
-def blocks_of(tool: Tool, quantity: int) -> int:
-    """Return the blocks a quantity fills, begun ones counted or not as the tool says; nothing is no block."""
-    if tool.quantity is None:
+def blocks_of(rule: Sequence[Any] | None, quantity: int) -> int:
+    """Return the blocks a quantity fills, begun ones counted or not as the tool's rule says; nothing is no block."""
+    if rule is None:
         return quantity
-    _, per, up = tool.quantity
-    return -(-quantity // per) if up else quantity // per
+    per: int = rule[1]
+    return -(-quantity // per) if rule[2] else quantity // per
 
 
 def _plain(tool: Tool, meters: tuple[tuple[str, int | str], ...]) -> Ask | None:
-    units = tuple((meter, number) for meter, number in meters if isinstance(number, int))
-    return Ask(1, blocks_of(tool, 1), units) if len(units) == len(meters) else None
+    units = tuple((meter, 1 if number == DIRECT else number) for meter, number in meters)
+    known = tuple((meter, number) for meter, number in units if isinstance(number, int))
+    return Ask(1, blocks_of(tool.quantity, 1), known) if len(known) == len(units) else None
 
 
 def _limits(plan: tuple[Limit, ...], own: tuple[Limit, ...]) -> tuple[Limit, ...]:
@@ -255,5 +263,5 @@ def _tools(plan: Plan | None, own: tuple[str, ...]) -> tuple[str, ...] | None:
 
 def _limit_id(limit: Limit) -> str:
     """Name a limit's cell or counter: what it is of and its period, for a rate the bound too, which scales its time."""
-    name = f"{limit.of}/{limit.per}"
+    name = f"limit/{limit.of}/{limit.per}"
     return f"{name}/{limit.max}" if limit.kind == "rate" else f"{name}/{limit.resets_on}"

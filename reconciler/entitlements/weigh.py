@@ -94,7 +94,7 @@ def decision_of(verdict: Verdict, call: Call, terms: Terms, book: Book) -> Decis
     if payment is not None:
         by, cost, unit, source = payment.by, payment.cost, payment.unit, payment.source
         if payment.credits:
-            recharge = _recharge(terms, book.credits - payment.credits)
+            recharge = recharge_of(terms, book.credits - payment.credits)
     remaining = limit = resets_at = None
     name = ""
     if bound is not None:
@@ -121,7 +121,7 @@ def decision_of(verdict: Verdict, call: Call, terms: Terms, book: Book) -> Decis
     )
 
 
-def _recharge(terms: Terms, left: int) -> str | None:
+def recharge_of(terms: Terms, left: int) -> str | None:
     """Return the pack to buy where a payment leaves fewer credits than the plan's bound."""
     credits = terms.credit_terms  # noqa: A001  named for what they are
     if credits is None or credits.recharge is None:

@@ -52,7 +52,10 @@ class Lot:
 
 
 class Hold:
-    """Credits set aside, by lot, until committed, released or past ``expires``; ``terms`` belong to whoever holds."""
+    """Credits set aside until committed, released or past ``expires``; ``terms`` belong to whoever holds.
+
+    ``parts`` are lot and amount, and where the lot went if it is gone: ``expired`` or ``voided``.
+    """
 
     __slots__ = ("expires", "id", "parts", "terms")
 
@@ -230,8 +233,10 @@ class Book:
     def drop(self, hold: Hold, spent: int) -> list[list[Any]]:
         """End a hold: spend so much of it, give back the rest, and return what was spent."""
         parts = self.draw(hold, spent)
-        for lot, left in hold.parts:
-            if left:
+        for lot, left, *gone in hold.parts:
+            if left and gone:
+                self._transfers += [f"held:{hold.id}", f"lot:{lot}", left, f"lot:{lot}", gone[0], left]
+            elif left:
                 self._give(f"held:{hold.id}", lot, left)
         del self.holds[hold.id]
         self._wake()
@@ -244,10 +249,17 @@ class Book:
         self._give("spent", lot.id, amount)
 
     def write_off(self, lot: Lot, target: str) -> int:
-        """Empty a lot into ``expired`` or ``voided`` and forget it; return what was left."""
+        """Empty a lot into ``expired`` or ``voided`` and forget it; return what was left.
+
+        What holds have of it may still be spent; what they give back goes the same way as the rest of the lot.
+        """
         left = lot.remaining
         if left:
             self._transfers += [f"lot:{lot.id}", target, left]
+        for hold in self.holds.values():
+            for part in hold.parts:
+                if part[0] == lot.id:
+                    part[2:] = [target]
         self.credits -= left
         lot.remaining = 0
         self._forget(lot)
@@ -260,7 +272,9 @@ class Book:
         """
         if billed:
             windows = self.used.setdefault(meter, {})
-            windows[window] = windows.get(window, 0) + units
+            windows[window] = total = windows.get(window, 0) + units
+            if not -MAX_AMOUNT <= total <= MAX_AMOUNT:
+                raise ValueError(f"{total} of {meter!r} in a window are more than 64 bits hold")
         source, target = f"metered:{meter}", f"used:{meter}@{window}" if billed else f"settled:{meter}"
         self._transfers += [source, target, units] if units > 0 else [target, source, -units]
 

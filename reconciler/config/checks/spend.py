@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from reconciler import money
+from reconciler.config.models import BillingPlan
 from reconciler.config.models.offers import PerCall
 from reconciler.config.source import Path_
-from reconciler.config.terms import lines, sold, through_spend
+from reconciler.config.terms import Line, lines, sold, through_spend
 from reconciler.config.view import View
 from reconciler.diagnostics import Diagnostic
 
@@ -63,7 +64,7 @@ def _amounts_of_lines(view: View) -> Iterator[tuple[Path_, Decimal, Path_]]:
     """Yield every unit price of a line that goes through the spend meter, with the line's path."""
     for line in lines(view.file):
         overage = sold(line.terms)
-        if overage is None or not through_spend(view.file, line.plan, line.terms):
+        if overage is None or not through_spend(view.file, _plan(view, line), line.terms):
             continue
         if overage.unit_amount is not None:
             yield (*line.path, "overage", "unit_amount"), overage.unit_amount, line.path
@@ -71,6 +72,13 @@ def _amounts_of_lines(view: View) -> Iterator[tuple[Path_, Decimal, Path_]]:
         for index, step in enumerate(table.steps if table else ()):
             if step.unit_amount is not None:
                 yield ("tiers", overage.tiers or "", "steps", index, "unit_amount"), step.unit_amount, line.path
+
+
+def _plan(view: View, line: Line) -> BillingPlan | None:
+    """Return the plan whose minimum draws a line to the spend meter: a tenant's own line too."""
+    if line.plan is not None:
+        return line.plan
+    return view.file.plans.get(view.file.tenants[str(line.path[1])].plan or "")
 
 
 def _whole(price: Decimal) -> bool:

@@ -13,13 +13,13 @@ from reconciler.ledger.book import Book
 def charge(steps: Sequence[Step] | Sequence[Sequence[Any]], least: int, before: int, calls: int, blocks: int) -> int:
     """Return what calls of so many blocks each cost after ``before`` others, in millionths of the major unit.
 
-    A call costs ``least`` at least, unless its price is zero: free is free.
+    A call costs ``least`` at least; a free tool has no steps.
     """
     total, at, last = 0, before, before + calls
     for up_to, price in steps:
         until = last if up_to is None else min(last, up_to)
         if until > at:
-            total += (until - at) * (max(price * blocks, least) if price else 0)
+            total += (until - at) * max(price * blocks, least)
             at = until
     return total
 

@@ -36,9 +36,9 @@ def charge(terms: Sequence[Any], before: int, number: int) -> tuple[int, int | N
     earlier = max(before - included, 0)
     if over == "credits":
         return (beyond - earlier) * each, 0
-    if over == "deny":
+    if over == "deny" or beyond == earlier:
         return 0, 0
-    return 0, None if rate is None else cost(rate, beyond) - (cost(rate, earlier) if before else 0)
+    return 0, None if rate is None else cost(rate, beyond) - (cost(rate, earlier) if earlier else 0)
 
 
 class Metered(NamedTuple):
