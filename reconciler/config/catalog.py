@@ -94,7 +94,7 @@ def _assemble(sources: Sources, env: str | None) -> tuple[Catalog | None, tuple[
     problems += structure.problems
     early = [each for each in sources.diagnostics if not _is_declared(each, env, merged)]
     if _all_read(early, sources):
-        problems += run_checks(View(structure.file, merged, structure.broken))
+        problems += _first_causes(run_checks(View(structure.file, merged, structure.broken)), structure.problems)
     diagnostics = tuple(sort_diagnostics([*early, *_first_causes(problems, early)]))
     if has_errors(diagnostics):
         return None, diagnostics

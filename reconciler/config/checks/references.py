@@ -1,10 +1,11 @@
 """What is referred to exists, is offered where it must be, and is of some use."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from zoneinfo import available_timezones
 
-from reconciler.config.models import BillingPlan, Tenant
+from reconciler.config.models import BillingPlan
 from reconciler.config.source import Path_
 from reconciler.config.terms import allows, is_glob, table_uses
 from reconciler.config.view import View
@@ -25,6 +26,8 @@ _NOUNS = {
 _ANY = frozenset({"draft", "active", "legacy"})
 _MADE = _ANY - {"draft"}
 _SOLD = _MADE - {"legacy"}
+#: Sections whose entries have a state.
+_STATEFUL = {"plans", "credit_packs"}
 #: Names that systems list beside the zones: whatever the machine is set to, and none at all.
 _NO_ZONES = frozenset({"localtime", "posixrules", "Factory"})
 
@@ -35,6 +38,34 @@ class _Reference:
     section: str
     name: str
     states: frozenset[str] = _ANY
+
+
+#: Where ids stand, ``*`` for any key or item and ``#`` for a key that is the id itself, and the section they are of.
+_OWNED = {
+    "features.*": "features",
+    "usage.#": "meters",
+    "usage.*.overage.tiers": "tiers",
+    "limits.*.upgrade_to": "plans",
+}
+_PLACES: Mapping[str, str] = {
+    "settings.default_meter": "meters",
+    "settings.default_plan": "plans",
+    "tools.*.requires.*": "features",
+    "tools.*.counts.#": "meters",
+    **{f"{section}.*.{place}": named for section in ("plans", "tenants") for place, named in _OWNED.items()},
+    "plans.*.prices.*.tiers": "tiers",
+    "plans.*.credits.auto_recharge.pack": "credit_packs",
+    "tenants.*.plan": "plans",
+    "tenants.*.subscription.coupon": "coupons",
+    "promotion_codes.*.coupon": "coupons",
+    "payment_links.*.tenant": "tenants",
+    "payment_links.*.items.*.plan": "plans",
+    "payment_links.*.items.*.pack": "credit_packs",
+    "payment_links.*.items.*.tenant": "tenants",
+    "portal.subscription_update.plans.*": "plans",
+    #: Addresses, which name their section themselves.
+    "coupons.*.applies_to.*": "",
+}
 
 
 def settings_present(view: View) -> Iterator[Diagnostic]:
@@ -94,26 +125,24 @@ def offered(view: View) -> Iterator[Diagnostic]:
 
 def prices_defined(view: View) -> Iterator[Diagnostic]:
     """E0402: a price that is named belongs to the plan that is meant."""
-    for name, plan in view.file.plans.items():
-        if plan.default_price is not None:
-            yield from _price(view, ("plans", name, "default_price"), plan.default_price, name)
-    for name, tenant in view.file.tenants.items():
-        if tenant.price is None:
-            continue
-        path = ("tenants", name, "price")
-        if tenant.plan is None:
+    for path, price in _found(view.merged.root, ("plans", "*", "default_price"), ()):
+        yield from _price(view, path, price, path[1])
+    for path, price in _found(view.merged.root, ("tenants", "*", "price"), ()):
+        plan = view.merged.root["tenants"][path[1]].get("plan")
+        if plan is None:
             yield view.error("E0402", path, "a price without a plan", "name the plan too, or remove the price")
         else:
-            yield from _price(view, path, tenant.price, tenant.plan)
+            yield from _price(view, path, price, plan)
 
 
-def _price(view: View, path: Path_, price: str, plan: str) -> Iterator[Diagnostic]:
-    target = view.file.plans.get(plan)
-    if target is None or price in target.prices:
+def _price(view: View, path: Path_, price: str, plan: Any) -> Iterator[Diagnostic]:
+    target = view.merged.root["plans"].get(plan) if isinstance(plan, str) and plan in view.ids("plans") else None
+    known = target.get("prices", {}) if isinstance(target, dict) else None
+    if not isinstance(known, dict) or price in known:
         return
-    names = listed(target.prices)
+    names = listed(known)
     remedy = f"prices of {plan}: {names}" if names else f"add it to plans.{plan}.prices"
-    summary = f"plan {quoted(plan)} has no price {quoted(price)}{did_you_mean(price, target.prices)}"
+    summary = f"plan {quoted(str(plan))} has no price {quoted(price)}{did_you_mean(price, known)}"
     yield view.error("E0402", path, summary, remedy)
 
 
@@ -168,61 +197,40 @@ def tables_used(view: View) -> Iterator[Diagnostic]:
 
 
 def _references(view: View) -> Iterator[_Reference]:
-    file = view.file
-    if file.settings and file.settings.default_meter:
-        yield _Reference(("settings", "default_meter"), "meters", file.settings.default_meter)
-    if file.settings and file.settings.default_plan:
-        yield _Reference(("settings", "default_plan"), "plans", file.settings.default_plan, _MADE)
-    for name, tool in file.tools.items():
-        yield from _listed(("tools", name, "requires"), "features", tool.requires)
-        yield from (_Reference(("tools", name, "counts", meter), "meters", meter) for meter in tool.counts)
-    for name, plan in file.plans.items():
-        states = _ANY if plan.status == "draft" else _SOLD
-        yield from _of_owner(("plans", name), plan, states)
-        recharge = plan.credits.auto_recharge if plan.credits else None
-        if recharge:
-            where = ("plans", name, "credits", "auto_recharge", "pack")
-            yield _Reference(where, "credit_packs", recharge.pack, states)
-    for name, tenant in file.tenants.items():
-        yield from _of_owner(("tenants", name), tenant, _SOLD)
-        if tenant.plan:
-            yield _Reference(("tenants", name, "plan"), "plans", tenant.plan, _MADE)
-        if tenant.subscription and tenant.subscription.coupon:
-            yield _Reference(("tenants", name, "subscription", "coupon"), "coupons", tenant.subscription.coupon)
-    yield from (_Reference(path, "tiers", table) for path, table, _ in table_uses(file))
-    yield from _of_sales(view)
+    """Yield every reference that the files write, those of entries with mistakes elsewhere too."""
+    for place, section in _PLACES.items():
+        for path, name in _found(view.merged.root, place.split("."), ()):
+            named, target = (section, name) if section else name.split(".") if name.count(".") == 1 else ("", name)
+            if named in _NOUNS:
+                yield _Reference(path, named, target, _states(view, path, named))
 
 
-def _of_owner(path: Path_, owner: BillingPlan | Tenant, states: frozenset[str]) -> Iterator[_Reference]:
-    """Yield what plans and tenants have in common; ``states`` holds for the plans of an upgrade."""
-    yield from _listed((*path, "features"), "features", owner.features)
-    yield from (_Reference((*path, "usage", meter), "meters", meter) for meter in owner.usage)
-    for index, limit in enumerate(owner.limits):
-        if limit.upgrade_to:
-            yield _Reference((*path, "limits", index, "upgrade_to"), "plans", limit.upgrade_to, states)
+def _found(value: Any, place: Sequence[str], path: Path_) -> Iterator[tuple[Path_, str]]:
+    """Yield the texts at a place below a value, with their paths."""
+    if not place:
+        if isinstance(value, str):
+            yield path, value
+        return
+    first, *rest = place
+    if isinstance(value, list):
+        for index, item in enumerate(value) if first == "*" else ():
+            yield from _found(item, rest, (*path, index))
+    elif isinstance(value, dict):
+        if first == "#":
+            yield from (((*path, key), key) for key in value)
+        for key in value if first == "*" else value.keys() & {first}:
+            yield from _found(value[key], rest, (*path, key))
 
 
-def _of_sales(view: View) -> Iterator[_Reference]:
-    for name, coupon in view.file.coupons.items():
-        for index, address in enumerate(coupon.applies_to):
-            section, target = address.split(".")
-            yield _Reference(("coupons", name, "applies_to", index), section, target, _MADE)
-    for name, code in view.file.promotion_codes.items():
-        yield _Reference(("promotion_codes", name, "coupon"), "coupons", code.coupon)
-    for name, link in view.file.payment_links.items():
-        states = _SOLD if link.active else _MADE
-        if link.tenant:
-            yield _Reference(("payment_links", name, "tenant"), "tenants", link.tenant)
-        for index, item in enumerate(link.items):
-            forms = (("plan", "plans", states), ("pack", "credit_packs", states), ("tenant", "tenants", _ANY))
-            for key, section, accepted in forms:
-                target = getattr(item, key)
-                if target:
-                    yield _Reference(("payment_links", name, "items", index, key), section, target, accepted)
-    update = view.file.portal.subscription_update if view.file.portal else None
-    if update:
-        yield from _listed(("portal", "subscription_update", "plans"), "plans", update.plans, _SOLD)
-
-
-def _listed(path: Path_, section: str, names: tuple[str, ...], states: frozenset[str] = _ANY) -> Iterator[_Reference]:
-    return (_Reference((*path, index), section, name, states) for index, name in enumerate(names))
+def _states(view: View, path: Path_, named: str) -> frozenset[str]:
+    """Return the states that what is named at a path may be in; any, where the entry that names it has mistakes."""
+    section, name, last = path[0], str(path[1]), path[-1]
+    if named not in _STATEFUL:
+        return _ANY
+    if section == "plans":
+        plan = view.file.plans.get(name)
+        return _SOLD if plan and plan.status != "draft" else _ANY
+    if section == "payment_links":
+        link = view.file.payment_links.get(name)
+        return _ANY if link is None else _SOLD if link.active else _MADE
+    return _SOLD if last == "upgrade_to" or section == "portal" else _MADE
