@@ -27,6 +27,10 @@ class StoreUnavailableError(LedgerError):
     """The database cannot be reached or did not answer in time; whether the last transaction was kept is unknown."""
 
 
+class RefusedError(LedgerError):
+    """The database refuses what an act entered: a key twice, a number it cannot hold. Nothing of it was kept."""
+
+
 class Balance(NamedTuple):
     """A tenant's columns that can be asked for across tenants; credits in millionths, instants in microseconds."""
 
@@ -118,3 +122,16 @@ class Store(Protocol):
     @abstractmethod
     def close(self) -> None:
         """Give back what is held open; closing twice is harmless."""
+
+
+def apart(transact: Callable[[Sequence[Job]], list[Outcome]], jobs: Sequence[Job]) -> list[Outcome]:
+    """Run jobs in one transaction; where the database refuses what they enter, each in one of its own.
+
+    RefusedError is raised by ``transact``, and becomes the outcome of the job whose entry the database refuses.
+    """
+    try:
+        return transact(jobs)
+    except RefusedError as error:
+        if len(jobs) == 1:
+            return [Outcome(error=error)]
+        return [outcome for job in jobs for outcome in apart(transact, (job,))]

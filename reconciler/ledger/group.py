@@ -8,6 +8,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from reconciler.ledger.base import LedgerError, Store
@@ -54,12 +55,14 @@ class GroupCommit:
     def put(self, job: Job, waiter: Any) -> None:
         """Queue a job for a waiter: one of :meth:`submit`, or a future of an event loop, which goes on meanwhile."""
         if self._closed:
-            raise LedgerError("E1104", "the ledger is closed")
+            raise _closed()
         self._queue.append((job, waiter))
         if not self._waiting.is_set():
             self._waiting.set()
         if self._thread is None:
             self._launch()
+        if self._closed:
+            self._end()
 
     def _launch(self) -> None:
         with self._starting:
@@ -89,8 +92,22 @@ class GroupCommit:
         """Finish what is waiting, refuse what comes later."""
         self._closed = True
         self._waiting.set()
+        self._end()
+
+    def _end(self) -> None:
+        """Wait for the writer's last batch, and refuse what slipped in behind it."""
         if self._thread is not None:
             self._thread.join()
+        while self._queue:
+            try:
+                late = self._queue.popleft()
+            except IndexError:
+                return
+            _answer([late], [Outcome(error=_closed())])
+
+
+def _closed() -> LedgerError:
+    return LedgerError("E1104", "the ledger is closed")
 
 
 def _answer(batch: Sequence[tuple[Job, Any]], outcomes: Sequence[Outcome]) -> None:
@@ -103,7 +120,8 @@ def _answer(batch: Sequence[tuple[Job, Any]], outcomes: Sequence[Outcome]) -> No
         else:
             loops.setdefault(waiter.get_loop(), []).append((waiter, outcome))
     for loop, answered in loops.items():
-        if not loop.is_closed():
+        # A loop that was closed meanwhile has nobody left who waits; the writer goes on for the others.
+        with suppress(RuntimeError):
             loop.call_soon_threadsafe(_settle, answered)
 
 

@@ -10,6 +10,8 @@ from reconciler.ledger.entry import Entry
 Found = Mapping[tuple[str, str], Entry]
 #: Changes a book at an instant and returns what the caller is told. It changes all or nothing, then enters it.
 Act = Callable[[Book, int, Found], Any]
+#: Loads a tenant's book as it was before the transaction.
+Again = Callable[[str], Book]
 
 
 class Job(NamedTuple):
@@ -37,15 +39,6 @@ class Outcome(NamedTuple):
     error: Exception | None = None
 
 
-class JobFailedError(Exception):
-    """An act raised; the transaction it ran in is to be undone and run again without it."""
-
-    def __init__(self, place: int, cause: Exception) -> None:
-        super().__init__(place, cause)
-        self.place = place
-        self.cause = cause
-
-
 def keys_of(jobs: Iterable[Job]) -> set[tuple[str, str]]:
     """Return tenant and key of every entry the jobs need to see."""
     named = set()
@@ -57,35 +50,51 @@ def keys_of(jobs: Iterable[Job]) -> set[tuple[str, str]]:
     return named
 
 
-def run(jobs: Sequence[Job], books: Mapping[str, Book], found: dict[tuple[str, str], Entry], now: int) -> list[Outcome]:
-    """Run jobs in order on loaded books; one sees what those before it entered. JobFailedError where an act raises."""
-    outcomes = []
+def run(
+    jobs: Sequence[Job], books: dict[str, Book], found: dict[tuple[str, str], Entry], now: int, again: Again
+) -> list[Outcome]:
+    """Run jobs on loaded books, those of a tenant in their order; one sees what those before it entered.
+
+    Where an act raises, its tenant's book is loaded once more and the tenant's other jobs run on that, as if the act
+    had never been there.
+    """
+    outcomes: dict[int, Outcome] = {}
+    waiting: dict[str, list[int]] = {}
     for place, job in enumerate(jobs):
-        tenant, act, key, digest, _ = job
+        waiting.setdefault(job.tenant, []).append(place)
+    for tenant, places in waiting.items():
+        while (failed := _run(jobs, places, books[tenant], found, now, outcomes)) is not None:
+            places.remove(failed)
+            books[tenant] = again(tenant)
+    return [outcomes[place] for place in range(len(jobs))]
+
+
+def _run(
+    jobs: Sequence[Job],
+    places: Sequence[int],
+    book: Book,
+    found: dict[tuple[str, str], Entry],
+    now: int,
+    outcomes: dict[int, Outcome],
+) -> int | None:
+    """Run jobs of one tenant and write down what came of them; return the place of one that raised."""
+    new: list[tuple[str, str]] = []
+    for place in places:
+        tenant, act, key, digest, _ = jobs[place]
         before = found.get((tenant, key)) if key is not None else None
         if before is not None:
-            outcomes.append(Outcome(None, before, before.digest != digest))
+            outcomes[place] = Outcome(None, before, before.digest != digest)
             continue
-        book = books[tenant]
         entered = len(book.fresh)
         try:
-            outcomes.append(Outcome(act(book, now, found)))
-        except Exception as error:
-            raise JobFailedError(place, error) from error
+            outcomes[place] = Outcome(act(book, now, found))
+        except Exception as error:  # noqa: BLE001  its caller is told, the others' jobs go on
+            outcomes[place] = Outcome(error=error)
+            for named in new:
+                del found[named]
+            return place
         for entry in book.fresh[entered:]:
             if entry.key is not None:
                 found[tenant, entry.key] = entry
-    return outcomes
-
-
-def run_apart(transact: Callable[[Sequence[Job]], list[Outcome]], jobs: Sequence[Job]) -> list[Outcome]:
-    """Run jobs in one transaction; where an act raises, all of them again without it, which gets its error."""
-    failed: dict[int, Exception] = {}
-    while True:
-        places = [place for place in range(len(jobs)) if place not in failed]
-        try:
-            outcomes = dict(zip(places, transact([jobs[place] for place in places]), strict=True)) if places else {}
-        except JobFailedError as failure:
-            failed[places[failure.place]] = failure.cause
-            continue
-        return [outcomes[place] if place in outcomes else Outcome(error=failed[place]) for place in range(len(jobs))]
+                new.append((tenant, entry.key))
+    return None

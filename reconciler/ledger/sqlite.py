@@ -8,10 +8,21 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from reconciler.ledger.base import Balance, Clock, Export, LedgerError, Store, StoreUnavailableError, system_clock
+from reconciler.ledger.base import (
+    Balance,
+    Clock,
+    Export,
+    LedgerError,
+    RefusedError,
+    Store,
+    StoreUnavailableError,
+    apart,
+    system_clock,
+)
 from reconciler.ledger.book import Book
 from reconciler.ledger.entry import Entry
-from reconciler.ledger.jobs import Job, Outcome, keys_of, run, run_apart
+from reconciler.ledger.forking import watch
+from reconciler.ledger.jobs import Job, Outcome, keys_of, run
 
 #: How long a statement waits for another process, in seconds, before the store counts as unavailable.
 PATIENCE = 5.0
@@ -20,6 +31,10 @@ CACHED = 10_000
 
 #: The path of a ledger that is gone when it is closed; threads of one process share it.
 MEMORY = ":memory:"
+
+# Whether the connections are open; resting over a fork; another process's; or closed for good.
+_OPEN, _RESTING, _LEFT, _CLOSED = range(4)
+_OPEN_LATER = "Open the ledger after the fork."
 
 #: The schema, step by step; a file's ``user_version`` is how many it has.
 MIGRATIONS = (
@@ -74,17 +89,19 @@ class SqliteStore(Store):
     """A ledger in a file, for any number of threads and processes of one machine.
 
     A lock beside the file lets writers of several processes take turns; SQLite's own waiting starves some of them.
+    A copy of the process opens the file anew; a ledger in memory stays with the process that made it.
     """
 
     def __init__(self, path: str, clock: Clock = system_clock) -> None:
         self._path = path
         self._clock = clock
+        self._state = _CLOSED
         self._turn = threading.RLock()
-        self._reading = threading.Lock()
+        self._reading = threading.RLock()
         self._open()
+        watch(self)
 
     def _open(self) -> None:
-        self._pid = os.getpid()
         self._books: dict[str, Book] = {}
         self._version = -1
         self._lock = -1
@@ -97,6 +114,7 @@ class SqliteStore(Store):
                 raise
         except (OSError, sqlite3.Error) as error:
             raise StoreUnavailableError("E1101", f"the ledger {self._path} cannot be opened: {error}") from error
+        self._state = _OPEN
 
     def _connections(self) -> tuple[sqlite3.Connection, sqlite3.Connection]:
         """Return the connection that writes and the one that reads; in memory they are one."""
@@ -108,7 +126,7 @@ class SqliteStore(Store):
     def _prepare(self) -> None:
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
-        with self._alone():
+        with self._locked():
             self._migrate()
         if self._reader is not self._db:
             self._reader.execute("PRAGMA query_only = ON")
@@ -134,33 +152,65 @@ class SqliteStore(Store):
     def _alone(self) -> Iterator[None]:
         """Be the only writer of all threads and processes."""
         with self._turn:
-            self._after_fork()
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
-            try:
+            self._ready()
+            with self._locked():
                 yield
-            finally:
-                fcntl.flock(self._lock, fcntl.LOCK_UN)
 
-    def _after_fork(self) -> None:
-        """Open the connections of a child: none may cross a fork, and the parent's are left alone."""
-        if self._pid != os.getpid():
-            self._abandoned = (self._db, self._reader)
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
+
+    def _ready(self) -> None:
+        """Open the file again after a fork."""
+        if self._state == _OPEN:
+            return
+        if self._state == _RESTING:
             self._open()
+        elif self._state == _LEFT:
+            raise StoreUnavailableError(
+                "E1101", f"the ledger {self._path} belongs to the process this one is a copy of", remedy=_OPEN_LATER
+            )
+        else:
+            raise LedgerError("E1104", "the ledger is closed")
+
+    def before_fork(self) -> None:
+        """Close the file, between two transactions."""
+        self._turn.acquire()
+        self._reading.acquire()
+        if self._state == _OPEN and self._path != MEMORY:
+            self._shut()
+            self._state = _RESTING
+
+    def after_fork(self, *, child: bool) -> None:
+        """Let both processes open the file, each for itself, when they need it."""
+        if not child:
+            self._reading.release()
+            self._turn.release()
+            return
+        self._turn, self._reading = threading.RLock(), threading.RLock()
+        if self._state == _OPEN:
+            self._state = _LEFT
 
     def transact(self, jobs: Sequence[Job]) -> list[Outcome]:
         """Run jobs in one durable transaction and return what came of each."""
         with self._alone():
-            return run_apart(self._transact, jobs)
+            return apart(self._transact, jobs)
 
     def _transact(self, jobs: Sequence[Job]) -> list[Outcome]:
         try:
             self._db.execute("BEGIN IMMEDIATE")
             books = self._load(jobs)
-            outcomes = run(jobs, books, self._found(jobs), self._clock())
+            outcomes = run(jobs, books, self._found(jobs), self._clock(), self._again)
             self._save(books)
             self._db.execute("COMMIT")
         except BaseException as error:
             self._undo()
+            if isinstance(error, sqlite3.IntegrityError | OverflowError):
+                raise RefusedError("E1132", f"the ledger {self._path} refuses an entry: {error}") from error
             if isinstance(error, sqlite3.Error):
                 raise StoreUnavailableError("E1103", f"the ledger {self._path} failed: {error}") from error
             raise
@@ -182,11 +232,12 @@ class SqliteStore(Store):
             self._version = version
         books = {}
         for tenant in {job.tenant for job in jobs}:
-            book = self._books.get(tenant)
-            if book is None:
-                self._books[tenant] = book = _book(self._db, tenant)
-            books[tenant] = book
+            books[tenant] = self._books.get(tenant) or self._again(tenant)
         return books
+
+    def _again(self, tenant: str) -> Book:
+        self._books[tenant] = book = _book(self._db, tenant)
+        return book
 
     def _found(self, jobs: Sequence[Job]) -> dict[tuple[str, str], Entry]:
         rows = ((named, self._db.execute(_BY_KEY, named).fetchone()) for named in keys_of(jobs))
@@ -215,14 +266,17 @@ class SqliteStore(Store):
 
     @contextmanager
     def _asking(self) -> Iterator[sqlite3.Connection]:
-        with self._turn if self._path == MEMORY else self._reading:
-            if self._pid != os.getpid():
-                with self._turn:
-                    self._after_fork()
-            try:
-                yield self._reader
-            except sqlite3.Error as error:
-                raise StoreUnavailableError("E1103", f"the ledger {self._path} failed: {error}") from error
+        turn = self._turn if self._path == MEMORY else self._reading
+        while True:
+            with turn:
+                if self._state == _OPEN:
+                    try:
+                        yield self._reader
+                    except sqlite3.Error as error:
+                        raise StoreUnavailableError("E1103", f"the ledger {self._path} failed: {error}") from error
+                    return
+            with self._turn:
+                self._ready()
 
     def _ask(self, question: str, *values: Any) -> list[Any]:
         with self._asking() as db:
@@ -293,8 +347,9 @@ class SqliteStore(Store):
     def close(self) -> None:
         """Close the connections of this process."""
         with self._turn, self._reading:
-            if self._pid == os.getpid():
+            if self._state == _OPEN:
                 self._shut()
+            self._state = _CLOSED
 
     def _shut(self) -> None:
         self._db.close()
