@@ -79,19 +79,38 @@ class Ledger:
 
 
 def open_ledger(url: str, mode: Mode = "group", clock: Clock | None = None, fresh_for: float = FRESH_FOR) -> Ledger:
-    """Open ``sqlite:///FILE`` (``sqlite:////`` for an absolute path, ``sqlite://`` in memory).
+    """Open ``sqlite:///FILE`` (``sqlite:////`` for an absolute path, ``sqlite://`` in memory) or ``postgresql://…``.
 
     LedgerError for another address, StoreUnavailableError where the database is not there.
     """
     if mode not in get_args(Mode):
         raise LedgerError("E1105", f"there is no mode {mode!r}", remedy=f"Modes are {', '.join(get_args(Mode))}.")
+    return Ledger(_store(url, clock, reading=mode == "read"), mode, fresh_for)
+
+
+def _store(url: str, clock: Clock | None, *, reading: bool) -> Store:
     if url == "sqlite://":
-        return Ledger(SqliteStore(MEMORY, clock or system_clock), mode, fresh_for)
+        return SqliteStore(MEMORY, clock or system_clock)
     if url.startswith(FILE) and len(url) > len(FILE):
-        store = SqliteReader if mode == "read" else SqliteStore
-        return Ledger(store(str(Path(url.removeprefix(FILE)).absolute()), clock or system_clock), mode, fresh_for)
+        store = SqliteReader if reading else SqliteStore
+        return store(str(Path(url.removeprefix(FILE)).absolute()), clock or system_clock)
+    if url.startswith(("postgresql://", "postgres://")):
+        return _postgres(url, clock, reading=reading)
     raise LedgerError(
         "E1106",
         "this is not the address of a ledger",
-        remedy="Write sqlite:///FILE.",
+        remedy="Write sqlite:///FILE or postgresql://HOST/DATABASE.",
     )
+
+
+def _postgres(url: str, clock: Clock | None, *, reading: bool) -> Store:
+    try:
+        # The seam: only a process that uses PostgreSQL needs its driver and pays for it.
+        from reconciler.ledger.postgres import PostgresStore  # noqa: PLC0415
+    except ImportError as error:
+        raise LedgerError(
+            "E1130",
+            f"the driver for PostgreSQL cannot be used: {error}",
+            remedy="pip install 'reconciler[postgres]'",
+        ) from error
+    return PostgresStore(url, clock, reading=reading)

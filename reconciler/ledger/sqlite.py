@@ -72,7 +72,7 @@ _CLAIM = """
       SELECT tenant, meter, window, seq FROM export AS due WHERE state = 'pending' AND due <= ?1 AND NOT EXISTS (
         SELECT 1 FROM export AS busy
         WHERE busy.tenant = due.tenant AND busy.meter = due.meter AND busy.state = 'pending' AND busy.due > ?1
-      ) ORDER BY window LIMIT ?3
+      ) ORDER BY window, seq, tenant, meter LIMIT ?3
     ) RETURNING *
 """
 _SETTLE = """
@@ -316,7 +316,7 @@ class SqliteStore(Store):
         """Take pending exports that are due; no other worker gets them or their like before ``until``."""
         with self._alone():
             rows = self._run(_CLAIM, (now, until, limit))
-        return sorted((Export(*row) for row in rows), key=lambda export: (export.window, export.seq))
+        return sorted((Export(*row) for row in rows), key=lambda export: (export.window, export.seq, export))
 
     def settle(self, exports: Iterable[Export]) -> None:
         """Write the state, due, error and doubt of claimed exports; what was sent stays so."""

@@ -45,9 +45,8 @@ HOMES = {
     "rich": ("cli/",),
     "pytest": ("sandbox/pytest",),
     "psycopg": ("ledger/postgres",),
-    "psycopg_pool": ("ledger/postgres",),
 }
-SEAMS = {("entitlements/opening.py", "policy_of")}
+SEAMS = {("entitlements/opening.py", "policy_of"), ("ledger/ledger.py", "_postgres")}
 MAX_FILE, MAX_FUNCTION = 400, 70
 files = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 
@@ -131,7 +130,8 @@ def test_no_cycles_between_modules() -> None:
 def test_no_first_party_import_inside_a_function(path: Path) -> None:
     """First-party imports stand at the top of a file; commands are loaded by name in one place of the command line.
 
-    The one seam: the runtime loads the compiler, and with it YAML and the models, only when it is given YAML.
+    The seams: the runtime loads the compiler, and with it YAML and the models, only when it is given YAML, and the
+    ledger its PostgreSQL store, and with it the driver, only for an address of one.
     """
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):

@@ -17,9 +17,9 @@ LATER = NOW + 60_000_000
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    """Open a ledger in a file."""
-    opened = open_ledger(f"sqlite:///{tmp_path / 'usage.db'}", "direct")
+def ledger(url: str) -> Iterator[Ledger]:
+    """Open a ledger of each kind."""
+    opened = open_ledger(url, "direct")
     yield opened
     opened.close()
 

@@ -36,9 +36,9 @@ CODES = {
     ),
     "E1106": prose(
         "not the address of a ledger",
-        "A ledger is a SQLite file.",
+        "A ledger is a SQLite file or a PostgreSQL database.",
         "usage.db",
-        "sqlite:///usage.db",
+        "sqlite:///usage.db, or postgresql://ledger@db.internal/usage",
     ),
     "E1107": prose(
         "journal cannot be written",
@@ -76,5 +76,24 @@ CODES = {
         "A key makes a request happen once. The same request again gets the first answer; another one is refused.",
         "a grant of 500 credits under the key of a grant of 100",
         "a key of its own for each request, the same when it is tried again",
+    ),
+    "E1130": prose(
+        "driver for PostgreSQL missing",
+        "A ledger in PostgreSQL needs psycopg, which is installed only where it is asked for.",
+        "postgresql://db.internal/usage after pip install reconciler",
+        "pip install 'reconciler[postgres]'",
+    ),
+    "E1131": prose(
+        "ledger split otherwise",
+        "The tables of a ledger are split by tenant when they are made, and cannot be split otherwise later.",
+        "partitions=16 for a ledger that was made with partitions=8",
+        "partitions=8, or no partitions in the address",
+    ),
+    "E1132": prose(
+        "ledger refuses an entry",
+        "The database cannot hold what was to be written: a key twice, or a number beyond 64 bits. Nothing of it was "
+        "kept; the requests beside it were.",
+        "units of a window that add up to more than 9223372036854775807",
+        "smaller numbers, and a key of its own for every request",
     ),
 }

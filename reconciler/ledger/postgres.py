@@ -1,0 +1,343 @@
+"""Books in PostgreSQL: any number of processes on any number of machines, one transaction of two round trips a batch.
+
+The rows of a batch's tenants are locked in the order of their names, so no two batches wait for each other. Keys are
+looked up after that, in a statement of its own: what another batch committed while this one waited is seen.
+"""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg import errors
+from psycopg.conninfo import conninfo_to_dict
+
+from reconciler.ledger.base import (
+    Balance,
+    Clock,
+    Export,
+    LedgerError,
+    Store,
+    apart,
+)
+from reconciler.ledger.book import Book
+from reconciler.ledger.entry import Entry
+from reconciler.ledger.jobs import Job, Outcome, keys_of, run
+from reconciler.ledger.postgres_link import MOST, PATIENCE, Connection, Connections, LostError
+from reconciler.ledger.postgres_schema import MIGRATION, MOST_PARTITIONS, check, migrate
+
+#: Books a process keeps in memory between transactions.
+CACHED = 10_000
+#: How often a transaction is tried that others got in the way of.
+TRIES = 5
+#: How long it waits before the second try, in seconds; four times as long before each further one.
+PAUSE = 0.002
+#: How long the database's clock is reckoned on from one look at it, in seconds.
+RECKONED = 30.0
+
+CLOCK = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+#: Locks rows one after the other, in the order of the names given; a book is sent unless its hash is known already.
+LOAD = """
+    SELECT stored.* FROM unnest(%s::text[], %s::bytea[]) AS named (tenant, head), LATERAL (
+      SELECT tenant.tenant, seq, tenant.head, CASE WHEN tenant.head = named.head THEN NULL ELSE book END
+      FROM tenant WHERE tenant.tenant = named.tenant FOR UPDATE
+    ) AS stored
+"""
+FIND = """
+    SELECT stored.* FROM unnest(%s::text[], %s::text[]) AS named (tenant, key), LATERAL (
+      SELECT * FROM entry WHERE entry.tenant = named.tenant AND entry.key = named.key LIMIT 1
+    ) AS stored
+"""
+#: Goes before the books: that an entry's number is taken tells who was too late, and makes nobody wait in a circle.
+ENTER = """
+    INSERT INTO entry SELECT * FROM unnest(
+      %s::text[], %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::text[], %s::text[], %s::bytea[])
+"""
+SAVE = """
+    INSERT INTO tenant SELECT * FROM unnest(
+      %s::text[], %s::bigint[], %s::bytea[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])
+    ON CONFLICT (tenant) DO UPDATE SET seq = excluded.seq, head = excluded.head, book = excluded.book,
+      credits = excluded.credits, held = excluded.held, due = excluded.due, unsent = excluded.unsent
+"""
+EXPORT = """
+    INSERT INTO export SELECT *, 'pending', 0, 0, NULL, 0
+    FROM unnest(%s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[])
+"""
+READ = "SELECT seq, head, book FROM tenant WHERE tenant = %s"
+ENTRY = "SELECT * FROM entry WHERE tenant = %s AND key = %s"
+ENTRIES = "SELECT * FROM entry WHERE tenant = %s AND seq > %s ORDER BY seq LIMIT %s"
+SETTLE = """
+    UPDATE export SET state = %(state)s, due = %(due)s, error = %(error)s, doubt = %(doubt)s
+    WHERE tenant = %(tenant)s AND meter = %(meter)s AND "window" = %(window)s AND seq = %(seq)s AND state = 'pending'
+    AND (%(state)s = 'sent' OR attempts = %(attempts)s)
+"""
+# The rest asks about all tenants, and so all partitions.
+BALANCES = "SELECT tenant, seq, credits, held, due, unsent FROM tenant WHERE tenant > %s ORDER BY tenant LIMIT %s"
+DUE = "SELECT tenant FROM tenant WHERE due <= %s ORDER BY due LIMIT %s"
+UNSENT = "SELECT tenant FROM tenant WHERE unsent < %s ORDER BY unsent LIMIT %s"
+#: One claim at a time: what another one is about to hold cannot be seen yet.
+CLAIMING = "SELECT pg_advisory_xact_lock(7161112283456397165)"
+CLAIM = """
+    WITH found AS MATERIALIZED (
+      SELECT tenant, meter, "window", seq FROM export AS due WHERE state = 'pending' AND due <= %(now)s AND NOT EXISTS (
+        SELECT 1 FROM export AS busy
+        WHERE busy.tenant = due.tenant AND busy.meter = due.meter AND busy.state = 'pending' AND busy.due > %(now)s
+      ) ORDER BY "window", seq, tenant, meter LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+    UPDATE export SET due = %(until)s, attempts = attempts + 1, doubt = CASE doubt WHEN 0 THEN %(now)s ELSE doubt END
+    FROM found WHERE (export.tenant, export.meter, export."window", export.seq)
+      = (found.tenant, found.meter, found."window", found.seq)
+    RETURNING export.*
+"""
+REVIVE = """
+    UPDATE export SET state = 'pending', due = 0
+    WHERE state = 'dead' AND (%(tenant)s::text IS NULL OR tenant = %(tenant)s) RETURNING 1
+"""
+EXPORTS = """
+    SELECT * FROM export WHERE (%(tenant)s::text IS NULL OR tenant = %(tenant)s)
+    AND (%(state)s::text IS NULL OR state = %(state)s) ORDER BY 1, 2, 3, 4
+"""
+_OWN = {"partitions": (0, MOST_PARTITIONS), "pool": (1, 1000)}
+_WRITE = "Write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, the password from a service file or the environment."
+
+
+class PostgresStore(Store):
+    """A ledger in a database, for any number of threads, processes and machines; judged by the database's clock.
+
+    ``url`` is what PostgreSQL's own programs understand, and may say ``pool``, the connections of this process at
+    most, and ``partitions``, the parts a new ledger's tables are split into by tenant. For ``reading`` only, the tables
+    must be there, and whatever writes is a LedgerError.
+    """
+
+    def __init__(self, url: str, clock: Clock | None = None, *, reading: bool = False) -> None:
+        options, own = _address(url)
+        self._clock = clock
+        self._reading = reading
+        self._books: dict[str, Book] = {}
+        self._seen = (0, -RECKONED)
+        name = f"postgresql://{options.get('host', '')}/{options.get('dbname', '')}"
+        self._connections = Connections(options, name, own.get("pool", MOST))
+        try:
+            with self._lent(MIGRATION) as db:
+                if reading:
+                    check(db, name)
+                else:
+                    migrate(db, name, own.get("partitions"))
+        except BaseException:
+            self.close()
+            raise
+
+    @contextmanager
+    def _lent(self, seconds: float) -> Iterator[Connection]:
+        """Lend a connection; every error of the driver is one of the store."""
+        try:
+            with self._connections.lent(time.monotonic() + seconds) as db:
+                yield db
+        except LostError as error:
+            raise self._connections.unavailable(error.__cause__) from error.__cause__
+        except psycopg.Error as error:
+            raise self._connections.unavailable(error) from error
+
+    def transact(self, jobs: Sequence[Job]) -> list[Outcome]:
+        """Run jobs in one durable transaction and return what came of each."""
+        self._writable()
+        return apart(self._tried, jobs)
+
+    def _writable(self) -> None:
+        if self._reading:
+            raise LedgerError("E1107", "the ledger was opened for looking at only")
+
+    def _tried(self, jobs: Sequence[Job]) -> list[Outcome]:
+        """Run jobs, again where another transaction came between or the connection broke before the commit."""
+        until = time.monotonic() + PATIENCE
+        pause = PAUSE
+        while True:
+            try:
+                with self._connections.lent(until) as db:
+                    return self._transact(db, jobs)
+            except (LostError, errors.UniqueViolation, errors.DeadlockDetected, errors.SerializationFailure) as error:
+                if pause > PAUSE * 4**TRIES or time.monotonic() + pause > until:
+                    raise self._failed(error) from error
+            except (psycopg.Error, OverflowError) as error:
+                raise self._failed(error) from error
+            time.sleep(pause)
+            pause *= 4
+
+    def _failed(self, error: Exception) -> LedgerError:
+        if isinstance(error, LostError):
+            return self._connections.unavailable(error.__cause__)
+        if isinstance(error, psycopg.IntegrityError | psycopg.DataError | OverflowError):
+            return self._connections.refused(error)
+        return self._connections.unavailable(error)
+
+    def _transact(self, db: Connection, jobs: Sequence[Job]) -> list[Outcome]:
+        books, found, now = self._load(db, jobs)
+        outcomes = run(jobs, books, found, now, lambda tenant: _book(tenant, db.execute(READ, (tenant,)).fetchone()))
+        changed = [book for _, book in sorted(books.items()) if book.fresh]
+        if changed:
+            self._save(db, changed)
+        if len(self._books) > CACHED:
+            self._books.clear()
+        for tenant, book in books.items():
+            book.saved()
+            self._books[tenant] = book
+        return outcomes
+
+    def _load(self, db: Connection, jobs: Sequence[Job]) -> tuple[dict[str, Book], dict[tuple[str, str], Entry], int]:
+        """Lock the tenants of jobs and return their books, the entries the jobs name, and the instant.
+
+        A book in memory is taken out of it: no two threads have the same.
+        """
+        tenants = sorted({job.tenant for job in jobs})
+        books = {tenant: self._books.pop(tenant, Book(tenant)) for tenant in tenants}
+        named = sorted(keys_of(jobs))
+        with db.pipeline():
+            db.execute("BEGIN")
+            rows = db.execute(LOAD, (tenants, [books[tenant].head for tenant in tenants]), binary=True)
+            entries = db.execute(FIND, _columns(named), binary=True) if named else None
+            clock = db.execute(CLOCK, binary=True) if self._clock is None else None
+        stored = {row[0]: row[1:] for row in rows}
+        for tenant in tenants:
+            row = stored.get(tenant)
+            if row is None or row[2] is not None:
+                books[tenant] = _book(tenant, row)
+        found = {(row[0], row[4]): Entry(*row) for row in entries or ()}
+        return books, found, self._instant(clock)
+
+    def _instant(self, clock: psycopg.Cursor[Any] | None) -> int:
+        if clock is None:
+            assert self._clock is not None  # noqa: S101  one of the two is there
+            return self._clock()
+        now: int = clock.fetchall()[0][0]
+        self._seen = (now, time.monotonic())
+        return now
+
+    def _save(self, db: Connection, books: Sequence[Book]) -> None:
+        """Write books and commit; StoreUnavailableError where nobody can know whether the commit came through."""
+        entries = [entry for book in books for entry in book.fresh]
+        exports = [(book.tenant, *export) for book in books for export in book.exports]
+        rows = [(b.tenant, b.seq, b.head, b.dump(), b.credits, b.held, b.due, b.unsent) for b in books]
+        committing = False
+        try:
+            with db.pipeline():
+                db.execute(ENTER, _columns(entries))
+                db.execute(SAVE, _columns(rows))
+                if exports:
+                    db.execute(EXPORT, _columns(exports))
+                committing = True
+                db.execute("COMMIT")
+        except psycopg.Error as error:
+            if committing and (error.sqlstate is None or db.closed):
+                raise self._connections.unavailable(error) from error
+            raise
+
+    def read(self, tenant: str) -> Book:
+        """Return a tenant's book as it was committed last."""
+        rows = self._ask(READ, (tenant,))
+        return _book(tenant, rows[0] if rows else None)
+
+    def _ask(self, question: LiteralString, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
+        """Ask in a transaction of its own, a second time where the connection has broken since it was used last."""
+        try:
+            with self._connections.lent(time.monotonic() + PATIENCE) as db:
+                rows: list[Any] = db.execute(question, values, binary=True).fetchall()
+        except LostError:
+            with self._lent(PATIENCE) as db:
+                rows = db.execute(question, values, binary=True).fetchall()
+        except psycopg.Error as error:
+            raise self._connections.unavailable(error) from error
+        return rows
+
+    def now(self) -> int:
+        """Return the database's time, reckoned on from the last look at it, behind by the way of that answer."""
+        if self._clock is not None:
+            return self._clock()
+        at, seen = self._seen
+        passed = time.monotonic() - seen
+        if passed < RECKONED:
+            return at + int(passed * 1_000_000)
+        ((now,),) = self._ask(CLOCK)
+        self._seen = (now, time.monotonic())
+        return int(now)
+
+    def entry(self, tenant: str, key: str) -> Entry | None:
+        """Return the entry written under a key."""
+        rows = self._ask(ENTRY, (tenant, key))
+        return Entry(*rows[0]) if rows else None
+
+    def entries(self, tenant: str, after: int = 0, limit: int = 1000) -> list[Entry]:
+        """Return a tenant's entries above a number, oldest first."""
+        return [Entry(*row) for row in self._ask(ENTRIES, (tenant, after, limit))]
+
+    def balances(self, after: str = "", limit: int = 1000) -> list[Balance]:
+        """Return the columns of tenants behind a name, by name."""
+        return [Balance(*row) for row in self._ask(BALANCES, (after, limit))]
+
+    def due(self, now: int, limit: int = 1000) -> list[str]:
+        """Return tenants for whom something expires or begins by an instant."""
+        return [row[0] for row in self._ask(DUE, (now, limit))]
+
+    def unsent(self, before: int, limit: int = 1000) -> list[str]:
+        """Return tenants with units, in windows that began before an instant, not yet handed to the export."""
+        return [row[0] for row in self._ask(UNSENT, (before, limit))]
+
+    def claim(self, now: int, until: int, limit: int = 1000) -> list[Export]:
+        """Take pending exports that are due; no other worker gets them or their like before ``until``."""
+        self._writable()
+        with self._lent(PATIENCE) as db, db.pipeline():
+            db.execute("BEGIN")
+            db.execute(CLAIMING)
+            rows = db.execute(CLAIM, {"now": now, "until": until, "limit": limit}, binary=True)
+            db.execute("COMMIT")
+        return sorted((Export(*row) for row in rows), key=lambda export: (export.window, export.seq, export))
+
+    def settle(self, exports: Iterable[Export]) -> None:
+        """Write the state, due, error and doubt of claimed exports; what was sent stays so."""
+        self._writable()
+        with self._lent(PATIENCE) as db, db.pipeline():
+            db.execute("BEGIN")
+            for export in sorted(exports):
+                db.execute(SETTLE, export._asdict())
+            db.execute("COMMIT")
+
+    def revive(self, tenant: str | None = None) -> int:
+        """Make dead exports pending and due again; return how many."""
+        self._writable()
+        return len(self._ask(REVIVE, {"tenant": tenant}))
+
+    def exports(self, tenant: str | None = None, state: str | None = None) -> Iterator[Export]:
+        """Yield exports by tenant, meter, window, number."""
+        return iter([Export(*row) for row in self._ask(EXPORTS, {"tenant": tenant, "state": state})])
+
+    def close(self) -> None:
+        """Close the connections of this process."""
+        self._connections.close()
+
+
+def _book(tenant: str, row: Sequence[Any] | None) -> Book:
+    return Book.load(tenant, *row) if row else Book(tenant)
+
+
+def _columns(rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _address(url: str) -> tuple[dict[str, Any], dict[str, int]]:
+    """Return what an address says to PostgreSQL, and what it says to this ledger."""
+    place, _, query = url.partition("?")
+    own: dict[str, int] = {}
+    rest = []
+    for part in filter(None, query.split("&")):
+        name, _, value = part.partition("=")
+        bounds = _OWN.get(name)
+        if bounds is None:
+            rest.append(part)
+        elif value.isdecimal() and bounds[0] <= int(value) <= bounds[1]:
+            own[name] = int(value)
+        else:
+            raise LedgerError("E1106", f"{name} is a number from {bounds[0]} to {bounds[1]}", remedy=_WRITE)
+    try:
+        return conninfo_to_dict(f"{place}?{'&'.join(rest)}"), own
+    except psycopg.ProgrammingError:
+        # What the driver says may quote the password.
+        raise LedgerError("E1106", "PostgreSQL cannot read this address", remedy=_WRITE) from None

@@ -1,0 +1,212 @@
+"""Connections to PostgreSQL: a few kept open for all threads, none of which can make a caller wait for ever."""
+
+import math
+import os
+import threading
+import time
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg import errors, pq
+from psycopg.types.numeric import Int8BinaryDumper, Int8Dumper
+
+from reconciler.ledger.base import LedgerError, RefusedError, StoreUnavailableError
+from reconciler.ledger.forking import watch
+
+#: How long a call may take, in seconds, before the store counts as unavailable.
+PATIENCE = 5.0
+#: Connections a process opens at most; threads beyond them wait for one.
+MOST = 10
+# The network's share in not waiting for ever; what the address says of these goes before.
+_SOCKET: Mapping[str, Any] = {
+    "fallback_application_name": "reconciler",
+    "keepalives_idle": 30,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": int(PATIENCE * 1000),
+}
+# A lock is given up before the statement that wants it, a statement before the client gives up its connection. A
+# transaction whose client has stopped must not keep others waiting. A commit is answered when it is on the disk.
+_SESSION = f"""
+    SELECT set_config('lock_timeout', '{int(PATIENCE * 800)}', false),
+           set_config('statement_timeout', '{int(PATIENCE * 900)}', false),
+           set_config('idle_in_transaction_session_timeout', '{int(PATIENCE * 2000)}', false),
+           set_config('default_transaction_isolation', 'read committed', false),
+           CASE WHEN current_setting('synchronous_commit') = 'off'
+                THEN set_config('synchronous_commit', 'on', false) END,
+           current_setting('server_encoding')
+"""
+_IDLE, _INTRANS = pq.TransactionStatus.IDLE, pq.TransactionStatus.INTRANS
+Some = TypeVar("Some")
+
+
+class LostError(Exception):
+    """The connection broke, or its server may not write; ``__cause__`` is what the driver says."""
+
+
+class Connection(psycopg.Connection[tuple[Any, ...]]):
+    """A connection that waits for its server until an instant of the monotonic clock, and not longer."""
+
+    until = math.inf
+
+    def wait(self, gen: Generator[Any, Any, Some], *args: Any, **options: Any) -> Some:
+        """Run a conversation with the server; OperationalError when its time is up."""
+        return super().wait(self._in_time(gen), *args, **options)
+
+    def _in_time(self, gen: Generator[Any, Any, Some]) -> Generator[Any, Any, Some]:
+        """Pass a conversation on; the driver looks up every tenth of a second when nothing comes."""
+        try:
+            want = next(gen)
+            while True:
+                ready = yield want
+                if not ready and time.monotonic() > self.until:
+                    raise psycopg.OperationalError(f"no answer within {PATIENCE:g} seconds")
+                want = gen.send(ready)
+        except StopIteration as end:
+            found: Some = end.value
+            return found
+
+
+class Connections:
+    """A stack of open connections; the newest is lent first. Broken ones are dropped, with all that lie idle."""
+
+    def __init__(self, options: Mapping[str, Any], name: str, most: int = MOST) -> None:
+        self._options = {**_SOCKET, **options}
+        self._name = name
+        self._most = most
+        self._left: list[Connection] = []
+        self._closed = False
+        self._begin()
+        watch(self)
+
+    def _begin(self) -> None:
+        self._idle: list[Connection] = []
+        self._open: set[Connection] = set()
+        self._free = threading.BoundedSemaphore(self._most)
+
+    @contextmanager
+    def lent(self, until: float) -> Iterator[Connection]:
+        """Lend a connection for so long.
+
+        LostError where it broke meanwhile; StoreUnavailableError where none can be had.
+        """
+        free = self._free
+        if not free.acquire(timeout=max(0.0, until - time.monotonic())):
+            raise self.unavailable("all connections are in use")
+        try:
+            connection = self._take(until)
+            try:
+                yield connection
+            except psycopg.Error as error:
+                lost = connection.closed or isinstance(error, errors.ReadOnlySqlTransaction)
+                # After an error in a pipeline the driver may believe in prepared statements the server never saw.
+                connection.close()
+                if lost:
+                    self._drop_idle()
+                    raise LostError from error
+                raise
+            finally:
+                self._give_back(connection)
+        finally:
+            free.release()
+
+    def unavailable(self, why: object) -> StoreUnavailableError:
+        """Return the error that the database is not there, or does not do what it is asked."""
+        return StoreUnavailableError("E1103", f"the ledger {self._name} failed: {_first_line(why)}")
+
+    def refused(self, why: object) -> RefusedError:
+        """Return the error that the database cannot hold what it was given."""
+        return RefusedError("E1132", f"the ledger {self._name} refuses an entry: {_first_line(why)}")
+
+    def _take(self, until: float) -> Connection:
+        if self._closed:
+            raise LedgerError("E1104", "the ledger is closed")
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = self._connect(until)
+        connection.until = until
+        return connection
+
+    def _connect(self, until: float) -> Connection:
+        seconds = max(2, math.ceil(until - time.monotonic()))
+        try:
+            connection = Connection.connect(autocommit=True, **{"connect_timeout": seconds, **self._options})
+        except psycopg.Error as error:
+            raise StoreUnavailableError(
+                "E1101", f"the ledger {self._name} cannot be opened: {_first_line(error)}"
+            ) from error
+        self._open.add(connection)
+        connection.until = until
+        try:
+            self._prepare(connection)
+        except BaseException:
+            self._shut(connection)
+            raise
+        return connection
+
+    def _prepare(self, connection: Connection) -> None:
+        connection.adapters.register_dumper(int, Int8BinaryDumper)
+        connection.adapters.register_dumper(int, Int8Dumper)
+        try:
+            row = connection.execute(_SESSION).fetchone()
+        except psycopg.Error as error:
+            raise self.unavailable(error) from error
+        if row is not None and row[-1] != "UTF8":
+            raise LedgerError(
+                "E1101", f"the database {self._name} stores text as {row[-1]}", remedy="Use a database in UTF8."
+            )
+
+    def _give_back(self, connection: Connection) -> None:
+        """Keep a connection for the next caller, outside any transaction; close one that is in the middle of it."""
+        if connection not in self._open:
+            return
+        if not connection.closed and connection.info.transaction_status == _INTRANS:
+            with suppress(psycopg.Error):
+                connection.execute("ROLLBACK")
+        if self._closed or connection.closed or connection.info.transaction_status != _IDLE:
+            self._shut(connection)
+        else:
+            self._idle.append(connection)
+
+    def _shut(self, connection: Connection) -> None:
+        connection.close()
+        self._open.discard(connection)
+
+    def _drop_idle(self) -> None:
+        """Close what lies idle: what broke one connection has most likely broken the others."""
+        while self._idle:
+            try:
+                self._shut(self._idle.pop())
+            except IndexError:
+                return
+
+    def close(self) -> None:
+        """Close what lies idle now, and what is lent when it comes back."""
+        self._closed = True
+        self._drop_idle()
+
+    def before_fork(self) -> None:
+        """Nothing: connections of the parent go on as they are."""
+
+    def after_fork(self, *, child: bool) -> None:
+        """Begin with no connection in a copy of the process.
+
+        The parent's are not closed, which would end its sessions; but their sockets are, or a server would not see the
+        parent die.
+        """
+        if not child:
+            return
+        nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        for connection in self._open:
+            if not connection.closed:
+                os.dup2(nothing, connection.fileno(), inheritable=False)
+        os.close(nothing)
+        self._left += self._open
+        self._begin()
+
+
+def _first_line(why: object) -> str:
+    return str(why).strip().partition("\n")[0]
