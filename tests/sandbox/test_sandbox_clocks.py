@@ -204,3 +204,23 @@ def test_a_discount_moves_onto_the_clock_of_its_customer(api, now):
     clock = api.post(CLOCKS, {"frozen_time": now, "customer": customer})["id"]
     api.post(f"{CLOCKS}/{clock}/advance", {"frozen_time": plus(now, "month", 1)})
     assert [len(api.get(f"/v1/subscriptions/{each}")["discounts"]) for each in subscriptions] == [1, 0]
+
+
+def test_a_clock_does_not_run_backwards(api):
+    """Whatever is done to a customer on a clock has the clock's time, however late it is asked for.
+
+    An invoice that was due before it was made is overdue when the clock moves next, and a card is detached at the time
+    the clock shows (https://docs.stripe.com/billing/testing/test-clocks).
+    """
+    world = World(api, START)
+    method = api.get(f"/v1/customers/{world.customer}/payment_methods")["data"][0]["id"]
+    world.advance(START + DAY)
+    form = {"customer": world.customer, "collection_method": "send_invoice", "days_until_due": 0}
+    invoice = api.post("/v1/invoices", form)["id"]
+    api.post("/v1/invoiceitems", {"customer": world.customer, "amount": 500, "currency": "usd", "invoice": invoice})
+    world.advance(START + 2 * DAY)
+    api.post(f"/v1/invoices/{invoice}/finalize")
+    api.post(f"/v1/payment_methods/{method}/detach")
+    world.advance(START + 3 * DAY)
+    times = {event["type"]: event["created"] for event in api.events()}
+    assert [times[name] for name in ("invoice.overdue", "payment_method.detached")] == [START + 2 * DAY] * 2

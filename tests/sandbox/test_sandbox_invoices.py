@@ -344,6 +344,25 @@ def test_automatic_collection_can_be_switched(timed):
     assert api.get(path)["status"] == "open"
 
 
+def test_a_draft_has_its_hour_from_when_it_is_told_to_advance(timed):
+    """Switched on after its first hour, a draft is finalized an hour later and not an hour before.
+
+    "When you turn on automatic collection, Stripe does everything ... including automatically finalizing draft invoices
+    after one hour" (https://docs.stripe.com/invoicing/integration/automatic-advancement-collection).
+    """
+    api, time = timed()
+    path = f"/v1/invoices/{draft(api, payer(api), 5000)['id']}"
+    time[0] += 5 * HOUR
+    switched = time[0]
+    assert api.post(path, {"auto_advance": True})["automatically_finalizes_at"] == switched + HOUR
+    assert api.post(path, {"description": "x"})["automatically_finalizes_at"] == switched + HOUR
+    time[0] += HOUR - 1
+    assert api.get(path)["status"] == "draft"
+    time[0] += 1
+    final = api.get(path)
+    assert (final["status"], final["status_transitions"]["finalized_at"]) == ("paid", switched + HOUR)
+
+
 @pytest.mark.parametrize("end", ["pay", "void", "mark_uncollectible"])
 @pytest.mark.parametrize("value", [True, False])
 def test_a_settled_invoice_does_not_advance(api, end, value):

@@ -200,15 +200,18 @@ class Call:
         clock = self.tx.find("test_helpers.test_clock", named) if named else None
         return self.at(clock.body["frozen_time"]) if clock else self
 
-    def run_due(self, clock: str, up_to: int) -> None:
-        """Let happen what waits on a clock for a time up to ``up_to``: earliest first, each at its own time."""
+    def run_due(self, clock: str, up_to: int, *, since: int = 0) -> None:
+        """Let happen what waits on a clock for a time up to ``up_to``: earliest first, each at its own time.
+
+        What a request has made due before ``since``, the time it was made at, happens then: no clock runs backwards.
+        """
         before = None
         while due := self.tx.next_due(clock, up_to):
             kind, at, row = due
             if (at, row) == before:
                 raise RuntimeError(f"{kind} {row.body['id']} does not move on from {at}")
             before = (at, row)
-            self._happen(kind, at, row)
+            self._happen(kind, max(at, since), row)
 
     def _happen(self, kind: str, at: int, row: Row) -> None:
         """Let happen what is due for one object; where that is refused, it is undone and put off, and only there.

@@ -90,6 +90,8 @@ def _update(call: Call) -> Obj:
         changed = fields.described(call, invoice, params)
         return call.save(FAMILY, row, collecting.rescheduled(call, invoice, changed))
     changed = fields.described(call, invoice, params)
+    if changed["auto_advance"] and not invoice["auto_advance"] and changed["_finalizes_at"] is None:
+        changed["_finalizes_at"] = call.now + drafts.DRAFT_SECONDS
     if "discounts" in params:
         customer = drafts.customer_of(call, invoice)
         code, amount = invoice["currency"], invoice["subtotal"]

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from reconciler.sandbox.billing import methods
-from reconciler.sandbox.billing.stored import rows
+from reconciler.sandbox.billing.stored import at_time_of, rows
 from reconciler.sandbox.errors import invalid, missing, no_such, not_modelled
 from reconciler.sandbox.lists import Filter, filters_in, page
 from reconciler.sandbox.objects.base import Call, Family, Route, overlay, retrieve
@@ -69,7 +69,7 @@ def _detach(call: Call) -> Obj:
     row = call.row()
     if row.body["customer"] is None:
         raise invalid("The payment method you provided is not attached to a customer.", "payment_method")
-    return methods.detach(call, row)
+    return methods.detach(at_time_of(call, row.body["customer"]), row)
 
 
 def _forget(call: Call, customer: Obj) -> None:

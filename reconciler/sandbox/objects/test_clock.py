@@ -113,7 +113,7 @@ def _when_due(call: Call, row: Row) -> None:
     while due := call.tx.next_due(clock["id"], target):
         at = max(due[1], clock["frozen_time"])
         call.replace(FAMILY, _again(call, clock), {**_again(call, clock).body, "frozen_time": at})
-        call.run_due(clock["id"], at)
+        call.run_due(clock["id"], at, since=at)
     row = _again(call, clock)
     ready = {**row.body, "_since": None, "frozen_time": target, "status": "ready", "status_details": {}}
     call.replace(FAMILY, row, ready)
