@@ -86,14 +86,21 @@ def test_a_cancellation_is_previewed(world):
 
 
 def test_an_end_without_anything_open_has_no_invoice(world):
-    """404 ``invoice_upcoming_none``; with usage there is one."""
-    subscription = world.subscribe(world.price(1000), world.metered(10))
+    """404 ``invoice_upcoming_none``; with an item of usage there is one, for what may yet be reported.
+
+    Nor has the end of a trial one, however much was used.
+    """
+    seats, used = world.subscribe(world.price(1000)), world.subscribe(world.price(1000), world.metered(10))
+    trial = world.subscribe(world.metered(10, "mails"), trial_period_days=7)
     details = {"cancel_at_period_end": True}
-    form = {"customer": world.customer, "subscription": subscription["id"], "subscription_details": details}
-    error = world.api.refused("POST", "/v1/invoices/create_preview", form)
-    assert (error["status"], error["code"]) == (404, "invoice_upcoming_none")
+    for subscription in (seats, trial):
+        form = {"customer": world.customer, "subscription": subscription["id"], "subscription_details": details}
+        error = world.api.refused("POST", "/v1/invoices/create_preview", form)
+        assert (error["status"], error["code"]) == (404, "invoice_upcoming_none")
+        world.use(2, event_name="mails")
+    assert lines_of(preview(world, subscription=used["id"], subscription_details=details))[0][0] == 0
     world.use(3)
-    assert preview(world, subscription=subscription["id"], subscription_details=details)["total"] == 30
+    assert preview(world, subscription=used["id"], subscription_details=details)["total"] == 30
 
 
 def test_a_pause_and_a_resumption_are_previewed(world):
@@ -130,3 +137,66 @@ def test_the_customer_alone_names_the_subscription_that_bills_next(world):
     world.subscribe(world.price(9000, "year"))
     world.subscribe(world.price(1000))
     assert preview(world)["total"] == 1000
+
+
+@pytest.mark.parametrize("of", ["subscription", "item"])
+@pytest.mark.parametrize(("months", "total"), [(1, 3000), (2, 1500)])
+def test_a_discount_that_ends_before_the_next_invoice_is_not_on_it(world, of, months, total):
+    """Previews and the announcement of a renewal have the discounts of its time, not of the present.
+
+    A preview shows "all upcoming invoice charges" (https://docs.stripe.com/api/invoices/create_preview).
+    """
+    coupon = world.api.coupon(percent_off=50, duration="repeating", duration_in_months=months)["id"]
+    given = {"discounts": [{"coupon": coupon}]}
+    item = {"price": world.price(3000), **(given if of == "item" else {})}
+    subscription = world.subscribe(item, **(given if of == "subscription" else {}))
+    shown = preview(world, subscription=subscription["id"])
+    world.advance(plus(START, "month", 1))
+    announced = world.api.events(type="invoice.upcoming")[-1]["data"]["object"]
+    assert [shown["total"], announced["total"], world.invoices()[-1]["total"]] == [total] * 3
+
+
+def test_credits_that_begin_or_end_before_the_next_invoice_are_counted_as_they_are_then(world):
+    """A grant that begins within the period pays, one that expires within it does not (docs: billing-credits)."""
+    for effective, expires in ((START + 10 * DAY, None), (START, START + 10 * DAY)):
+        form = {
+            "customer": world.customer,
+            "amount": {"type": "monetary", "monetary": {"currency": "usd", "value": 400 if expires else 100}},
+            "applicability_config": {"scope": {"price_type": "metered"}},
+            "effective_at": effective,
+            **({"expires_at": expires} if expires else {}),
+        }
+        world.api.post("/v1/billing/credit_grants", form)
+    subscription = world.subscribe(world.metered(10))
+    world.use(50)
+    shown = preview(world, subscription=subscription["id"])
+    world.advance(plus(START, "month", 1) + 3600)
+    assert (shown["total"], world.invoices()[-1]["total"]) == (400, 400)
+
+
+@pytest.mark.parametrize("mode", ["classic", "flexible"])
+def test_the_end_of_a_trial_is_previewed(world, mode):
+    """The lines that say what was on trial are there too."""
+    form = {"trial_period_days": 10, "billing_mode": {"type": mode}}
+    subscription = world.subscribe(world.price(3000), world.metered(10), **form)
+    world.use(5)
+    shown = preview(world, subscription=subscription["id"])
+    world.advance(START + 10 * DAY)
+    billed = world.invoices()[-1]
+    assert (lines_of(shown), shown["total"]) == (lines_of(billed), 3000)
+    assert [line["description"] for line in shown["lines"]["data"]] == [
+        line["description"] for line in billed["lines"]["data"]
+    ]
+
+
+@pytest.mark.parametrize("form", [{"billing_cycle_anchor": "phase_start"}, {"trial": True}, {}])
+def test_a_phase_is_previewed_with_all_it_bills(world, form):
+    """A phase that begins a period anew, or on trial, or with single charges: its invoice is what was previewed."""
+    once = world.api.price(world.product, unit_amount=400)["id"]
+    first = {"items": [{"price": world.price(1000)}], "end_date": START + 15 * DAY}
+    second = {"items": [{"price": world.price(3000)}], "add_invoice_items": [{"price": once}], **form}
+    schedule = {"customer": world.customer, "start_date": "now", "phases": [first, second]}
+    made = world.api.post("/v1/subscription_schedules", schedule)["id"]
+    shown = world.api.post("/v1/invoices/create_preview", {"schedule": made})
+    world.advance(plus(START, "month", 1))
+    assert lines_of(shown) == lines_of(world.invoices()[1])

@@ -5,6 +5,7 @@ https://docs.stripe.com/api/invoices/object.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
@@ -257,10 +258,11 @@ def preview(
     include_pending_items: bool = True,
     **fields: Any,
 ) -> Obj:
-    """Return the invoice :func:`draft` would make, with its lines inside, and store nothing."""
-    reason = "upcoming"
+    """Return the invoice :func:`draft` would make at the end of a period, with its lines inside, and store nothing."""
+    call, reason = call.at(max(call.now, period[1])), "upcoming"
     items = _pending(call, customer, currency, subscription, reason) if include_pending_items else []
-    ordered = [*(lines.charge_of(row.body) for row in items), *_latest_first(charges)]
+    left = [replace(charge, discounts=tuple(redeemed.live(call, charge.discounts))) for charge in charges]
+    ordered = [*(lines.charge_of(row.body) for row in items), *_latest_first(left)]
     invoice = blank(
         call,
         call.new_id("upcoming_in_1", 23),

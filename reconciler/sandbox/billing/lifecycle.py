@@ -150,7 +150,7 @@ def _announce(call: Call, subscription: Obj) -> None:
     note(call, {**subscription, "_announced": subscription["_period_end"]})
     customer = must(call, "customer", subscription["customer"]).body
     at = call.at(subscription["_period_end"])
-    charges, _ = renewal(at, subscription, items_of(call, subscription))
+    charges = coming(at, subscription, items_of(call, subscription))
     preview = invoicing.preview(
         call,
         customer=customer,
@@ -179,6 +179,11 @@ def _bill_pending(call: Call, subscription: Obj) -> None:
 def _advances(subscription: Obj) -> bool:
     """Tell whether new invoices are finalized and collected by themselves."""
     return subscription["pause_collection"] is None and subscription["status"] != "unpaid"
+
+
+def coming(call: Call, subscription: Obj, items: Sequence[Obj]) -> list[Charge]:
+    """Return the lines of the invoice that the end of a period or of a trial makes at this time."""
+    return (after_trial if subscription["status"] == "trialing" else renewal)(call, subscription, items)[0]
 
 
 def renewal(call: Call, subscription: Obj, items: Sequence[Obj]) -> tuple[list[Charge], list[Obj]]:
@@ -262,22 +267,33 @@ def _end_trial(call: Call, subscription: Obj) -> None:
 def begin(call: Call, subscription: Obj) -> None:
     """Move a subscription from its trial into its first billed periods, with their invoice."""
     before = snapshot(call, subscription)
+    charges, items = after_trial(call, subscription, before[1])
+    changed = write(call, _running(call, subscription), items)
+    invoice_cycle(call, changed, charges, (subscription["_since"], call.now))
+    announce(call, before)
+
+
+def after_trial(call: Call, subscription: Obj, items: Sequence[Obj]) -> tuple[list[Charge], list[Obj]]:
+    """Return the lines of the invoice after a trial that ends at this time, and the items in their first periods."""
+    running = _running(call, subscription)
+    begun = [
+        {**cycles.placed(call, running, item, call.now), "_debits": [], "_segments": [], "_used_from": call.now}
+        for item in items
+    ]
+    charges: list[Charge] = []
+    for item in begun:
+        if cycles.is_metered(call, item):
+            charges.append(billables.trial(call, subscription, item, (subscription["_since"], call.now)))
+        charges += billables.ahead(call, running, item, (call.now, item["current_period_end"]))
+    return charges, begun
+
+
+def _running(call: Call, subscription: Obj) -> Obj:
+    """Return a subscription whose trial ends at this time."""
     running = {**subscription, "status": "active", "_since": call.now}
     if not subscription["_anchored"] and _moves_anchor(subscription):
         running["billing_cycle_anchor"] = call.now
-    items = [
-        {**cycles.placed(call, running, item, call.now), "_debits": [], "_segments": [], "_used_from": call.now}
-        for item in before[1]
-    ]
-    charges: list[Charge] = []
-    tried = (subscription["_since"], call.now)
-    for item in items:
-        if cycles.is_metered(call, item):
-            charges.append(billables.trial(call, subscription, item, tried))
-        charges += billables.ahead(call, running, item, (call.now, item["current_period_end"]))
-    changed = write(call, running, items)
-    invoice_cycle(call, changed, charges, tried)
-    announce(call, before)
+    return running
 
 
 def _moves_anchor(subscription: Obj) -> bool:

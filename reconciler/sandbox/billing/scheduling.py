@@ -95,7 +95,7 @@ def creation(schedule: Obj, phase: Obj, now: int) -> Obj:
     mode = {name: value for name, value in schedule["billing_mode"].items() if value is not None}
     params: Obj = {
         **_wanted(schedule, phase),
-        "add_invoice_items": _additions(phase),
+        "add_invoice_items": additions(phase),
         "billing_mode": mode,
         "currency": phase["currency"],
         "discounts": _entries(phase["discounts"]),
@@ -162,8 +162,8 @@ def _entries(discounts: Sequence[Obj]) -> list[Obj]:
     return [{form: value for form, value in entry.items() if value is not None} for entry in discounts]
 
 
-def _additions(phase: Obj) -> list[Obj]:
-    """Return the single charges of a phase, its own beginning and end as times."""
+def additions(phase: Obj) -> list[Obj]:
+    """Return the parameters of a phase's single charges, its own beginning and end as times."""
     ends = {"phase_end": phase["end_date"], "phase_start": phase["start_date"]}
     added = [{name: value for name, value in item.items() if value is not None} for item in phase["add_invoice_items"]]
     return [
@@ -212,7 +212,7 @@ def enter(call: Call, schedule: Obj, phase: Obj, *, behavior: str, added: bool =
     subscription = noted(call, subscription)
     params = changes(call, schedule, subscription, phase, behavior)
     if added and phase["add_invoice_items"]:
-        params["add_invoice_items"] = _additions(phase)
+        params["add_invoice_items"] = additions(phase)
     planned = updating.prepare(call, subscription, params)
     updating.perform(call, planned, params, "allow_incomplete", off_session=True, asked=asked)
     save(call, {**schedule, **_current(phase), "_cancels": _cancels(schedule, phase)})

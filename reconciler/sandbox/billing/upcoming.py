@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reconciler.sandbox.billing import (
+    added_items,
     billables,
     changing,
     lifecycle,
@@ -140,12 +141,14 @@ def _of_renewal(call: Call, subscription: Obj) -> Upcoming:
     items = items_of(call, subscription)
     period = (subscription["_period_start"], end)
     if last is None or last > end:
-        charges, _ = lifecycle.renewal(call.at(end), subscription, items)
+        charges = lifecycle.coming(call.at(end), subscription, items)
         return Upcoming(subscription=subscription, charges=charges, period=period)
-    used = [charge for item in items for charge in _used(call, subscription, item, last)]
+    if subscription["status"] == "trialing":
+        raise none_upcoming(subscription["customer"])
+    used = [charge for item in items for charge in billables.behind(call, subscription, item, last)]
     if not used and not lines.waiting_for(call, subscription):
         raise none_upcoming(subscription["customer"])
-    return Upcoming(subscription=subscription, charges=used, period=period)
+    return Upcoming(subscription=subscription, charges=used, period=(period[0], last))
 
 
 def _used(call: Call, subscription: Obj, item: Obj, until: int) -> list[Charge]:
@@ -200,6 +203,11 @@ def _of_schedule(call: Call, schedule: Obj) -> Upcoming:
         following = scheduling.without_lost(at, schedule, following)
         subscription = scheduling.noted(at, subscription)
         params = scheduling.changes(at, schedule, subscription, following, following["proration_behavior"])
-        changing.apply(at, updating.prepare(at, subscription, params).plan)
+        planned = updating.prepare(at, subscription, params).plan
+        changing.apply(at, planned)
+        period = (subscription["_period_start"], ends)
         subscription = current(call, subscription)
+        added_items.add(at, subscription, customer, scheduling.additions(following))
+        if planned.immediate:
+            return Upcoming(subscription=subscription, charges=planned.charges, period=period)
     return _of_renewal(call, subscription)
