@@ -70,20 +70,27 @@ class Calendar:
     def _find(self, now: int) -> tuple[int, int]:
         if self._per in {"second", "minute", "hour"}:
             return self._even(now, LENGTH[self._per])
-        local = instant(now).astimezone(self._zone).date()
-        first = self._first(local)
-        start = self._midnight(first)
-        if now < start:
-            first = self._step(first, -1)
-            return self._midnight(first), start
-        return start, self._midnight(self._step(first, 1))
+        first = self._first(instant(now).astimezone(self._zone).date())
+        start, end = self._midnight(first), self._midnight(self._step(first, 1))
+        while now >= end:
+            # The clocks were set back over midnight: the old day is read again, the new one has begun.
+            first = self._step(first, 1)
+            start, end = end, self._midnight(self._step(first, 1))
+        return start, end
 
     def _even(self, now: int, length: int) -> tuple[int, int]:
-        """Count from the zone's own offset, so that hours of zones off by half an hour begin with theirs."""
-        offset = instant(now).astimezone(self._zone).utcoffset()
-        shift = 0 if offset is None else offset // timedelta(microseconds=1)
-        start = now - (now + shift) % length
-        return start, start + length
+        """Count from the zone's own offset, so that hours of zones off by half an hour begin with theirs.
+
+        Where the clocks are set by a part of the length, one period ends with the old offset and another begins.
+        """
+        offset = _offset(now, self._zone)
+        start = now - (now + offset) % length
+        end = start + length
+        if (_offset(start, self._zone) - offset) % length:
+            start = _change(start, now, self._zone)
+        if (_offset(end - 1, self._zone) - offset) % length:
+            end = _change(now, end - 1, self._zone)
+        return start, end
 
     def _first(self, day: date) -> date:
         """Return the first day of the period that a day belongs to."""
@@ -125,11 +132,22 @@ def _local(naive: datetime, zone: tzinfo) -> int:
 
 def _end_of_gap(naive: datetime, zone: tzinfo) -> int:
     """Return the instant at which the clocks jumped over a local time; its two readings lie on either side of it."""
-    low, high = sorted(micros(naive.replace(tzinfo=zone, fold=fold)) // SECOND for fold in (0, 1))
-    before = instant(low * SECOND).astimezone(zone).utcoffset()
+    early, late = sorted(micros(naive.replace(tzinfo=zone, fold=fold)) for fold in (0, 1))
+    return _change(early, late, zone)
+
+
+def _offset(now: int, zone: tzinfo) -> int:
+    """Return what a zone's clocks are ahead of UTC, in microseconds."""
+    offset = instant(now).astimezone(zone).utcoffset()
+    return 0 if offset is None else offset // timedelta(microseconds=1)
+
+
+def _change(early: int, late: int, zone: tzinfo) -> int:
+    """Return the instant of the one change of the clocks between two, the late one already after it; to the second."""
+    low, high, before = early // SECOND, late // SECOND, _offset(early, zone)
     while high - low > 1:
         middle = (low + high) // 2
-        if instant(middle * SECOND).astimezone(zone).utcoffset() == before:
+        if _offset(middle * SECOND, zone) == before:
             low = middle
         else:
             high = middle
