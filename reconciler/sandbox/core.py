@@ -20,6 +20,7 @@ from reconciler.sandbox import events, expand, form, idempotency, namespaces, pa
 from reconciler.sandbox.auth import account_of
 from reconciler.sandbox.client import InProcessClient
 from reconciler.sandbox.clock import Clock
+from reconciler.sandbox.database import MEMORY, Store
 from reconciler.sandbox.errors import ApiError, invalid, lock_timeout, not_modelled
 from reconciler.sandbox.exchange import Exchange
 from reconciler.sandbox.families import FAMILIES, REACTIONS
@@ -31,7 +32,7 @@ from reconciler.sandbox.rate import Limiter, Profile
 from reconciler.sandbox.settings import Settings
 from reconciler.sandbox.snapshot import Numbers, State
 from reconciler.sandbox.spoil import spoil
-from reconciler.sandbox.store import MEMORY, Store, Tx
+from reconciler.sandbox.store import Tx
 from reconciler.sandbox.webhooks import Deliverer, Webhooks
 from reconciler.sandbox.wire import ConnectionDroppedError, Obj, Request, Response
 
@@ -81,7 +82,7 @@ class Sandbox:
         self._log = log
         self._limiter = Limiter(rate, monotonic)
         self._in_flight = idempotency.InFlight()
-        self._store = Store(path, BASE_URL)
+        self._store = Store(path, BASE_URL, {})
         self._numbers = Numbers()
         #: Keeps and puts back everything the sandbox holds.
         self.state = State(self._store, self._numbers)

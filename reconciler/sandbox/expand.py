@@ -4,6 +4,7 @@ Source: https://docs.stripe.com/api/expanding_objects; texts observed in stripe/
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from reconciler.sandbox.errors import ApiError, invalid
@@ -60,7 +61,10 @@ def _matches(parts: Sequence[str], field: Sequence[str]) -> bool:
 
 def visible(obj: Obj) -> Obj:
     """Return an object without what only the sandbox knows of it."""
-    return {name: value for name, value in obj.items() if not name.startswith(INTERNAL)}
+    shown = dict(obj)
+    for name in [name for name in obj if name[:1] == INTERNAL]:
+        del shown[name]
+    return shown
 
 
 def show(tx: Tx, families: Mapping[str, Family], family: Family, obj: Obj, paths: Iterable[str] = ()) -> Obj:
@@ -74,14 +78,20 @@ def show(tx: Tx, families: Mapping[str, Family], family: Family, obj: Obj, paths
             shown[name] = _nest(tx, families, nested, obj, name, [path[1:] for path in through if len(path) > 1])
         else:
             shown.pop(name, None)
-    for dotted in sorted(family.hidden, reverse=True):
-        _hide(shown, dotted.split("."), wanted, [])
-    for dotted, kind in {**family.embeds, **family.references}.items():
+    for field in _deepest_first(family.hidden):
+        _hide(shown, field, wanted, [])
+    for dotted, kind in ({**family.embeds, **family.references} if wanted else family.embeds).items():
         field = dotted.split(".")
         inner = [".".join(path[len(field) :]) for path in wanted if path[: len(field)] == field]
         if (inner or dotted in family.embeds) and kind in families:
             _replace(shown, field, tx, families, families[kind], [path for path in inner if path])
     return shown
+
+
+@cache
+def _deepest_first(hidden: frozenset[str]) -> Sequence[Sequence[str]]:
+    """Return the parts of dotted fields, those inside another one before it."""
+    return [dotted.split(".") for dotted in sorted(hidden, reverse=True)]
 
 
 def _nest(

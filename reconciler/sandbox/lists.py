@@ -1,18 +1,17 @@
 """Cursor lists: newest first, both cursors, ``created`` bounds, ``has_more`` (https://docs.stripe.com/api/pagination)."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
-from operator import ge, gt, le, lt
 from typing import Any
 
 from reconciler.sandbox.errors import ApiError, exclusive, invalid, no_such, out_of_range
 from reconciler.sandbox.objects.base import Call, Family, flag
-from reconciler.sandbox.store import END, EVERYTHING, START, Row, Term, Window
+from reconciler.sandbox.params import LATEST
+from reconciler.sandbox.store import END, EVERYTHING, START, Range, Term, Window
 from reconciler.sandbox.wire import Obj
 
 DEFAULT_LIMIT, MAX_LIMIT = 10, 100
-_NO_LIMIT = 1 << 31
 
 #: One filter: the values of a field of which an object must carry one.
 Filter = tuple[str, Sequence[str]]
@@ -24,17 +23,19 @@ def page(
     *filters: Filter,
     oldest: int | None = None,
     oldest_first: bool = False,
-    keep: Callable[[Obj], bool] | None = None,
+    ranges: Mapping[str, Any] | None = None,
 ) -> Obj:
     """Return the list envelope for the call's paging parameters.
 
     The first filter is walked, the others are looked up for each object: put the most selective one first. ``oldest``
     leaves out what was created before it; ``oldest_first`` turns the order round, as lists of lines and items have it.
-    ``keep`` looks at each object of the walk: it is for what no term can say, such as a range of dates.
+    ``ranges`` has the bounds of fields that are moments of the objects.
     """
     limit = limit_of(call)
     window = _window(call, family, limit + 1, oldest, oldest_first=oldest_first)
-    rows = _walk(call, family, filters, window) if keep is None else _kept(call, family, filters, window, keep)
+    rows = call.tx.pages(
+        family.kind, _choices(filters), window, [_ranged(*bounds) for bounds in (ranges or {}).items()]
+    )
     kept = rows[-limit:] if window.from_oldest else rows[:limit]
     data = [row.body for row in (kept[::-1] if oldest_first else kept)]
     return {"object": "list", "url": call.url, "has_more": len(rows) > limit, "data": data}
@@ -59,33 +60,23 @@ def limit_of(call: Call) -> int:
     return limit
 
 
-def _kept(
-    call: Call, family: Family, filters: Sequence[Filter], window: Window, keep: Callable[[Obj], bool]
-) -> list[Row]:
-    """Walk the whole list and take what is wanted from the window's end."""
-    rows = [row for row in _walk(call, family, filters, replace(window, limit=_NO_LIMIT)) if keep(row.body)]
-    return rows[-window.limit :] if window.from_oldest else rows[: window.limit]
+def _ranged(field: str, bounds: Any) -> Range:
+    """Return the range of a parameter: a number, or ``gt``, ``gte``, ``lt`` and ``lte``; null is in none."""
+    given = _bounds(bounds)
+    low = max((value + (name == "gt") for name, value in given.items() if name in {"gt", "gte"}), default=0)
+    high = min((value - (name == "lt") for name, value in given.items() if name in {"lt", "lte"}), default=LATEST)
+    return Range(field, max(low, 0), min(high, LATEST)) if low <= high else Range(field, 1, 0)
 
 
-def between(bounds: Any) -> Callable[[int | None], bool]:
-    """Return a test of times for a range parameter: a number, or ``gt``, ``gte``, ``lt`` and ``lte``; null fails."""
-    given = _created(bounds)
-    tests: dict[str, Callable[[int, int], bool]] = {"gt": gt, "gte": ge, "lt": lt, "lte": le}
-    return lambda time: time is not None and all(tests[name](time, value) for name, value in given.items())
-
-
-def _walk(call: Call, family: Family, filters: Sequence[Filter], window: Window) -> list[Row]:
-    """Merge one walk per combination of filter values."""
-    choices: list[list[Term]] = [[(name, value) for value in dict.fromkeys(values)] for name, values in filters]
-    walks = [call.tx.page(family.kind, terms or (EVERYTHING,), window) for terms in product(*choices)]
-    found = {(row.created, row.seq): row for walk in walks for row in walk}
-    rows = [found[position] for position in sorted(found, reverse=True)]
-    return rows[-window.limit :] if window.from_oldest else rows[: window.limit]
+def _choices(filters: Sequence[Filter]) -> Iterator[Sequence[Term]]:
+    """Return the combinations of filter values; an object must carry one of them."""
+    for terms in product(*([(name, value) for value in dict.fromkeys(values)] for name, values in filters)):
+        yield terms or (EVERYTHING,)
 
 
 def _window(call: Call, family: Family, limit: int, oldest: int | None, *, oldest_first: bool) -> Window:
     above, below = START, END
-    for name, value in _created(call.params.get("created")).items():
+    for name, value in _bounds(call.params.get("created")).items():
         above, below = {
             "gt": (max(above, (value + 1, -1)), below),
             "gte": (max(above, (value, -1)), below),
@@ -104,7 +95,7 @@ def _window(call: Call, family: Family, limit: int, oldest: int | None, *, oldes
     return window
 
 
-def _created(value: Any) -> dict[str, int]:
+def _bounds(value: Any) -> dict[str, int]:
     if value is None:
         return {}
     return value if isinstance(value, dict) else {"gte": value, "lte": value}

@@ -10,15 +10,16 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from operator import itemgetter
 
 from reconciler.sandbox.errors import invalid, out_of_range
 from reconciler.sandbox.lists import DEFAULT_LIMIT, MAX_LIMIT
 from reconciler.sandbox.objects.base import Call, Family, Route
 from reconciler.sandbox.search_query import FieldType, Query, parse
-from reconciler.sandbox.store import END, EVERYTHING, START, Row, Window
+from reconciler.sandbox.store import END, EVERYTHING, Row, Window
 from reconciler.sandbox.wire import Obj
 
-_CHUNK = 1000
+_CHUNK = 128
 _PAGE = re.compile(r"(-?\d{1,18}) (\d{1,18})")
 
 
@@ -119,23 +120,21 @@ def _search(call: Call) -> Obj:
 def _found(call: Call, query: Query, below: tuple[int, int]) -> Iterator[Row]:
     """Yield the objects before a position that match, newest first."""
     lag = call.lag("search_lag")
-    index = _index(call, call.own_now - lag) if lag else None
-    while rows := call.tx.page(call.family.kind, [EVERYTHING], Window(_CHUNK, START, below)):
-        for row in rows:
-            indexed = row.body if index is None else index.get(row.body["id"])
-            hidden = row.body.get("test_clock") and not call.settings.search_finds_test_clock_objects
-            if indexed is not None and not hidden and query.holds(indexed):
-                yield row
-        below = (rows[-1].created, rows[-1].seq)
+    window, like = Window(_CHUNK, below=below), () if lag else query.like()
+    for row in call.tx.walk(call.family.kind, [EVERYTHING], window, like):
+        indexed = _indexed(call, row.body, call.own_now - lag) if lag else row.body
+        hidden = row.body.get("test_clock") and not call.settings.search_finds_test_clock_objects
+        if indexed is not None and not hidden and query.holds(indexed):
+            yield row
 
 
-def _index(call: Call, until: int) -> dict[str, Obj]:
-    """Return every object of the kind as its last event up to a time had it."""
-    stem = (call.family.stem or call.family.kind).split(".")[0]
-    events = call.tx.page("event", [("type", f"{stem}.*")], Window(1 << 30))
-    past = [row for row in events if row.body["_at"] <= until]
-    objects = (row.body["data"]["object"] for row in sorted(past, key=lambda row: row.seq))
-    return {obj["id"]: obj for obj in objects if obj["object"] == call.family.kind}
+def _indexed(call: Call, obj: Obj, until: int) -> Obj | None:
+    """Return an object as its last event up to a time had it, ``None`` if it had none by then."""
+    events = call.tx.walk("event", [("object_id", obj["id"])], Window(_CHUNK))
+    past = (row for row in events if row.body["_at"] <= until)
+    told = [(row.seq, row.body["data"]["object"]) for row in past]
+    known = [each for each in told if each[1]["object"] == call.family.kind]
+    return max(known, key=itemgetter(0))[1] if known else None
 
 
 def _token(row: Row) -> str:

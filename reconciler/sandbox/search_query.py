@@ -28,6 +28,10 @@ _CLAUSE = re.compile(
     r"""(?P<value>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s"'()]+)"""
 )
 _JOIN = re.compile(r"\s+(?:(AND|OR)\s+)?", re.IGNORECASE)
+#: What JSON writes otherwise, and what another letter becomes in lower case: İ becomes i, the sign of Kelvin k.
+_UNLIKE = re.compile(r"[^ !#-HJL-\[\]-hjl-~]+")
+#: How much of a long text a pattern needs.
+_LIKE_LENGTH = 500
 _NUMBER = re.compile(r"-?\d{1,20}(\.\d{1,12})?")
 _COMPARE = {
     ">": lambda left, right: left > right,
@@ -49,6 +53,14 @@ class Clause:
     def holds(self, obj: Obj) -> bool:
         """Tell whether an object meets the condition."""
         return any(self._meets(value) for value in _values(obj, self.path) or [None]) is not self.negated
+
+    def like(self) -> str | None:
+        """Return a pattern of LIKE which the JSON of all that meets the condition is like, if there is one."""
+        if self.negated or not isinstance(self.value, str):
+            return None
+        key, value = (_UNLIKE.sub("%", text[:_LIKE_LENGTH]) for text in (self.path[-1], self.value))
+        between = '": "' if self.path[0] == "metadata" else "%"
+        return f"%{key}{between}{value}%"
 
     def _meets(self, value: Any) -> bool:
         if self.value is None or value is None:
@@ -73,6 +85,14 @@ class Query:
     def holds(self, obj: Obj) -> bool:
         """Tell whether an object is found."""
         return (all if self.every else any)(clause.holds(obj) for clause in self.clauses)
+
+    def like(self) -> list[list[str]]:
+        """Return patterns of LIKE: the JSON of whatever is found is like one of each list."""
+        patterns = [clause.like() for clause in self.clauses]
+        known = [pattern for pattern in patterns if pattern]
+        if self.every:
+            return [[pattern] for pattern in known]
+        return [known] if len(known) == len(patterns) else []
 
 
 def parse(text: str, resource: str, fields: Mapping[str, FieldType], paths: Mapping[str, str]) -> Query:

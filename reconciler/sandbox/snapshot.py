@@ -11,10 +11,11 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 from reconciler.diagnostics import UsageError
-from reconciler.sandbox import store
+from reconciler.sandbox import database
+from reconciler.sandbox.database import SCHEMA_VERSION, TABLES, Store, check_ours
 from reconciler.sandbox.expand import INTERNAL
 from reconciler.sandbox.seal import check_size, sealed, unseal
-from reconciler.sandbox.store import EVERYTHING, SCHEMA_VERSION, TABLES, Store, Window, check_ours
+from reconciler.sandbox.store import EVERYTHING, Window
 from reconciler.sandbox.wire import Obj
 
 #: What an export says it is.
@@ -132,7 +133,7 @@ class State:
 
 def _patience() -> Callable[[int, int, int], None]:
     """Return a watch on a copy, which would wait for ever for a database that another process holds."""
-    until = time.monotonic() + store.BUSY_SECONDS
+    until = time.monotonic() + database.BUSY_SECONDS
 
     def watch(status: int, _remaining: int, _total: int) -> None:
         if status in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED} and time.monotonic() > until:

@@ -1,74 +1,19 @@
-"""Objects, their filter terms, unique claims and idempotency rows in one SQLite database.
-
-One writer at a time (``BEGIN IMMEDIATE``); in a file (WAL) readers run beside it on their own connections and see the
-last commit. Every list is a walk over ``term``, whose key ends in ``created`` and the insertion number: newest first
-with a tie-breaker, and as expensive as the page, not as the table.
-"""
+"""Objects, their filter terms, unique claims and idempotency rows, as one transaction of a database sees them."""
 
 import json
 import sqlite3
-import threading
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from queue import Empty, LifoQueue
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Protocol
 
-from reconciler.diagnostics import ReconcilerError
-from reconciler.sandbox.seal import check_size, unopened, unseal
+from reconciler.sandbox.walks import END, EVERYTHING, START, Like, Lists, Range, Term, Window, newest_first
 from reconciler.sandbox.wire import Obj
 
-MEMORY = ":memory:"
-SCHEMA_VERSION = 3
-#: Marks the file as ours (``PRAGMA application_id``), so that another program's database is never written to.
-APPLICATION_ID = 0x52434E53
-_STAMPS = {"application_id": APPLICATION_ID, "user_version": SCHEMA_VERSION}
-#: A writer of another process is awaited this long; then the request is answered like Stripe's object lock.
-BUSY_SECONDS = 10.0
+__all__ = ("END", "EVERYTHING", "START", "Claim", "Due", "Range", "Row", "Term", "Tx", "View", "Window")
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS object (
-    seq INTEGER PRIMARY KEY, account TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL,
-    created INTEGER NOT NULL, body TEXT NOT NULL, UNIQUE (account, kind, id)
-);
-CREATE TABLE IF NOT EXISTS term (
-    account TEXT NOT NULL, kind TEXT NOT NULL, field TEXT NOT NULL, value TEXT NOT NULL,
-    created INTEGER NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (account, kind, field, value, created, seq)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS due (
-    account TEXT NOT NULL, clock TEXT NOT NULL, at INTEGER NOT NULL, rank INTEGER NOT NULL, seq INTEGER NOT NULL,
-    kind TEXT NOT NULL, PRIMARY KEY (account, clock, at, rank, seq)
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS queue ON due (clock, at) WHERE clock >= '~';
-CREATE TABLE IF NOT EXISTS claim (
-    account TEXT NOT NULL, scope TEXT NOT NULL, key TEXT NOT NULL, holder TEXT NOT NULL,
-    PRIMARY KEY (account, scope, key)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS idempotency (
-    account TEXT NOT NULL, key TEXT NOT NULL, path TEXT NOT NULL, digest TEXT NOT NULL, status INTEGER NOT NULL,
-    body BLOB NOT NULL, request_id TEXT NOT NULL, expires INTEGER NOT NULL, PRIMARY KEY (account, key)
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS idempotency_age ON idempotency (expires);
-CREATE TABLE IF NOT EXISTS counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-"""
-
-_CARRIES = """ AND EXISTS (SELECT 1 FROM term x WHERE x.account = t.account AND x.kind = t.kind
-    AND x.field = ? AND x.value = ? AND x.created = t.created AND x.seq = t.seq)"""
-
-#: Row values, not two comparisons: only so the primary key leads straight to a position inside one second.
-_FROM_NEWEST = """SELECT o.seq, o.created, o.body FROM term t CROSS JOIN object o ON o.seq = t.seq
-    WHERE t.account = ? AND t.kind = ? AND t.field = ? AND t.value = ?
-    AND (t.created, t.seq) > (?, ?) AND (t.created, t.seq) < (?, ?){others}
-    ORDER BY t.created DESC, t.seq DESC LIMIT ?"""
-_WALK = {False: _FROM_NEWEST, True: _FROM_NEWEST.replace(" DESC", " ASC")}
-
-#: Every table, in the order in which an export has them.
-TABLES = ("counter", "object", "term", "due", "claim", "idempotency")
-
-#: The term every object carries, so that a list without filters is a walk like any other.
-EVERYTHING = ("*", "")
-#: Positions before and after everything.
-START, END = (-(1 << 62), 0), (1 << 62, 0)
-Term = tuple[str, str]
+#: How many rows a walk reads at a time at the most.
+_CHUNK = 1024
 Claim = tuple[str, str]
 
 
@@ -90,31 +35,42 @@ class Due:
     rank: int
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
-    """The part of a list to read: ``limit`` rows strictly between two positions ``(created, seq)``, from one end."""
+class View(Protocol):
+    """Objects of a kind that are not stored because they follow from stored ones of another kind."""
 
-    limit: int
-    above: tuple[int, int] = START
-    below: tuple[int, int] = END
-    from_oldest: bool = False
+    def find(self, tx: "Tx", object_id: str) -> Row | None:
+        """Return the object, or ``None``."""
+        ...
+
+    def page(self, tx: "Tx", terms: Sequence[Term], window: Window) -> list[Row]:
+        """Return the objects that carry every term, newest first."""
+        ...
 
 
 class Tx:
-    """One transaction's view of one account; ``base_url`` is where the pages of its objects are served."""
+    """One transaction's view of one account; ``base_url`` is where the pages of its objects are served.
 
-    def __init__(self, connection: sqlite3.Connection, account: str, base_url: str) -> None:
+    ``views`` has the kinds of which there are objects beside the stored ones.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, account: str, base_url: str, views: Mapping[str, View]) -> None:
         self._db = connection
         self.account = account
         self.base_url = base_url
+        self._views = views
+        self._counters: dict[str, int] | None = None
 
     def next(self, counter: str) -> int:
-        """Return the next number of a counter, starting at 1."""
-        row = self._db.execute(
-            "INSERT INTO counter VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET value = value + 1 RETURNING value",
-            (counter,),
-        ).fetchone()
-        return int(row[0])
+        """Return the next number of a counter, starting at 1; :meth:`flush` stores it."""
+        if self._counters is None:
+            self._counters = dict(self._db.execute("SELECT name, value FROM counter"))
+        value = self._counters[counter] = self._counters.get(counter, 0) + 1
+        return value
+
+    def flush(self) -> None:
+        """Store what the transaction has counted; to be called before it is committed."""
+        if self._counters is not None:
+            self._db.executemany("INSERT OR REPLACE INTO counter VALUES (?, ?)", self._counters.items())
 
     def find(self, kind: str, object_id: str) -> Row | None:
         """Return the object, or ``None``."""
@@ -122,7 +78,10 @@ class Tx:
             "SELECT seq, created, body FROM object WHERE account = ? AND kind = ? AND id = ?",
             (self.account, kind, object_id),
         ).fetchone()
-        return Row(row[0], row[1], json.loads(row[2])) if row else None
+        if row:
+            return Row(row[0], row[1], json.loads(row[2]))
+        view = self._views.get(kind)
+        return view.find(self, object_id) if view else None
 
     def insert(self, kind: str, obj: Obj, created: int, terms: Iterable[Term]) -> Row:
         """Store a new object under its ``id``, newest in every list it has a term for."""
@@ -192,18 +151,43 @@ class Tx:
         return str(row[0]) if row else None
 
     def page(self, kind: str, terms: Sequence[Term], window: Window) -> list[Row]:
-        """Return the objects that carry every term, newest first; the first term is the one walked."""
-        first, *others = terms
+        """Return the objects that carry every term, newest first; put the most selective term first."""
+        return self.pages(kind, [terms], window)
+
+    def pages(
+        self,
+        kind: str,
+        choices: Iterable[Sequence[Term]],
+        window: Window,
+        ranges: Sequence[Range] = (),
+        like: Like = (),
+    ) -> list[Row]:
+        """Return the objects that carry every term of one of the choices and are in every range, newest first.
+
+        Their JSON is ``like`` one pattern of each list; for that, every object is looked at.
+        """
+        lists, choices = Lists(self._db, self.account, kind), tuple(choices)
+        found = [each for terms in choices for each in lists.find(terms, ranges, window, like)]
+        rows = [Row(each.seq, each.created, json.loads(each.text)) for each in newest_first(found, window)]
+        if view := self._views.get(kind):
+            rows += [row for terms in choices for row in view.page(self, terms, window)]
+            return newest_first(rows, window)
+        return rows
+
+    def walk(self, kind: str, terms: Sequence[Term], window: Window, like: Like = ()) -> Iterator[Row]:
+        """Yield all objects of a window that carry every term, from its end; at first so many as its limit are read."""
+        while rows := self.pages(kind, [terms], window, like=like):
+            yield from reversed(rows) if window.from_oldest else rows
+            last = rows[0] if window.from_oldest else rows[-1]
+            window = replace(window.beyond((last.created, last.seq)), limit=min(2 * window.limit, _CHUNK))
+
+    def present(self, kinds: Sequence[str]) -> set[str]:
+        """Return those of two kinds of which there are stored objects."""
         rows = self._db.execute(
-            _WALK[window.from_oldest].format(others=_CARRIES * len(others)),
-            (
-                *(self.account, kind, *first, *window.above, *window.below),
-                *(part for term in others for part in term),
-                window.limit,
-            ),
-        ).fetchall()
-        found = [Row(seq, created, json.loads(body)) for seq, created, body in rows]
-        return found[::-1] if window.from_oldest else found
+            "SELECT DISTINCT kind FROM term WHERE account = ? AND kind IN (?, ?) AND field = ? AND value = ?",
+            (self.account, *kinds, *EVERYTHING),
+        )
+        return {kind for (kind,) in rows}
 
     def wait(self, kind: str, seq: int, due: Due) -> None:
         """Let an object wait for its time."""
@@ -267,108 +251,12 @@ class Tx:
     def attempt(self) -> Iterator[None]:
         """Undo everything written inside if the block raises, and keep the transaction open."""
         self._db.execute("SAVEPOINT attempt")
+        counted = None if self._counters is None else dict(self._counters)
         try:
             yield
         except BaseException:
             self._db.execute("ROLLBACK TO attempt")
+            self._counters = counted
             raise
         finally:
             self._db.execute("RELEASE attempt")
-
-
-class Store:
-    """The database: one writing connection, and in a file a pool of reading ones."""
-
-    def __init__(self, path: str, base_url: str) -> None:
-        self._path = path
-        self.base_url = base_url
-        self._write_lock = threading.Lock()
-        self._idle: LifoQueue[sqlite3.Connection] = LifoQueue()
-        try:
-            self._writer = self._connect()
-            try:
-                self._prepare()
-                with self.write("") as tx:
-                    #: How often the database has been opened: makes request ids of different runs different.
-                    self.boot = tx.next("boot")
-            except sqlite3.Error:
-                self._writer.close()
-                raise
-        except sqlite3.Error as error:
-            raise ReconcilerError(
-                "E1203",
-                f"the sandbox cannot use {path} as its database: {error}",
-                remedy="name a sandbox database or a new file, in a directory that can be written",
-            ) from error
-
-    def _connect(self) -> sqlite3.Connection:
-        return sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=BUSY_SECONDS)
-
-    def _prepare(self) -> None:
-        """Create what is missing in an empty or own database; refuse any other or half a one before writing to it."""
-        if image := unopened(self._path):
-            check_size(image)
-        if self._writer.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-            check_ours(self._writer)
-            if image:
-                unseal(self._writer, image)
-        self._writer.execute("PRAGMA journal_mode = WAL")
-        self._writer.execute("PRAGMA synchronous = NORMAL")
-        stamps = "".join(f"PRAGMA {name} = {value};" for name, value in _STAMPS.items())
-        self._writer.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} {stamps} COMMIT;")
-
-    @contextmanager
-    def write(self, account: str) -> Iterator[Tx]:
-        """Open the one writing transaction; it commits at the end of the block and rolls back if the block raises."""
-        with self.whole() as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            yield Tx(connection, account, self.base_url)
-            connection.execute("COMMIT")
-
-    @contextmanager
-    def whole(self) -> Iterator[sqlite3.Connection]:
-        """Hold the writing connection, every account's; a transaction that is open at the end is rolled back."""
-        with self._write_lock:
-            try:
-                yield self._writer
-            finally:
-                if self._writer.in_transaction:
-                    self._writer.execute("ROLLBACK")
-
-    def queues(self, up_to: int) -> list[tuple[str, str]]:
-        """Return account and clock of the queues, clocks named ``~…``, in which something is due."""
-        with self.read("") as tx:
-            return tx.queues(up_to)
-
-    @contextmanager
-    def read(self, account: str) -> Iterator[Tx]:
-        """Open a reading transaction on the last committed state."""
-        if self._path == MEMORY:
-            with self._write_lock:
-                yield Tx(self._writer, account, self.base_url)
-            return
-        try:
-            connection = self._idle.get_nowait()
-        except Empty:
-            connection = self._connect()
-        try:
-            connection.execute("BEGIN")
-            yield Tx(connection, account, self.base_url)
-        finally:
-            with suppress(sqlite3.Error):
-                connection.execute("ROLLBACK")
-            self._idle.put(connection)
-
-    def close(self) -> None:
-        """Close every connection; a file is left checkpointed."""
-        with suppress(Empty):
-            while True:
-                self._idle.get_nowait().close()
-        self._writer.close()
-
-
-def check_ours(connection: sqlite3.Connection) -> None:
-    """Refuse a database that is not a sandbox's of this version."""
-    stamps = tuple(connection.execute(f"PRAGMA {name}").fetchone()[0] for name in _STAMPS)
-    if stamps != tuple(_STAMPS.values()):
-        raise sqlite3.DatabaseError("it belongs to another program or another version of the sandbox")

@@ -20,12 +20,13 @@ import stripe
 
 from reconciler.diagnostics import UsageError
 from reconciler.sandbox import delivery, v2
+from reconciler.sandbox.database import Store
 from reconciler.sandbox.errors import no_such
 from reconciler.sandbox.expand import show
 from reconciler.sandbox.faults import Fault, Faults
 from reconciler.sandbox.objects.base import Family
 from reconciler.sandbox.posting import Network, Post
-from reconciler.sandbox.store import Row, Store, Tx
+from reconciler.sandbox.store import Row, Tx
 from reconciler.sandbox.wire import Obj
 
 Profile = Literal["sandbox", "live"]

@@ -79,7 +79,7 @@ def test_what_is_put_back_answers_the_same(open_sandbox, account, tmp_path, file
 
 def test_a_restore_does_not_wait_for_ever(api, tmp_path, monkeypatch):
     """While another process holds the database a restore is refused after a while; once it is free, it is done."""
-    monkeypatch.setattr("reconciler.sandbox.store.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("reconciler.sandbox.database.BUSY_SECONDS", 0.05)
     kept = api.sandbox.state.save()
     with (
         Sandbox(str(tmp_path / "db")) as sandbox,

@@ -109,7 +109,7 @@ def test_two_processes_share_a_file(open_sandbox, account, tmp_path):
 
 def test_a_database_held_by_another_process_is_stripes_lock_timeout(open_sandbox, account, tmp_path, monkeypatch):
     """A writer that waits in vain is told 429 ``lock_timeout``, is not stored, and succeeds once the lock is gone."""
-    monkeypatch.setattr("reconciler.sandbox.store.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("reconciler.sandbox.database.BUSY_SECONDS", 0.05)
     path = str(tmp_path / "db")
     api = account(open_sandbox(path))
     other = sqlite3.connect(path, isolation_level=None)
@@ -124,7 +124,7 @@ def test_a_database_held_by_another_process_is_stripes_lock_timeout(open_sandbox
 
 def test_a_database_held_when_it_is_opened_is_an_error_in_words(tmp_path, monkeypatch):
     """A file another process holds for too long cannot be opened, and opens once it is free."""
-    monkeypatch.setattr("reconciler.sandbox.store.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("reconciler.sandbox.database.BUSY_SECONDS", 0.05)
     path = str(tmp_path / "db")
     Sandbox(path).close()
     other = sqlite3.connect(path, isolation_level=None)

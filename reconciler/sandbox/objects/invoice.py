@@ -8,16 +8,18 @@ from collections.abc import Iterable
 from reconciler.sandbox.billing import collecting, discounts, drafts, editing, previews
 from reconciler.sandbox.billing.balance import currency_of
 from reconciler.sandbox.errors import ApiError, exclusive, invalid, missing
-from reconciler.sandbox.lists import Filter, between, filters_in, page
+from reconciler.sandbox.lists import Filter, filters_in, page
 from reconciler.sandbox.objects import invoice_fields as fields
 from reconciler.sandbox.objects.amounts import currency
 from reconciler.sandbox.objects.base import Call, Family, Nested, Route, retrieve, unmodelled
 from reconciler.sandbox.objects.invoice_template import TEMPLATE
 from reconciler.sandbox.settings import Settings
 from reconciler.sandbox.store import Claim, Row, Term
+from reconciler.sandbox.walks import moments
 from reconciler.sandbox.wire import Obj
 
 NUMBER = "invoice.number"
+_RANGES = ("due_date",)
 _ACCOUNT = frozenset({"customer_account"})
 
 
@@ -214,16 +216,14 @@ def _list(call: Call) -> Obj:
     owners = ("subscription", "customer")
     filters: list[Filter] = [(name, [call.refer(name, params[name], name)["id"]]) for name in owners if name in params]
     filters += filters_in(params, "status", "collection_method")
-    if "due_date" not in params:
-        return page(call, FAMILY, *filters)
-    due = between(params["due_date"])
-    return page(call, FAMILY, *filters, keep=lambda invoice: due(invoice["due_date"]))
+    return page(call, FAMILY, *filters, ranges={name: params[name] for name in _RANGES if name in params})
 
 
 def _terms(obj: Obj) -> Iterable[Term]:
     yield from ((name, obj[name]) for name in ("customer", "status", "collection_method"))
     if subscription := drafts.subscription_of(obj):
         yield "subscription", subscription
+    yield from moments(obj, _RANGES)
 
 
 def _claims(obj: Obj, _: Settings) -> Iterable[Claim]:

@@ -8,6 +8,7 @@ from reconciler.sandbox.objects import price, product_feature
 from reconciler.sandbox.objects.base import Call, Family, Route, flag, retrieve
 from reconciler.sandbox.objects.product_fields import describe, lay_over
 from reconciler.sandbox.store import Term, Window
+from reconciler.sandbox.walks import ID
 from reconciler.sandbox.wire import Obj
 
 #: Ids of deleted products, remembered where they may not be used again.
@@ -60,12 +61,11 @@ def _list(call: Call) -> Obj:
         for cursor in ("starting_after", "ending_before"):
             if cursor in params:
                 raise exclusive("ids", cursor)
-        filters.append(("id", at_most(params["ids"], MAX_IDS, "ids")))
+        filters.append((ID, at_most(params["ids"], MAX_IDS, "ids")))
     return page(call, FAMILY, *filters, *filters_in(params, "url", "type", "shippable", "active"))
 
 
 def _terms(obj: Obj) -> Iterable[Term]:
-    yield "id", obj["id"]
     yield from ((name, flag(obj[name])) for name in ("active", "shippable"))
     yield "type", obj["type"]
     if obj["url"]:

@@ -1,19 +1,19 @@
 """Subscriptions (https://docs.stripe.com/api/subscriptions); what they do is in the billing rooms."""
 
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Iterable
 
 from reconciler.sandbox.billing import ending, lifecycle, pausing, reacting, subscribing, updating
 from reconciler.sandbox.billing.subscription_params import REFUSED, cancellation
 from reconciler.sandbox.billing.subscription_store import ENDED, put
 from reconciler.sandbox.errors import ApiError, no_such
 from reconciler.sandbox.expand import show
-from reconciler.sandbox.lists import Filter, between, page
+from reconciler.sandbox.lists import Filter, page
 from reconciler.sandbox.objects.base import Call, Family, Nested, Route, flag, retrieve
 from reconciler.sandbox.store import Term
+from reconciler.sandbox.walks import moments
 from reconciler.sandbox.wire import Obj
 
-#: ``status=ended`` stands for these, ``status=all`` for every one (docstring of the list's ``status``).
+#: Where the times stand that a list can be bounded by.
 _RANGES = {"current_period_end": "_period_end", "current_period_start": "_period_start"}
 
 
@@ -85,16 +85,15 @@ def _list(call: Call) -> Obj:
         filters.append(("collection_method", [params["collection_method"]]))
     if "automatic_tax" in params:
         filters.append(("automatic_tax", [flag(params["automatic_tax"]["enabled"])]))
-    tests = [(field, between(params[name])) for name, field in _RANGES.items() if name in params]
-    return page(call, FAMILY, *filters, keep=partial(_in_ranges, tests) if tests else None)
-
-
-def _in_ranges(tests: Iterable[tuple[str, Callable[[int | None], bool]]], obj: Obj) -> bool:
-    return all(test(obj[field]) for field, test in tests)
+    ranges = {field: params[name] for name, field in _RANGES.items() if name in params}
+    return page(call, FAMILY, *filters, ranges=ranges)
 
 
 def _by_status(wanted: str | None) -> list[Filter]:
-    """Return the filters of a status; without one, all but canceled subscriptions are listed."""
+    """Return the filters of a status; without one, all but canceled subscriptions are listed.
+
+    ``ended`` stands for several, ``all`` for every one (docstring of the list's ``status``).
+    """
     if wanted == "all":
         return []
     if wanted is None:
@@ -109,6 +108,7 @@ def _terms(obj: Obj) -> Iterable[Term]:
     yield "test_clock", obj["test_clock"] or ""
     yield "automatic_tax", flag(obj["automatic_tax"]["enabled"])
     yield from (("price", price) for price in obj["_prices"])
+    yield from moments(obj, _RANGES.values())
     if obj["status"] != "canceled":
         yield "current_of", obj["customer"]
     for name in ("default_payment_method", "pending_setup_intent"):

@@ -1,7 +1,6 @@
 """Subscription schedules: changes of subscriptions planned in phases (https://docs.stripe.com/api/subscription_schedules)."""
 
-from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from reconciler.sandbox.billing import phases, scheduling
@@ -9,9 +8,10 @@ from reconciler.sandbox.billing.stored import items_of, must, rows
 from reconciler.sandbox.billing.subscription_params import billing_mode
 from reconciler.sandbox.billing.subscription_store import ENDED, put
 from reconciler.sandbox.errors import exclusive, invalid, missing, not_modelled
-from reconciler.sandbox.lists import Filter, between, page
+from reconciler.sandbox.lists import Filter, page
 from reconciler.sandbox.objects.base import Call, Family, Route, flag, merge_metadata, overlay, retrieve
 from reconciler.sandbox.store import Term
+from reconciler.sandbox.walks import moments
 from reconciler.sandbox.wire import Obj
 
 _REFUSED = frozenset({"customer_account", "pause_schedules"})
@@ -162,18 +162,14 @@ def _list(call: Call) -> Obj:
         filters.append(("test_clock", [""]))
     if "scheduled" in params:
         filters.append(("scheduled", [flag(params["scheduled"])]))
-    tests = {name: between(params[name]) for name in _RANGES if name in params}
-    return page(call, FAMILY, *filters, keep=partial(_in_ranges, tests) if tests else None)
-
-
-def _in_ranges(tests: Mapping[str, Callable[[int | None], bool]], obj: Obj) -> bool:
-    return all(test(obj[name]) for name, test in tests.items())
+    return page(call, FAMILY, *filters, ranges={name: params[name] for name in _RANGES if name in params})
 
 
 def _terms(obj: Obj) -> Iterable[Term]:
     yield "customer", obj["customer"]
     yield "scheduled", flag(obj["status"] == "not_started")
     yield "test_clock", obj["test_clock"] or ""
+    yield from moments(obj, _RANGES)
 
 
 def _with_customer(call: Call, customer: Obj) -> None:
