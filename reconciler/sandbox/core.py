@@ -27,12 +27,14 @@ from reconciler.sandbox.families import FAMILIES, REACTIONS
 from reconciler.sandbox.faults import REFUSALS, Fault, Faults
 from reconciler.sandbox.ids import derive
 from reconciler.sandbox.journal import DROPPED, Entry
+from reconciler.sandbox.objects import v2_event
 from reconciler.sandbox.objects.base import OWN_CLOCK, Call, Family, Origin
 from reconciler.sandbox.rate import Limiter, Profile
 from reconciler.sandbox.settings import Settings
 from reconciler.sandbox.snapshot import Numbers, State
 from reconciler.sandbox.spoil import spoil
 from reconciler.sandbox.store import Tx
+from reconciler.sandbox.thin_events import Twins
 from reconciler.sandbox.webhooks import Deliverer, Webhooks
 from reconciler.sandbox.wire import ConnectionDroppedError, Obj, Request, Response
 
@@ -82,7 +84,7 @@ class Sandbox:
         self._log = log
         self._limiter = Limiter(rate, monotonic)
         self._in_flight = idempotency.InFlight()
-        self._store = Store(path, BASE_URL, {})
+        self._store = Store(path, BASE_URL, {v2_event.FAMILY.kind: Twins(FAMILIES)})
         self._numbers = Numbers()
         #: Keeps and puts back everything the sandbox holds.
         self.state = State(self._store, self._numbers)

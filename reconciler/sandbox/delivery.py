@@ -19,14 +19,17 @@ QUEUE = "~"
 NOW = 0
 #: The type of the event that tests a destination; only that one is told of it.
 PING = "v2.core.event_destination.ping"
+DESTINATION = "v2.core.event_destination"
 #: The kinds of objects that are told of events; the first takes snapshots only.
-RECEIVERS = ("webhook_endpoint", "v2.core.event_destination")
+RECEIVERS = ("webhook_endpoint", DESTINATION)
 _ALL = 1 << 30
 _OLDEST = Window(_ALL, from_oldest=True)
 
 
 def tell(call: Call, event: Obj) -> None:
     """Let an event wait for everyone who wants it, in its own transaction."""
+    if not call.tx.present(RECEIVERS):
+        return
     for endpoint in receivers(call.tx, event):
         enqueue(call.tx, call.own_now, event, endpoint)
 

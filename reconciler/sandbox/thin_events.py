@@ -7,10 +7,14 @@ subscriptions, products, prices and invoices; only twins name their snapshot and
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache
+from itertools import islice
 from typing import Any
 
-from reconciler.sandbox import v2
-from reconciler.sandbox.objects.base import Call
+from reconciler.sandbox import delivery, v2
+from reconciler.sandbox.ids import derive
+from reconciler.sandbox.objects.base import Call, Family, Origin
+from reconciler.sandbox.objects.event import subject
+from reconciler.sandbox.store import Row, Term, Tx, Window
 from reconciler.sandbox.wire import Obj
 
 _STATUSES = ("active", "incomplete", "incomplete_expired", "past_due", "trialing", "unpaid")
@@ -36,8 +40,10 @@ _ITEM_CHANGED = {
     "quantity": "item_quantity_changed",
     "tax_rates": "item_tax_rates_changed",
 }
-#: What a discount can belong to beside its customer; such a discount has no address.
-_NARROWER = ("invoice", "invoice_item", "subscription", "subscription_item")
+#: What the ids of snapshots and of thin events begin with; that of a twin goes on like its snapshot's.
+_SNAPSHOT, _THIN = "evt_1", "evt_test_61"
+#: How many letters more the id of a thin event has.
+_MORE = 7
 
 
 @cache
@@ -49,20 +55,66 @@ def types() -> frozenset[str]:
 
 
 def tell(call: Call, event: Obj) -> None:
-    """Store the thin events that go with a snapshot event: its twin first."""
-    subject = _subject(event["data"]["object"])
-    if f"v1.{event['type']}" in types() and subject is not None:
-        v2.thin(call, f"v1.{event['type']}", subject, changes=_changes(event["data"]), snapshot_event=event["id"])
-    stem = event["type"].rpartition(".")[0]
+    """Tell who listens of a snapshot event's twin, then store the other thin events that go with it."""
+    if delivery.DESTINATION in call.tx.present(delivery.RECEIVERS) and (twin := twin_of(call.families, event)):
+        call.emit(call.families[v2.EVENT], "created", twin)
+    about, stem = subject(event), event["type"].rpartition(".")[0]
     for word in _words(call, event):
-        v2.thin(call, f"v1.{stem}.{word}", subject)
+        v2.thin(call, f"v1.{stem}.{word}", about)
 
 
-def _subject(obj: Obj) -> Obj | None:
-    """Return the object that the thin event is about; ``None`` if no request could fetch it."""
-    if obj["object"] == "billing.alert_triggered":
-        return dict(obj["alert"])
-    return None if obj["object"] == "discount" and any(obj[name] for name in _NARROWER) else obj
+def twin_of(families: Mapping[str, Family], event: Obj) -> Obj | None:
+    """Return the twin of a stored snapshot event, ``None`` where Stripe has none."""
+    about = subject(event)
+    if f"v1.{event['type']}" not in types() or about is None:
+        return None
+    return {
+        **families[v2.EVENT].template,
+        "created": event["created"],
+        "changes": _changes(event["data"]),
+        "reason": v2.reason(Origin(event["request"]["id"], event["request"]["idempotency_key"])),
+        "related_object": v2.related(families, about),
+        "snapshot_event": event["id"],
+        "type": f"v1.{event['type']}",
+        "_at": event["_at"],
+        "id": _twin_id(event["id"]),
+    }
+
+
+def _twin_id(event_id: str) -> str:
+    return _THIN + event_id.removeprefix(_SNAPSHOT) + derive("twin", event_id, length=_MORE)
+
+
+class Twins:
+    """The twins of all snapshot events as a view: each has its snapshot's place, and is not stored."""
+
+    def __init__(self, families: Mapping[str, Family]) -> None:
+        self._families = families
+
+    def find(self, tx: Tx, object_id: str) -> Row | None:
+        """Return the twin with an id, which names its snapshot; ``None`` if there is none."""
+        event_id = _SNAPSHOT + object_id.removeprefix(_THIN)[:-_MORE]
+        row = tx.find("event", event_id) if object_id == _twin_id(event_id) else None
+        return self._twin(row) if row else None
+
+    def page(self, tx: Tx, terms: Sequence[Term], window: Window) -> list[Row]:
+        """Return the twins that carry every term, as thin events are listed: by ``type`` and ``object_id``."""
+        wanted = dict(terms)
+        if not wanted.get("type", "v1.").startswith("v1."):
+            return []
+        same = [(name, value.removeprefix("v1.") if name == "type" else value) for name, value in terms]
+        twins = (self._twin(row) for row in tx.walk("event", same, window))
+        found = (twin for twin in twins if twin and wanted.get("object_id", _id(twin)) == _id(twin))
+        return list(islice(found, window.limit))
+
+    def _twin(self, row: Row) -> Row | None:
+        twin = twin_of(self._families, row.body)
+        return Row(row.seq, row.created, twin) if twin else None
+
+
+def _id(twin: Row) -> str | None:
+    """Return the id of the object a twin is about, if it has one."""
+    return (twin.body["related_object"] or {}).get("id")
 
 
 def _changes(data: Obj) -> Obj | None:

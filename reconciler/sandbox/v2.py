@@ -23,6 +23,8 @@ from reconciler.sandbox.objects.base import Call, Family, Origin
 from reconciler.sandbox.wire import Obj, Response
 
 PREFIX = "/v2/"
+#: The kind of thin events.
+EVENT = "v2.core.event"
 #: Where meter events are streamed to: on another host at Stripe, and with a session's token instead of a key.
 STREAM = "/v2/billing/meter_event_stream"
 #: How long the outcome of a key is remembered (https://docs.stripe.com/api-v2-overview, "Idempotency").
@@ -218,42 +220,39 @@ def _seal(seed: int, account: str, session: str, expires_at: int) -> str:
 # --- thin events
 
 
-def thin(call: Call, event_type: str, related: Obj | None = None, data: Obj | None = None, **fields: Any) -> Obj:
-    """Store a thin event and return it: ``related`` is its object, ``data`` what a client sees on fetching the event.
-
-    ``fields`` are further members of ``v2.core.event``: ``changes``, ``context``, ``snapshot_event``.
-    """
-    family = call.families["v2.core.event"]
+def thin(call: Call, event_type: str, about: Obj | None = None, data: Obj | None = None) -> Obj:
+    """Store a thin event and return it: ``about`` is its object, ``data`` what a client sees on fetching the event."""
+    family = call.families[EVENT]
     event = call.fill(
         family,
         call.new_id("evt_test_61", 30),
         data=data,
-        reason=_reason(call.origin),
-        related_object=_related(call, related) if related else None,
+        reason=reason(call.origin),
+        related_object=related(call.families, about) if about else None,
         type=event_type,
         _at=call.own_now,
-        **fields,
     )
     return call.create(family, event)
 
 
-def _reason(origin: Origin) -> Obj | None:
+def reason(origin: Origin) -> Obj | None:
+    """Return the reason of a thin event: the request it comes from, ``None`` if it was time alone."""
     if origin.request_id is None:
         return None
     return {"type": "request", "request": {"id": origin.request_id, "idempotency_key": origin.idempotency_key or ""}}
 
 
-def _related(call: Call, related: Obj) -> Obj | None:
+def related(families: Mapping[str, Family], about: Obj) -> Obj | None:
     """Name an object and where it is fetched from: the route that reads one object of its family.
 
     A discount has no id in its address: it is the only one of its customer. What has no address is ``None``.
     """
-    kind = related["object"]
+    kind = about["object"]
     if kind == "discount":
-        return {"type": kind, "url": f"/v1/customers/{related['customer']}/discount"}
-    patterns = [route.pattern for route in call.families[kind].routes if route.method == "GET"]
+        return {"type": kind, "url": f"/v1/customers/{about['customer']}/discount"}
+    patterns = [route.pattern for route in families[kind].routes if route.method == "GET"]
     pattern = next((pattern for pattern in patterns if pattern.endswith("/{id}")), None)
-    return {"id": related["id"], "type": kind, "url": pattern.format_map(related)} if pattern else None
+    return {"id": about["id"], "type": kind, "url": pattern.format_map(about)} if pattern else None
 
 
 def notification(event: Obj) -> Obj:

@@ -66,6 +66,48 @@ def test_every_snapshot_has_its_twin(api):
     ]
 
 
+def test_twins_stand_among_the_other_thin_events(api):
+    """Pages lead through twins and words together, both ways and by type; a twin is found by its own id and no other.
+
+    Each twin stands right before the words of its change; ids of snapshots, of none and of others' twins find nothing.
+    """
+    product = api.product()
+    for active in (False, True, False):
+        api.post(f"/v1/products/{product['id']}", {"active": active})
+    every = [each["type"].removeprefix("v1.product.") for each in thin(api)]
+    assert every == ["created", "updated", "deactivated", "updated", "activated", "updated", "deactivated"]
+    for types in (None, ["v1.product.updated", "v1.product.activated"], ["v1.product.updated"], ["product.updated"]):
+        form = {"limit": 2, **({"types": types} if types else {})}
+        page = api.get("/v2/core/events", form, stripe_version=stripe.api_version)
+        down, up = list(page["data"]), []
+        while page["next_page_url"]:
+            page = api.get(page["next_page_url"], stripe_version=stripe.api_version)
+            down += page["data"]
+        while page["previous_page_url"]:
+            page = api.get(page["previous_page_url"], stripe_version=stripe.api_version)
+            up = [*page["data"], *up] if up else page["data"]
+        wanted = [word for word in reversed(every) if types is None or f"v1.product.{word}" in types]
+        assert [each["type"].removeprefix("v1.product.") for each in down] == wanted
+        assert [each["id"] for each in up] == [each["id"] for each in down][: len(up)]
+    twin, other = thin(api)[0]["id"], thin(api)[1]["id"]
+    path = "/v2/core/events/"
+    assert api.get(path + twin, stripe_version=stripe.api_version)["type"] == "v1.product.created"
+    for wrong in (api.events()[0]["id"], f"{twin[:-7]}{other[-7:]}", twin[:-1], f"evt_test_61{'0' * 30}"):
+        assert api.refused("GET", path + wrong, stripe_version=stripe.api_version)["status"] == 404
+
+
+def test_a_twin_is_sent_to_who_came_later(open_sandbox, account):
+    """A twin that nobody was told of can be sent to a destination made since, by its id."""
+    posts = []
+    api = account(open_sandbox(webhooks=Webhooks(post=lambda *post: posts.append(post) or 200)))
+    api.product()
+    twin = thin(api)[0]
+    made = api.sandbox.client().v2.core.event_destinations.create({**DESTINATION, "enabled_events": [twin["type"]]})
+    (delivery,) = api.sandbox.resend(twin["id"], made.id)
+    api.sandbox.deliver()
+    assert (delivery["event"], json.loads(posts[0][2])["id"]) == (twin["id"], twin["id"])
+
+
 def test_a_request_is_the_reason_of_twins(api):
     """A twin names the request and its idempotency key, as its snapshot does."""
     api.post("/v1/products", {"name": "x"}, idempotency_key="k")

@@ -10,6 +10,8 @@ from reconciler.sandbox.wire import Obj
 
 RETENTION_SECONDS = 30 * 86_400
 MAX_TYPES = 20
+#: What a discount can belong to beside its customer; such a discount has no address.
+_NARROWER = ("invoice", "invoice_item", "subscription", "subscription_item")
 
 
 def _list(call: Call) -> Obj:
@@ -17,7 +19,7 @@ def _list(call: Call) -> Obj:
     if "type" in params and "types" in params:
         raise exclusive("type", "types")
     types = [params["type"]] if "type" in params else at_most(params.get("types", ()), MAX_TYPES, "types")
-    filters = [("type", types)] if types else []
+    filters = [("type", types)] if types and "*" not in types else []
     if "delivery_success" in params:
         filters.append(("delivery_success", [flag(params["delivery_success"])]))
     return page(call, FAMILY, *filters, oldest=call.now - RETENTION_SECONDS)
@@ -31,16 +33,26 @@ def _retrieve(call: Call) -> Obj:
     return event
 
 
+def subject(event: Obj) -> Obj | None:
+    """Return the object that an event is about; ``None`` if no request could fetch it."""
+    obj: Obj = event["data"]["object"]
+    if obj["object"] == "billing.alert_triggered":
+        return dict(obj["alert"])
+    return None if obj["object"] == "discount" and any(obj[name] for name in _NARROWER) else obj
+
+
 def _terms(obj: Obj) -> Iterable[Term]:
-    """List an event under its type and every group of types: ``billing.meter.*``, ``billing.*``, ``*``.
+    """List an event under its type and the groups of types it is in: ``billing.meter.*``, ``billing.*``.
 
     What no endpoint waits for counts as delivered; what waits or has failed for good does not.
     """
     yield "delivery_success", flag(not obj["pending_webhooks"])
     yield "type", obj["type"]
     parts = obj["type"].split(".")
-    for length in range(len(parts)):
+    for length in range(1, len(parts)):
         yield "type", ".".join([*parts[:length], "*"])
+    if "id" in (about := subject(obj) or {}):
+        yield "object_id", about["id"]
 
 
 FAMILY = Family(
