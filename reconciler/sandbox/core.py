@@ -108,6 +108,11 @@ class Sandbox:
         """The address below which the pages of links and sessions are: a server's own, while one serves the sandbox."""
         return self._store.base_url
 
+    @property
+    def is_prompt(self) -> bool:
+        """Whether no request waits: for a fault, for a limit of requests at once, for a file another process holds."""
+        return self._store.is_own and not self._limiter.limits and not self.faults
+
     def serve_at(self, url: str) -> None:
         """Let the addresses of pages lead to a server."""
         self._store.base_url = url

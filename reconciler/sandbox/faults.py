@@ -241,6 +241,10 @@ class Faults:
         with self._lock:
             self._armed.clear()
 
+    def __bool__(self) -> bool:
+        """Tell whether any fault is in force."""
+        return bool(self._armed)
+
     def data(self) -> list[dict[str, Any]]:
         """Return the faults in force as mappings, each with how often it has been matched, ``count``."""
         with self._lock:

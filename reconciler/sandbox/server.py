@@ -39,11 +39,17 @@ _logger = logging.getLogger("reconciler.sandbox")
 
 
 def application(sandbox: Sandbox, pool: ThreadPoolExecutor) -> _App:
-    """Return the ASGI application: every path goes to the control or to the core, which run in the pool's threads."""
+    """Return the ASGI application: every path goes to the control or to the core, which run in the pool's threads.
+
+    Where no request has to wait for anything, each is answered at once: going to a thread and back costs more.
+    """
     control = Control(sandbox)
 
     def answer(request: Request) -> Response:
         return control.handle(request) if control.owns(request.path) else sandbox.dispatch(request)
+
+    def is_prompt(request: Request) -> bool:
+        return sandbox.is_prompt and "sandbox-fault" not in request.headers and not control.owns(request.path)
 
     async def app(scope: _Scope, receive: _Receive, send: _Send) -> None:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
@@ -51,7 +57,10 @@ def application(sandbox: Sandbox, pool: ThreadPoolExecutor) -> _App:
             _check_host(headers.get("host", ""))
             limit = IMPORT_BYTES if scope["path"] == IMPORT else MAX_BODY_BYTES
             request = _request(scope, headers, await _body(headers, receive, limit))
-            response = await asyncio.get_running_loop().run_in_executor(pool, answer, request)
+            if is_prompt(request):
+                response = sandbox.dispatch(request)
+            else:
+                response = await asyncio.get_running_loop().run_in_executor(pool, answer, request)
         except ConnectionDroppedError:
             scope[ABORT]()
             return
@@ -212,7 +221,7 @@ def _uvicorn(app: _App) -> "uvicorn.Server":
     """Return a server whose connections write once per reply and can be cut by the application."""
     try:
         import uvicorn  # noqa: PLC0415  an extra; see the module's docstring
-        from uvicorn.protocols.http.h11_impl import H11Protocol  # noqa: PLC0415  as above
+        from uvicorn.protocols.http.auto import AutoHTTPProtocol  # noqa: PLC0415  as above
     except ImportError as error:
         raise ReconcilerError(
             "E1205",
@@ -220,12 +229,14 @@ def _uvicorn(app: _App) -> "uvicorn.Server":
             remedy='pip install "reconciler[server]"',
         ) from error
 
-    class Protocol(H11Protocol):
+    parser: Any = AutoHTTPProtocol  # httptools, or h11 where that is not installed
+
+    class Protocol(parser):  # type: ignore[misc]  # it is chosen at run time
         def connection_made(self, transport: Any) -> None:
             async def abortable(scope: _Scope, receive: _Receive, send: _Send) -> None:
                 await app({**scope, ABORT: transport.abort}, receive, send)
 
-            super().connection_made(_Corked(transport, self.loop))  # type: ignore[arg-type]  # quacks like one
+            super().connection_made(_Corked(transport, self.loop))
             self.app = abortable
 
     config = uvicorn.Config(

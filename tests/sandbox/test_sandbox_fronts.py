@@ -3,6 +3,7 @@
 import asyncio
 import http.client
 import json
+import pkgutil
 import socket
 import sys
 import threading
@@ -18,11 +19,14 @@ from reconciler.sandbox.server import Server, serve
 KEY = {"Authorization": "Bearer sk_test_sandbox"}
 
 
-@pytest.fixture(scope="module")
-def served():
-    """Return a running server and its sandbox."""
-    with Sandbox(clock=1_800_000_000) as sandbox, Server(sandbox) as server:
-        yield server.url, sandbox
+@pytest.fixture(scope="module", params=["httptools_impl.HttpToolsProtocol", "h11_impl.H11Protocol"])
+def served(request):
+    """Return a running server, with either parser of requests, and its sandbox."""
+    with pytest.MonkeyPatch.context() as patch, Sandbox(clock=1_800_000_000) as sandbox:
+        parser = pkgutil.resolve_name(f"uvicorn.protocols.http.{request.param}")
+        patch.setattr("uvicorn.protocols.http.auto.AutoHTTPProtocol", parser)
+        with Server(sandbox) as server:
+            yield server.url, sandbox
 
 
 def over_http(url, **options):
