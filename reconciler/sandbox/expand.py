@@ -113,7 +113,7 @@ def _nest(
 def _hide(node: dict[str, Any], field: Sequence[str], wanted: Sequence[Sequence[str]], above: list[str]) -> None:
     """Leave a field out unless it is there and a path names it; containers on the way are copied, never changed."""
     head, *rest = field
-    for key in [key for key in node if head in {ANY, key}]:
+    for key in list(node) if head == ANY else [head] if head in node else ():
         here = [*above, key]
         if rest and isinstance(node[key], dict):
             node[key] = dict(node[key])

@@ -28,8 +28,12 @@ _CLAUSE = re.compile(
     r"""(?P<value>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s"'()]+)"""
 )
 _JOIN = re.compile(r"\s+(?:(AND|OR)\s+)?", re.IGNORECASE)
-#: What JSON writes otherwise, and what another letter becomes in lower case: İ becomes i, the sign of Kelvin k.
-_UNLIKE = re.compile(r"[^ !#-HJL-\[\]-hjl-~]+")
+#: What JSON writes otherwise.
+_UNLIKE = re.compile(r"[^ !#-\[\]-~]+")
+#: What becomes one of our letters in lower case, as JSON writes it: İ, and the sign of Kelvin.
+_ODD = {"i": r"\u0130", "k": r"\u212a"}
+#: What may be the beginning of a truth value, a number or, parts of texts left out, of anything.
+_BARE = re.compile(r"[tf%\d.-]", re.IGNORECASE)
 #: How much of a long text a pattern needs.
 _LIKE_LENGTH = 500
 _NUMBER = re.compile(r"-?\d{1,20}(\.\d{1,12})?")
@@ -54,13 +58,20 @@ class Clause:
         """Tell whether an object meets the condition."""
         return any(self._meets(value) for value in _values(obj, self.path) or [None]) is not self.negated
 
-    def like(self) -> str | None:
-        """Return a pattern of LIKE which the JSON of all that meets the condition is like, if there is one."""
+    def like(self) -> list[str]:
+        """Return patterns of LIKE, one of which the JSON of all that meets the condition is like; none if any may be.
+
+        JSON has text in quotation marks, truth and numbers without.
+        """
         if self.negated or not isinstance(self.value, str):
-            return None
+            return []
         key, value = (_UNLIKE.sub("%", text[:_LIKE_LENGTH]) for text in (self.path[-1], self.value))
-        between = '": "' if self.path[0] == "metadata" else "%"
-        return f"%{key}{between}{value}%"
+        end = '"' if len(self.value) <= _LIKE_LENGTH else ""
+        if self.operator == "~":
+            value, end = f"%{value}", ""
+        bare = [f'%"{key}": {value}%'] if _BARE.match(value) else []
+        odd = [f"%{code}%" for letter, code in _ODD.items() if letter in (key + value).lower()]
+        return [f'%"{key}": "{value}{end}%', *bare, *odd]
 
     def _meets(self, value: Any) -> bool:
         if self.value is None or value is None:
@@ -89,10 +100,9 @@ class Query:
     def like(self) -> list[list[str]]:
         """Return patterns of LIKE: the JSON of whatever is found is like one of each list."""
         patterns = [clause.like() for clause in self.clauses]
-        known = [pattern for pattern in patterns if pattern]
         if self.every:
-            return [[pattern] for pattern in known]
-        return [known] if len(known) == len(patterns) else []
+            return [each for each in patterns if each]
+        return [[pattern for each in patterns for pattern in each]] if all(patterns) else []
 
 
 def parse(text: str, resource: str, fields: Mapping[str, FieldType], paths: Mapping[str, str]) -> Query:
