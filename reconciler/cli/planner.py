@@ -44,7 +44,8 @@ def make(app: App, config: ConfigOptions, connection: Connection, allow: Collect
     proposal = propose(catalog, gateway, plan_id=secrets.token_hex(16), now=datetime.now(UTC))
     apart = proposal.cost.attachments
     requests = count(gateway.requests - apart, "request")
-    app.out.note(f"Read {proposal.live.account} with {requests}, and {apart} for attachments.")
+    attachments = f", and {apart} for attachments" if apart else ""
+    app.out.note(f"Read {proposal.live.account} with {requests}{attachments}.")
     if proposal.problems:
         refuse(app, proposal.problems, sources)
     return Made(catalog, proposal.plan, check_guards(proposal.plan, catalog.file.guards, allow))

@@ -5,6 +5,7 @@ on one line and never reaches a terminal, a page or a workflow as it is.
 """
 
 import json
+import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -91,7 +92,7 @@ def render_text(plan: Plan, refusals: Sequence[Refusal] = (), page: Page | None 
     lines += [*_refused(refusals, page)]
     if not plan.changes:
         lines += [page.paint("bold", NO_CHANGES)]
-    lines += [_entitlements(plan), page.paint("bold", count_line(plan))]
+    lines += [_entitlements(plan), *(page.paint("bold", line) for line in count_lines(plan, page))]
     return "\n".join(lines) + "\n"
 
 
@@ -119,12 +120,9 @@ def render_drift_text(drift: Drift, plan: Plan, page: Page | None = None) -> str
         if changes:
             lines += [page.paint("bold", title), *changes_text(changes, page), ""]
     foreign = f"{sum(drift.foreign.values())} foreign untouched."
-    counts = (
-        f"{len(drift.edited)} edited at Stripe, {len(drift.missing)} missing there (never applied, or deleted), "
-        f"{len(drift.strays)} doubled."
-    )
+    counts = f"{len(drift.edited)} edited at Stripe, {len(drift.missing)} missing there, {len(drift.strays)} doubled."
     last = f"Drift: {counts} {foreign}" if drift.found else f"No drift. {foreign}"
-    lines += [page.paint("bold", line) for line in _wrap(last, page)]
+    lines += [page.paint("bold", line) for line in _sentences(last, page)]
     return "\n".join(lines) + "\n"
 
 
@@ -149,9 +147,9 @@ def render_drift_json(drift: Drift, plan: Plan) -> str:
 
 
 def changes_text(changes: Sequence[Change], page: Page) -> list[str]:
-    """Write changes, one line each where it fits, with what differs below."""
-    longest = max((len(change.address) for change in changes), default=0)
-    column = min(longest, page.width // 2 - 4)
+    """Write changes in columns, one line each where it fits, with what differs below."""
+    longest = max((len(visible(change.address)) for change in changes), default=0)
+    column = min(longest, page.width // 2)
     return [line for change in changes for line in _change(change, page, column)]
 
 
@@ -161,6 +159,11 @@ def count_line(plan: Plan) -> str:
     shown = [action for action in ACTIONS if action is not Action.ADOPT or action in counts]
     todo = ", ".join(f"{counts.get(action, 0)} to {action}" for action in shown)
     return f"Plan: {todo}. {plan.unchanged} unchanged, {sum(plan.foreign.values())} foreign untouched."
+
+
+def count_lines(plan: Plan, page: Page) -> list[str]:
+    """Count on one line, or on two where it would be too long."""
+    return _sentences(count_line(plan), page)
 
 
 def _json(content: Mapping[str, Any]) -> str:
@@ -205,15 +208,18 @@ def _refused(refusals: Sequence[Refusal], page: Page) -> Iterator[str]:
 def _change(change: Change, page: Page, column: int) -> Iterator[str]:
     state = change.after or change.before
     values = state.values if state else {}
-    head = f"{page.sign(change.action):<{page.sign_width}} {visible(change.address):<{column}}"
+    address = visible(change.address)
+    head = f"{page.sign(change.action):<{page.sign_width}} {address:<{column}}"
     words, remarks = headline(change.kind, values), page.dot.join(_remarks(change))
-    whole = len(f"{head}  {words}  {remarks}") <= page.width
-    if len(f"{head}  {words}") <= page.width:
-        yield f"{page.paint(change.action, head)}  {words}" + f"  {page.paint('dim', remarks)}" * whole
-    else:
+    beside = len(address) <= column and len(f"{head}  {words}") <= page.width
+    line = f"{head}  {words}" if beside else f"    {words}"
+    if not beside:
         yield page.paint(change.action, head.rstrip())
-        yield from _wrap(words, page, 4)
-    if not whole:
+    painted = f"{page.paint(change.action, head)}  {words}" if beside else line
+    if len(f"{line}  {remarks}") <= page.width:
+        yield f"{painted}  {page.paint('dim', remarks)}"
+    else:
+        yield from [painted] if beside else _wrap(words, page, 4)
         yield from (page.paint("dim", line) for line in _wrap(remarks, page, 4))
     if change.action is Action.CREATE:
         yield from (line for units, cost in brackets(values) for line in _wrap(f"{units}: {cost}", page, 6))
@@ -255,6 +261,12 @@ def _fit(old: str, new: str) -> tuple[str, str]:
 def _cut(text: str, start: int) -> str:
     left, right = ("..." if start else ""), ("..." if len(text) > start + _LONGEST else "")
     return f"{left}{text[start : start + _LONGEST]}{right}"
+
+
+def _sentences(text: str, page: Page) -> list[str]:
+    """Write sentences on one line, or each on lines of its own."""
+    sentences = [text] if len(text) <= page.width else re.split(r"(?<=\.) ", text)
+    return [line for sentence in sentences for line in _wrap(sentence, page)]
 
 
 def _wrap(text: str, page: Page, indent: int = 0) -> list[str]:

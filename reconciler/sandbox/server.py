@@ -226,7 +226,7 @@ def _uvicorn(app: _App) -> "uvicorn.Server":
         raise ReconcilerError(
             "E1205",
             "the sandbox's HTTP server needs packages that are not installed",
-            remedy='pip install "reconciler[server]"',
+            remedy='pip install "uvicorn>=0.40,<1"',
         ) from error
 
     parser: Any = AutoHTTPProtocol  # httptools, or h11 where that is not installed

@@ -109,6 +109,24 @@ def test_a_file_taken_for_a_sandbox_is_refused(name: str, shell: Shell) -> None:
     assert not Path("plan.json").exists()
 
 
+def test_the_command_after_a_passing_sandbox_names_one_that_stays(shell: Shell) -> None:
+    """What a plan of the sandbox in memory says to run next leaves something behind; a named file is named again."""
+    write(SIMPLE)
+    followed = shell("plan", "--sandbox").err.splitlines()[-1]
+    assert followed == "Next: reconciler apply --sandbox=sandbox.db"
+    assert shell("plan", "--sandbox=mine.db").err.splitlines()[-1] == "Next: reconciler apply --sandbox=mine.db"
+    assert shell(*followed.split()[2:], "--auto-approve").code == 0
+    assert "No changes" in shell("plan", "--sandbox=sandbox.db").out
+
+
+def test_requests_for_attachments_are_told_where_there_are_any(shell: Shell) -> None:
+    """The count of requests for attachments stands apart, and not at all where there were none."""
+    shell.apply(SIMPLE)
+    assert shell.stored("plan").err.strip().endswith(" requests.")
+    shell.apply(SIMPLE.replace("    prices:", "    features: [sso]\n    prices:") + "features: {sso: {name: SSO}}\n")
+    assert shell.stored("plan").err.strip().endswith(" requests, and 1 for attachments.")
+
+
 def test_an_option_after_sandbox_is_not_its_value(shell: Shell) -> None:
     """``--sandbox --out FILE`` is the sandbox in memory and a plan file."""
     write(SIMPLE)

@@ -311,5 +311,5 @@ def test_without_the_extra_the_server_says_what_to_install(sandbox, monkeypatch)
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     with pytest.raises(ReconcilerError) as error:
         Server(sandbox)
-    assert error.value.remedy == 'pip install "reconciler[server]"'
+    assert error.value.remedy == 'pip install "uvicorn>=0.40,<1"'
     assert sandbox.client().v1.products.create({"name": "x"}).id

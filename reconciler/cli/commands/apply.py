@@ -25,14 +25,14 @@ from reconciler.cli.options import (
     config_options,
     format_option,
 )
-from reconciler.cli.planner import make, read, save, shown
+from reconciler.cli.planner import make, page, read, save, shown
 from reconciler.config.catalog import Catalog
 from reconciler.config.models import Environment, Guards
 from reconciler.config.words import count
 from reconciler.diagnostics import GuardRefusedError, UsageError
 from reconciler.planning.guards import Refusal, check_guards
 from reconciler.planning.plan import Plan, Target
-from reconciler.planning.render import count_line
+from reconciler.planning.render import count_lines
 from reconciler.planning.verify import check_config, check_target
 from reconciler.provider.binding import check_account, check_mode
 from reconciler.provider.gateway import API_VERSION, Connection, Gateway
@@ -125,7 +125,7 @@ class _Request:
             check_config(plan, desire(catalog), catalog.digest)
         self._check(plan, check_guards(plan, guards, self._allow))
         if self._form == "text":
-            self._app.out.data(f"{count_line(plan)}\n")
+            self._app.out.data("".join(f"{line}\n" for line in count_lines(plan, page(self._app))))
         return self._applying(plan, planfile, config, catalog).run()
 
     def inline(self, out: Path | None, *, ask: bool) -> int:

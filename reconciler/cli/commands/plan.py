@@ -1,5 +1,6 @@
 """``reconciler plan``: what would change, written to stdout and to a plan file."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -9,6 +10,7 @@ from reconciler.cli.context import App, common_options, pass_app
 from reconciler.cli.exits import Exit
 from reconciler.cli.invocation import same_target
 from reconciler.cli.options import (
+    MEMORY,
     AccountOptions,
     ConfigOptions,
     account_options,
@@ -45,5 +47,10 @@ def command(
         save(out, made.plan)
     app.out.data(shown(app, made.plan, made.refusals, form))
     if made.plan.changes:
-        app.out.note(f"Next: {same_target('apply', config, account, out)}")
+        app.out.note(f"Next: {same_target('apply', config, _kept(account), out)}")
     return Exit.CHANGES if detailed and made.plan.changes else Exit.OK
+
+
+def _kept(account: AccountOptions) -> AccountOptions:
+    """Name a file for a sandbox that ends with the command: what is applied to it is to be found again."""
+    return replace(account, sandbox="sandbox.db") if account.sandbox == MEMORY else account

@@ -30,8 +30,8 @@ CODES = {
     "E1205": prose(
         "server extra is not installed",
         "The sandbox over HTTP needs uvicorn; the embedded one needs nothing.",
-        "reconciler sandbox, after pip install reconciler",
-        'pip install "reconciler[server]"',
+        "reconciler sandbox, after pip install without the extra [server]",
+        'pip install "uvicorn>=0.40,<1"',
     ),
     "E1206": prose(
         "sandbox listens on the loopback only",
