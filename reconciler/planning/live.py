@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from reconciler.diagnostics.redact import redact
 from reconciler.resources import Kind
 from reconciler.resources.mark import Mark, owned_metadata, read_mark
 from reconciler.resources.model import Json, Values, digest
@@ -69,7 +70,16 @@ def read_object(kind: Kind, raw: Mapping[str, Any], *, parent: str | None = None
     return Live(
         kind=kind,
         id=raw["id"],
-        values=kind.read(values),
-        metadata=dict(raw.get("metadata") or {}),
+        values=_without_secrets(kind.read(values)),
+        metadata=_without_secrets(raw.get("metadata") or {}),
         created=int(raw.get("created") or 0),
     )
+
+
+def _without_secrets(value: Any) -> Any:
+    """Hide Stripe secrets that somebody wrote into an object: what is read here stands in plans and in outputs."""
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, dict):
+        return {key: _without_secrets(item) for key, item in value.items()}
+    return [_without_secrets(item) for item in value] if isinstance(value, list) else value

@@ -7,8 +7,13 @@ import sys
 
 import pytest
 
+from reconciler.planning.plan import serialise
+from reconciler.planning.render import render_json, render_text
 from reconciler.sandbox import Sandbox
 from reconciler.sandbox.server import Server
+
+from .samples import simple
+from .world import World, actions
 
 CANARY = "sk_test_" + "Canary" + secrets.token_hex(12)
 UNREACHABLE = "http://127.0.0.1:9"
@@ -77,3 +82,19 @@ def test_the_commands_did_their_work(everything_written: dict[str, list[bytes]])
 def test_a_planted_key_is_found() -> None:
     """The control of the search: a key in the open is found."""
     assert hidden_in(b"x", f"leak: {CANARY}".encode())
+
+
+def test_a_key_that_stands_in_an_object_reaches_no_plan() -> None:
+    """A key that somebody wrote into a name or metadata is seen as an edit and healed, and no plan repeats it."""
+    sections = simple()
+    sections["plans"]["pro"]["metadata"] = {"line": "core"}
+    world = World()
+    world.apply(sections)
+    world.dashboard.v1.products.update("acme_plan_pro", {"name": CANARY, "metadata": {"line": f"see {CANARY}"}})
+    plan = world.plan(sections)
+    texts = [serialise(plan), render_text(plan), render_json(plan)]
+    assert not hidden_in(*(text.encode() for text in texts))
+    assert all("sk_test_***" in text for text in texts)
+    world.run(plan)
+    assert actions(world.plan(sections)) == {}
+    assert world.dashboard.v1.products.retrieve("acme_plan_pro").name == "Pro"
