@@ -36,6 +36,7 @@ class Reason(StrEnum):
     CONFIG = "the files changed"
     DRIFT = "changed at Stripe"
     BOTH = "the files changed, and it was changed at Stripe"
+    EITHER = "the files changed, or it was changed at Stripe"
     MOVED = "moved"
     REMOVED = "no longer in the files"
     STRAY = "a second object of the same address"

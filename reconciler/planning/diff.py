@@ -206,7 +206,7 @@ class _Comparison:
         if action is Action.ADOPT:
             return Reason.KEY
         if live.mark is None:
-            return Reason.DRIFT if resource.kind.metadata else Reason.CONFIG
+            return Reason.DRIFT if resource.kind.metadata else Reason.EITHER
         if live.mark.address != resource.address or (self._moved and _same_but_for_the_mark(before, after)):
             return Reason.MOVED
         changed = resource.digest != live.mark.digest

@@ -13,13 +13,17 @@ from reconciler.resources.model import Json, Values, digest
 
 @dataclass(frozen=True)
 class Live:
-    """One object as Stripe holds it; ids of other objects stand as ``{"$id": ...}``."""
+    """One object as Stripe holds it; ids of other objects stand as ``{"$id": ...}``.
+
+    ``attached`` is the owner mark of the feature that an attachment attaches, which may be archived and not be read.
+    """
 
     kind: Kind
     id: str
     values: Values
     metadata: Mapping[str, str] = field(default_factory=dict)
     created: int = 0
+    attached: Mark | None = None
 
     @cached_property
     def mark(self) -> Mark | None:
@@ -67,12 +71,14 @@ def read_object(kind: Kind, raw: Mapping[str, Any], *, parent: str | None = None
     ``parent`` is the product of an attachment, which Stripe's answer does not name.
     """
     values = {**raw, kind.parent: parent} if kind.parent else raw
+    feature = raw.get("entitlement_feature")
     return Live(
         kind=kind,
         id=raw["id"],
         values=_without_secrets(kind.read(values)),
         metadata=_without_secrets(raw.get("metadata") or {}),
         created=int(raw.get("created") or 0),
+        attached=read_mark(feature.get("metadata") or {}) if isinstance(feature, Mapping) else None,
     )
 
 

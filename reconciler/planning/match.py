@@ -37,7 +37,7 @@ def match(desired: Sequence[Resource], objects: Sequence[Live], namespace: str, 
         wanted = {resource.address: resource for resource in desired if resource.kind is kind}
         live = [item for item in objects if item.kind is kind]
         if kind.parent:
-            _match_attachments(matching, wanted, live)
+            _match_attachments(matching, wanted, live, namespace)
         elif kind.metadata:
             _match_marked(matching, wanted, live, namespace, moved)
         else:
@@ -160,10 +160,13 @@ def _held_ids(live: Live) -> set[str]:
     return {held(meter)[1]} if "$id" in meter else set()
 
 
-def _match_attachments(matching: Matching, wanted: Mapping[str, Resource], objects: Iterable[Live]) -> None:
+def _match_attachments(
+    matching: Matching, wanted: Mapping[str, Resource], objects: Iterable[Live], namespace: str
+) -> None:
     """Match attachments by their two ends; one is ours to remove if both ends are ours and its product stays.
 
-    A product that leaves keeps its attachments: they are what its remaining subscribers are entitled to.
+    A product that leaves keeps its attachments: they are what its remaining subscribers are entitled to. Whether a
+    feature that somebody archived still entitles them is not documented, so its attachment is removed as well.
     """
     addresses = matching.addresses()
     leaving = {live.id: address for address, live in matching.strays if live.kind.name == "feature"}
@@ -173,10 +176,11 @@ def _match_attachments(matching: Matching, wanted: Mapping[str, Resource], objec
             continue
         _, feature_id = held(live.values["entitlement_feature"])
         feature = addresses.get(("feature", feature_id))
-        address = f"{product}.{feature or leaving.get(feature_id)}"
+        archived = live.attached.address if live.attached and live.attached.namespace == namespace else None
+        address = f"{product}.{feature or leaving.get(feature_id) or archived}"
         if feature is not None and address in wanted and address not in matching.by_address:
             matching.by_address[address] = live
-        elif feature is not None or feature_id in leaving:
+        elif feature is not None or feature_id in leaving or archived is not None:
             matching.strays.append((address, live))
         else:
             matching.foreign[live.kind.name] += 1

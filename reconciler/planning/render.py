@@ -44,6 +44,7 @@ _REASONS = {
     Reason.CONFIG: "changed in the files",
     Reason.DRIFT: "changed at Stripe",
     Reason.BOTH: "changed in the files and at Stripe",
+    Reason.EITHER: "changed in the files or at Stripe",
 }
 _LONGEST = 400
 

@@ -6,7 +6,9 @@ import click
 import pytest
 
 from reconciler.cli import main as entry
+from reconciler.config.catalog import Catalog
 from reconciler.diagnostics import LockedError
+from reconciler.provider.gateway import Gateway
 
 from .support import SIMPLE, STATE, Shell, dashboard, process, write
 
@@ -166,6 +168,24 @@ def test_a_sealed_plan_needs_its_key(shell: Shell, monkeypatch: pytest.MonkeyPat
     assert shell("show", "plan.json").code == 5
     monkeypatch.setenv("RECONCILER_PLAN_KEY", "one")
     assert shell("show", "plan.json").code == 0
+
+
+@pytest.mark.parametrize("command", ["plan", "drift"])
+def test_what_only_reads_is_given_what_cannot_write(
+    shell: Shell, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A planner gone wrong that writes is stopped by the transport it is given, and nothing is at Stripe."""
+
+    def writes(_catalog: Catalog, gateway: Gateway, **_more: object) -> None:
+        gateway.post("/v1/products", {"name": "x"}, "key")
+
+    write(SIMPLE)
+    assert shell.stored(command).code == 0
+    monkeypatch.setattr("reconciler.cli.planner.propose", writes)
+    stopped = shell.stored(command)
+    assert (stopped.code, "E0901" in stopped.err) == (1, True)
+    with dashboard() as sandbox:
+        assert sandbox.client().v1.products.list().data == []
 
 
 @pytest.mark.parametrize("command", ["plan", "drift"])

@@ -57,6 +57,37 @@ def test_a_plan_that_returns_without_its_feature_loses_it() -> None:
     assert attached(world) == 0
 
 
+def archive(world: World, name: str) -> None:
+    """Archive a feature in the dashboard, where it stays attached to its products."""
+    client = world.dashboard.v1.entitlements.features
+    (feature,) = (each for each in client.list({"archived": False}).data if each.name == name)
+    client.update(feature.id, {"active": False})
+
+
+@pytest.mark.parametrize("stays", [True, False])
+def test_a_feature_archived_at_stripe_is_detached(settings: Settings, stays: bool) -> None:
+    """What somebody archived is detached, and one that is made anew takes its place only if the files still say so."""
+    world = World(settings)
+    world.apply(featured("support", "export"))
+    archive(world, "Support")
+    world.apply(featured("support", "export") if stays else featured("export"))
+    features = world.dashboard.v1.products.features.list("acme_plan_pro").data
+    assert all(each.entitlement_feature.active for each in features)
+    assert {each.entitlement_feature.name for each in features} == ({"Export", "Support"} if stays else {"Export"})
+    assert actions(world.plan(featured("support", "export") if stays else featured("export"))) == {}
+
+
+def test_a_foreign_feature_stays_attached(settings: Settings) -> None:
+    """The control of the removal above: what somebody else attached stays, archived or not."""
+    world = World(settings)
+    world.apply(featured("support"))
+    theirs = world.dashboard.v1.entitlements.features.create({"name": "Theirs", "lookup_key": "theirs"})
+    world.dashboard.v1.products.features.create("acme_plan_pro", {"entitlement_feature": theirs.id})
+    archive(world, "Theirs")
+    world.apply(featured("support"))
+    assert attached(world) == 2
+
+
 def steal(world: World) -> str:
     """Give the plan's lookup key to a price of somebody else; return its id."""
     params = {**FOREIGN, "product": "acme_plan_pro", "lookup_key": f"acme.{PRICE}", "transfer_lookup_key": True}

@@ -30,6 +30,8 @@ COMMANDS = [
     ("plan", "-vv"),
     ("plan", "-vv", "--api-base", UNREACHABLE),
     ("apply", "plan.json", "-vv", "--api-base", UNREACHABLE),
+    ("apply", "--auto-approve", "-vv"),
+    ("schema", "--check"),
     ("plan", CANARY),
     ("explain", CANARY),
     ("plan", "--api-base", f"http://{CANARY}@127.0.0.1:9"),
@@ -51,6 +53,7 @@ def everything_written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, li
         "STRIPE_API_KEY": CANARY,
         "HOME": str(home),
         "XDG_CONFIG_HOME": str(home),
+        "TMPDIR": str(home),
         "NO_COLOR": "1",
     }
     run = [sys.executable, "-m", "reconciler"]

@@ -21,6 +21,7 @@ from reconciler.planning.verify import check_config, check_target
 from reconciler.resources import desire
 from reconciler.resources.model import canonical_json
 
+from .deaths import changed
 from .samples import everything, simple
 from .world import NOW, World, catalog_of
 
@@ -175,34 +176,50 @@ from reconciler.provider.gateway import Connection, Gateway
 from reconciler.provider.limiter import UNLIMITED
 from reconciler.provider.propose import propose
 from reconciler.sandbox import Sandbox
-sandbox = Sandbox(clock=lambda: 1800000000)
+sandbox = Sandbox(sys.argv[2], clock=lambda: 1800000000)
 gateway = Gateway(Connection("sk_test_sandbox", transport=sandbox.http_client(), rates=UNLIMITED))
 now = datetime.now(UTC)
 plan = propose(load_catalog(Path(sys.argv[1])), gateway, plan_id="0" * 32, now=now).plan
-print(plan.digest)
+print(plan.digest, *sorted({str(change.action) for change in plan.changes}))
 """
 
 
 def write_files(directory: Path, seed: int) -> None:
-    """Write the sample catalogue as one file a section, the files made in random order."""
-    sections = {"settings": {"namespace": "acme", "currency": "usd"}, **everything()}
+    """Write the changed sample catalogue as one file a section, the files made in random order."""
+    sections = {"settings": {"namespace": "acme", "currency": "usd"}, **changed()}
     directory.mkdir()
     for name in random.Random(seed).sample(sorted(sections), len(sections)):
         (directory / f"{name}.yaml").write_text(json.dumps({name: sections[name]}))
 
 
+def moved_account(path: Path) -> None:
+    """Make an account that holds the sample catalogue, edits of it in the dashboard, and objects of somebody else."""
+    world = World(path=str(path))
+    world.apply(everything())
+    client = world.dashboard.v1
+    client.products.update("acme_plan_pro", {"name": "Edited"})
+    client.products.create({"name": "Theirs"})
+    mark = {"managed_by": "reconciler/acme", "address": "plans.payg"}
+    client.products.create({"name": "Twin", "metadata": mark})
+    client.coupons.delete("acme_coupon_five")
+    world.sandbox.close()
+
+
 def test_a_plan_is_the_same_everywhere(tmp_path: Path) -> None:
-    """Order of files on disk, hash seed, time zone, locale and clock do not reach the digest."""
-    digests = set()
-    for seed, zone, locale in ((1, "UTC", "C"), (2, "Pacific/Kiritimati", "C.UTF-8"), (3, "America/St_Johns", "POSIX")):
+    """Order of files on disk, hash seed, time zone, locale and clock do not reach the digest, whatever is planned."""
+    account = tmp_path / "account.db"
+    moved_account(account)
+    answers = set()
+    for seed, zone, locale in ((1, "UTC", "C"), (2, "Pacific/Kiritimati", "C.UTF-8"), (3, "America/St_Johns", "tr_TR")):
         target = tmp_path / "billing.d"
         write_files(target, seed)
         environment = {**os.environ, "PYTHONHASHSEED": str(seed), "TZ": zone, "LC_ALL": locale}
-        command = [sys.executable, "-c", SCRIPT, str(target)]
+        command = [sys.executable, "-c", SCRIPT, str(target), str(account)]
         result = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
-        digests.add(result.stdout.strip())
+        answers.add(result.stdout.strip())
         target.rename(tmp_path / f"done{seed}.d")
-    assert len(digests) == 1
+    (answer,) = answers
+    assert answer.split()[1:] == ["create", "replace", "retire", "update"]
 
 
 def test_another_amount_is_another_plan() -> None:

@@ -1,5 +1,6 @@
 """What holds between a catalogue and an account, however the open points of Stripe turn out."""
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -145,6 +146,27 @@ def test_reads_grow_with_pages(extremes: Settings) -> None:
     world.sandbox.requests.clear()
     assert actions(world.plan({"plans": plans})) == {}
     assert len(world.sandbox.requests) <= 12
+
+
+@pytest.mark.parametrize(
+    ("currency", "amount", "minor"),
+    [
+        ("usd", 0.005, "0.5"),
+        ("usd", 0.0008, "0.08"),
+        ("usd", "0.00000000000001", "0.000000000001"),
+        ("usd", 1.10, "110"),
+        ("jpy", 100, "100"),
+        ("kwd", 1.234, "1234"),
+        ("ugx", 100, "10000"),
+    ],
+)
+def test_amounts_arrive_exactly(currency: str, amount: Any, minor: str) -> None:
+    """Stripe holds the decimal that the file writes, plain or quoted, in minor units of the currency."""
+    price = {"amount": amount, "interval": "month", "currency": currency}
+    world = World()
+    world.apply({"plans": {"pro": {"name": "Pro", "prices": {"monthly": price}}}})
+    (held,) = world.prices(active=True)
+    assert held.unit_amount_decimal == Decimal(minor)
 
 
 def test_the_default_price_moves_first(settings: Settings) -> None:
