@@ -103,9 +103,9 @@ class Acts:
 
         def act(book: Book, now: int, _found: Found) -> None:
             terms, call, ask = _prepared(book, now, request, terms_of)
-            decision, verdict = books.consume(book, terms, call, now, ask, request.key, digest)
+            _, verdict = books.consume(book, terms, call, now, ask, request.key, digest)
             if verdict.refusal is not None:
-                books.force(book, terms, call, now, ask, decision, str(request.key), digest)
+                books.force(book, terms, call, now, ask, str(request.key), digest)
 
         return Job(tenant, act, request.key, digest)
 

@@ -104,7 +104,7 @@ class Bookkeeping:
         store = self._ledger.store
         while True:
             entry = store.entry(tenant, f"{OWN}commit:{of}") or store.entry(tenant, of)
-            if entry is None or entry.kind not in {"consume", "commit"}:
+            if entry is None or entry.kind not in {"consume", "commit", "owed"}:
                 raise LookupError(f"{tenant!r} has no finished call under the key {of!r}")
             found = {lot: store.entry(tenant, lot) for lot, _ in spent_parts(entry)}
             lots = {lot: granted.answer for lot, granted in found.items() if granted is not None}

@@ -9,12 +9,11 @@ from typing import Any
 from reconciler.entitlements.decision import Decision, committed
 from reconciler.entitlements.kinds import per_call, usage
 from reconciler.entitlements.kinds.bounds import Ask, Count
-from reconciler.entitlements.kinds.usage import Usage
 from reconciler.entitlements.measure import measures_of
 from reconciler.entitlements.policy import Grant
 from reconciler.entitlements.standing import Subscription, subscription_of
-from reconciler.entitlements.terms import Call, Terms
-from reconciler.entitlements.weigh import Verdict, decision_of, recharge_of, weigh
+from reconciler.entitlements.terms import OF_A_TOOL, Call, Terms
+from reconciler.entitlements.weigh import Verdict, decision_of, forced, recharge_of, weigh
 from reconciler.ledger.book import PRIORITY, Book, Hold, Lot
 
 #: Keys of events that happen by themselves begin with this; no caller's key may.
@@ -23,6 +22,8 @@ OWN = "~"
 LEASE = f"{OWN}lease:"
 #: What may become of a lot that is no longer there to spend, and not used up.
 FATES = ("expired", "voided")
+#: From so many counters on a book forgets those it can.
+MANY = 64
 _MONTH = f"{OWN}month:"
 
 
@@ -122,14 +123,34 @@ def consume(
     verdict = weigh(call, book, now, ask)
     decision = decision_of(verdict, call, terms, book)
     if verdict.refusal is None:
-        payment = verdict.payment
-        count_in(book, verdict)
-        parts = book.spend(payment.credits) if payment is not None and payment.credits else []
-        apart = frozenset[str]() if payment is None else payment.apart
-        meter_units(book, ask.units, () if payment is None else payment.spends, apart, terms.window(now))
-        counts = [count[:3] for count in _counts(verdict)]
+        price = 0 if verdict.payment is None else verdict.payment.credits
+        counts, parts = _change(book, verdict, ask, price, terms.window(now))
         book.enter("consume", now, [decision.stored(), counts, parts], key, digest)
     return decision, verdict
+
+
+def force(book: Book, terms: Terms, call: Call, now: int, ask: Ask, key: str, digest: str) -> None:
+    """Book a call that was made although it would be refused now: counted, and paid as far as credits are there."""
+    verdict = forced(call, book, now, ask)
+    decision = decision_of(verdict, call, terms, book)._replace(degraded=True)
+    price = 0 if verdict.payment is None else verdict.payment.credits
+    there = min(price, book.credits)
+    counts, parts = _change(book, verdict, ask, there, terms.window(now))
+    book.enter("owed", now, [decision.stored(), counts, parts, price - there], key, digest)
+
+
+def _change(
+    book: Book, verdict: Verdict, ask: Ask, paid: int, window: int
+) -> tuple[list[tuple[str, int, int]], list[list[Any]]]:
+    """Change a book by a call that was decided, so many credits of it paid; return its counters and parts of lots."""
+    payment = verdict.payment
+    count_in(book, verdict)
+    parts = book.spend(paid) if paid else []
+    if payment is None:
+        meter_units(book, ask.units, (), frozenset(), window)
+    else:
+        meter_units(book, ask.units, payment.spends, payment.apart, window)
+    return [count[:3] for count in _counts(verdict)], parts
 
 
 def reserve(
@@ -180,19 +201,6 @@ def commit(book: Book, terms: Terms, hold: Hold, now: int, ask: Ask, digest: str
     answer = [committed(kept["decision"], credits or money, book.credits, recharge), counts, parts, short]
     book.enter("commit", now, answer, f"{OWN}commit:{hold.id}", digest)
     return answer
-
-
-def force(book: Book, terms: Terms, call: Call, now: int, ask: Ask, decision: Decision, key: str, digest: str) -> None:
-    """Book a call that was made although it would be refused now, by its first payer, as far as credits are there."""
-    payer = call.payers[0] if call.payers else None
-    price = None if payer is None else payer.snapshot(book, now)
-    credits, money, spends = price_of(price, ask)  # noqa: A001  named for what they are
-    there = min(credits, book.credits)
-    parts = book.spend(there) if there else []
-    apart = frozenset[str]() if isinstance(payer, Usage | None) else None
-    meter_units(book, ask.units, spends, apart, terms.window(now))
-    stored = decision._replace(cost=credits or money, degraded=True).stored()
-    book.enter("owed", now, [stored, [], parts, credits - there], key, digest)
 
 
 def release(book: Book, hold: Hold, now: int) -> None:
@@ -246,8 +254,17 @@ def count_in(book: Book, verdict: Verdict) -> None:
         counter = book.counters.get(count.id)
         if counter is not None and counter[0] == count.start:
             counter[1] += count.number
-        else:
-            book.counters[count.id] = [count.start, count.number]
+            continue
+        if len(book.counters) >= MANY and count.id.startswith(OF_A_TOOL):
+            _forget_tools(book, count.start)
+        book.counters[count.id] = [count.start, count.number]
+
+
+def _forget_tools(book: Book, month: int) -> None:
+    """Drop the counters of tools priced by their number that were not called in this month: there may be any number."""
+    old = [name for name, counter in book.counters.items() if name.startswith(OF_A_TOOL) and counter[0] < month]
+    for name in old:
+        del book.counters[name]
 
 
 def meter_units(

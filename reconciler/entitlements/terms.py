@@ -20,6 +20,8 @@ from reconciler.pricing.calls import ByTool
 WINDOW = 3600 * SECOND
 #: In place of a number: the call is of the meter itself, its quantity are the units.
 DIRECT = ""
+#: The counter of a tool whose price depends on the number of its calls is named by it behind this.
+OF_A_TOOL = "per_call/"
 _NO_TOOL = Tool(None, (), None, {}, 0, "")
 
 
@@ -200,7 +202,7 @@ class Terms:
     def _per_call(self, name: str, prices: CallPrices) -> Iterator[PerCall]:
         steps = ByTool(prices.listed, prices.default).of(name)
         if steps is not None:
-            counter = f"per_call/{name}" if prices.scope == "tool" else "per_call"
+            counter = OF_A_TOOL + name if prices.scope == "tool" else "per_call"
             yield PerCall(
                 counter,
                 steps,

@@ -72,8 +72,7 @@ def balance_of(book: Book, terms: Terms, now: int) -> Balance:
 def _lines(book: Book, terms: Terms, now: int) -> list[Allowance]:
     found = []
     for line, id, period in terms.usage_lines(terms.lines):  # noqa: A001  the word for it everywhere
-        start, end = period.at(now)
-        _, used = counted(book, id, start)
+        _, end, used = counted(book, id, period, now)
         found.append(Allowance(line.meter, "included", used, line.included, end, line.source))
     return found
 
@@ -83,8 +82,7 @@ def _limits(book: Book, terms: Terms, now: int) -> list[Allowance]:
     for bound in terms.bounds():
         limit = bound.limit
         if isinstance(bound, Quota):
-            start, end = bound.period.at(now)
-            _, used = counted(book, bound.id, start)
+            _, end, used = counted(book, bound.id, bound.period, now)
             found.append(Allowance(limit.of, "quota", used, limit.max, end, limit.source))
         elif isinstance(bound, Rate):
             pending = max(book.cells.get(bound.id, 0) - now * limit.max, 0)

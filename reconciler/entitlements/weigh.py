@@ -51,6 +51,22 @@ def weigh(call: Call, book: Book, now: int, ask: Ask) -> Verdict:
     return Verdict(None, tightest, tuple(cells), tuple(counts), payment)
 
 
+def forced(call: Call, book: Book, now: int, ask: Ask) -> Verdict:
+    """Return what a call changes that was made without being weighed: counted by every quota, paid by the first payer.
+
+    Rates are left alone: they are about the moment of the call, which is over.
+    """
+    counts = [quota.weigh(book, now, ask, forced=True) for quota in call.quotas]
+    payment = call.payers[0].weigh(book, now, ask, forced=True) if call.payers else None
+    return Verdict(
+        None,
+        None,
+        (),
+        tuple(found[0] for found in counts if not isinstance(found, Refusal)),
+        payment if isinstance(payment, Payment) else None,
+    )
+
+
 #: Later than any instant.
 FOREVER = 2**63
 

@@ -1,6 +1,7 @@
 """Credits a month brings: once for a month, whatever clock, billing cycle, plan and policy do meanwhile."""
 
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import pytest
 
@@ -160,3 +161,25 @@ def test_lazy_and_swept_are_the_same_entries() -> None:
             books.append([entry[1:] for entry in entries_of(ent, "acme")])
     assert books[0] == books[1]
     assert len(books[0]) > 25
+
+
+def test_tools_that_are_no_longer_called_are_forgotten() -> None:
+    """A book does not grow with every tool that was ever called: last month's counters go, this month's stay exact."""
+    text = """
+plans:
+  calls:
+    name: Calls
+    per_call: {default: 1.00, discounts: {scope: tool, steps: [{up_to: 1}, {up_to: inf, percent_off: 50}]}}
+tenants: {acme: {name: Acme, plan: calls}}
+"""
+    clock = HandClock("2027-01-15T00:00:00")
+    with runtime(text, clock) as ent:
+        for number in range(100):
+            ent.consume("acme", f"tool-{number}")
+        assert ent.consume("acme", "tool-7").price == Decimal("0.5")
+        assert len(audit(ent).counters) == 100
+        clock.set("2027-02-01T00:00:00")
+        assert ent.consume("acme", "tool-7").price == 1
+        assert ent.consume("acme", "tool-8").price == 1
+        assert ent.consume("acme", "tool-7").price == Decimal("0.5")
+        assert len(audit(ent).counters) == 2

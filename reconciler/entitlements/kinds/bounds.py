@@ -96,8 +96,8 @@ class Payer(Protocol):
     def periods(self) -> tuple[Period, ...]:
         """The periods, none where nothing begins anew."""
 
-    def weigh(self, book: Book, now: int, ask: Ask, /) -> Payment | Refusal:
-        """Return how it would pay the whole call, or why it cannot."""
+    def weigh(self, book: Book, now: int, ask: Ask, /, *, forced: bool = False) -> Payment | Refusal:
+        """Return how it would pay the whole call, or why it cannot; a ``forced`` one was made and is not refused."""
 
     def snapshot(self, book: Book, now: int, /) -> list[Any]:
         """Return the price of this moment as JSON values: a reservation is committed at the price it was made at."""

@@ -19,11 +19,11 @@ class Credits(NamedTuple):
         """None: credits come and go with the book."""
         return ()
 
-    def weigh(self, book: Book, _now: int, ask: Ask) -> Payment | Refusal:
-        """Return the payment out of the lots, or the refusal with what is missing."""
+    def weigh(self, book: Book, _now: int, ask: Ask, *, forced: bool = False) -> Payment | Refusal:
+        """Return the payment out of the lots, or the refusal with what is missing; a ``forced`` call was made."""
         price = self.each * ask.blocks * ask.times
         left = book.credits - price
-        if left < 0:
+        if left < 0 and not forced:
             reason = Reason.INSUFFICIENT_CREDITS
             return Refusal(reason, self.source, "credits", book.credits, None, short=-left)
         bound = Bound(left // price, left, None, "credits", None, self.source) if price else None

@@ -40,10 +40,9 @@ class PerCall(NamedTuple):
         """The month in which calls are numbered."""
         return (self.period,)
 
-    def weigh(self, book: Book, now: int, ask: Ask) -> Payment:
+    def weigh(self, book: Book, now: int, ask: Ask, *, forced: bool = False) -> Payment:  # noqa: ARG002  never refused
         """Return the charge of the call; money is never short here, it is invoiced."""
-        start, _ = self.period.at(now)
-        start, before = counted(book, self.id, start)
+        start, _, before = counted(book, self.id, self.period, now)
         price = charge(self.steps, self.least, before, ask.times, ask.blocks)
         count = Count(self.id, start, ask.times, CALLS)
         spends = ((self.spend, price),) if price else ()
@@ -51,5 +50,5 @@ class PerCall(NamedTuple):
 
     def snapshot(self, book: Book, now: int) -> list[Any]:
         """Return the steps and how many calls came before."""
-        _, before = counted(book, self.id, self.period.at(now)[0])
+        _, _, before = counted(book, self.id, self.period, now)
         return ["per_call", self.steps, self.least, before, self.spend]

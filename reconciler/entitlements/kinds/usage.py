@@ -67,8 +67,11 @@ class Usage:
         """The lines' periods."""
         return tuple(line.period for line in self._lines)
 
-    def weigh(self, book: Book, now: int, ask: Ask) -> Payment | Refusal:
-        """Return how the lines would pay the whole call, or the refusal of the first that cannot."""
+    def weigh(self, book: Book, now: int, ask: Ask, *, forced: bool = False) -> Payment | Refusal:
+        """Return how the lines would pay the whole call, or the refusal of the first that cannot.
+
+        A ``forced`` call was made already: it is not refused.
+        """
         counts: list[Count] = []
         spends: list[tuple[str, int]] = []
         owed = 0
@@ -76,12 +79,11 @@ class Usage:
         tightest: Bound | None = None
         for (line, name, period), terms in zip(self._lines, self._terms, strict=True):
             number = ask.of(line.meter)
-            start, end = period.at(now)
-            start, used = counted(book, name, start)
+            start, end, used = counted(book, name, period, now)
             left = line.included - used - number
-            if left < 0 and line.over == "deny":
+            if left < 0 and line.over == "deny" and not forced:
                 return _exhausted(line, used, number, now, end)
-            if left < 0 or line.rate is not None:
+            if left < 0:
                 some, price = charge(terms, used, number)
                 owed += some
                 money = None if money is None or price is None else money + price
@@ -90,7 +92,7 @@ class Usage:
             counts.append(Count(name, start, number, line.meter))
             if left >= 0 and (tightest is None or left // (number or 1) < tightest.calls):
                 tightest = Bound(left // (number or 1), left, line.included, line.meter, end, line.source)
-        if owed > book.credits:
+        if owed > book.credits and not forced:
             short = owed - book.credits
             return Refusal(Reason.INSUFFICIENT_CREDITS, self.source, "credits", book.credits, None, short=short)
         unit = "credit" if owed else self._lines[0].line.currency
@@ -100,7 +102,7 @@ class Usage:
 
     def snapshot(self, book: Book, now: int) -> list[Any]:
         """Return the lines' terms and how many units came before in each."""
-        before = [counted(book, name, period.at(now)[0])[1] for _, name, period in self._lines]
+        before = [counted(book, name, period, now)[2] for _, name, period in self._lines]
         return ["usage", list(zip(before, self._terms, strict=True))]
 
 
