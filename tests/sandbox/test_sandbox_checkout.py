@@ -687,3 +687,59 @@ def test_sessions_of_clock_customers_work_on_their_clock(api, monthly):
     visited(api, session).pay()
     subscription = api.get(f"/v1/subscriptions/{again(api, session)['subscription']}")
     assert (subscription["start_date"], subscription["test_clock"]) == (1_700_000_000, clock["id"])
+
+
+@pytest.mark.parametrize("kind", ["payment", "held", "invoice", "subscription", "trial", "setup"])
+def test_a_session_is_complete_however_its_payment_comes(api, price, monthly, kind):
+    """Authenticated outside of the page, what a session asked for completes it; pressing again charges nothing more.
+
+    ``checkout.session.completed`` tells of it once (https://docs.stripe.com/payments/checkout/fulfillment).
+    """
+    forms = {
+        "payment": {},
+        "held": {"payment_intent_data": {"capture_method": "manual"}},
+        "invoice": {"invoice_creation": {"enabled": True}},
+        "subscription": {"mode": "subscription"},
+        "trial": {"mode": "subscription", "subscription_data": {"trial_period_days": 7}},
+        "setup": {"mode": "setup", "currency": "usd", "line_items": None},
+    }
+    session = opened(api, monthly if kind in {"subscription", "trial"} else price, **forms[kind])
+    decoy = opened(api, price)
+    person = visited(api, session).pay(CHALLENGED)
+    waiting = [
+        intent["id"]
+        for path in ("/v1/payment_intents", "/v1/setup_intents")
+        for intent in api.get(path)["data"]
+        if intent["status"] == "requires_action"
+    ]
+    assert len(waiting) == 1
+    assert again(api, session)["status"] == "open"
+    api.authenticate(waiting[0])
+    done = again(api, session)
+    states = {"held": "unpaid", "trial": "no_payment_required", "setup": "no_payment_required"}
+    assert (done["status"], done["payment_status"]) == ("complete", states.get(kind, "paid"))
+    person.visit(session["url"].replace("{CHECKOUT_SESSION_ID}", session["id"]))
+    charged = [charge for charge in api.get("/v1/charges")["data"] if charge["paid"]]
+    assert len(charged) == (kind not in {"trial", "setup"})
+    assert [event["data"]["object"]["id"] for event in api.events(type="checkout.session.completed")] == [session["id"]]
+    assert again(api, decoy)["status"] == "open"
+
+
+def test_a_session_whose_invoice_is_paid_elsewhere_is_complete(api, price):
+    """Declined on its page and paid through the invoice's, a session is complete with that invoice."""
+    session = opened(api, price, invoice_creation={"enabled": True})
+    visited(api, session).pay(DECLINED)
+    invoice = api.get("/v1/invoices")["data"][0]
+    api.post(f"/v1/invoices/{invoice['id']}/pay", {"payment_method": "pm_card_visa"})
+    done = again(api, session)
+    assert (done["status"], done["payment_status"], done["invoice"]) == ("complete", "paid", invoice["id"])
+    assert api.refused("POST", f"/v1/checkout/sessions/{session['id']}/expire")["status"] == 400
+
+
+def test_a_session_whose_invoice_is_credited_away_is_complete(api, price):
+    """With nothing left to pay there is nothing to wait for."""
+    session = opened(api, price, invoice_creation={"enabled": True})
+    visited(api, session).pay(DECLINED)
+    invoice = api.get("/v1/invoices")["data"][0]
+    api.post("/v1/credit_notes", {"invoice": invoice["id"], "amount": 1000})
+    assert again(api, session)["status"] == "complete"

@@ -9,9 +9,10 @@ from typing import Any
 
 from reconciler.sandbox.billing import checkout, invoicing, methods, orders, payments, setups, subscribing
 from reconciler.sandbox.billing.collecting import intent_of
+from reconciler.sandbox.billing.invoicing import subscription_of
 from reconciler.sandbox.billing.methods import Details
 from reconciler.sandbox.billing.payments import Outcome
-from reconciler.sandbox.billing.stored import must
+from reconciler.sandbox.billing.stored import must, rows
 from reconciler.sandbox.errors import ApiError
 from reconciler.sandbox.ids import UPPER
 from reconciler.sandbox.objects.base import Call
@@ -319,7 +320,10 @@ def authenticated(call: Call, row: Row, *, success: bool) -> Obj:
 
 
 def _finish(call: Call, session: Obj, *, payment_status: str, method: str | None = None) -> Obj:
-    """Complete the session with everything it has made."""
+    """Complete the session with everything it has made; its payment may have done so already."""
+    held = checkout.find(call, session["id"]).body
+    if held["status"] == "complete":
+        return held
     fields: Obj = {"customer": session["customer"] or session["_customer"], "payment_status": payment_status}
     if session["_subscription"]:
         fields |= _with_subscription(call, session["_subscription"], method)
@@ -339,3 +343,41 @@ def _with_subscription(call: Call, subscription_id: str, method: str | None) -> 
     if method and row.body["default_payment_method"] != method:
         call.save(call.families["subscription"], row, {**row.body, "default_payment_method": method})
     return {"invoice": row.body["latest_invoice"], "subscription": subscription_id}
+
+
+def on_paid(call: Call, intent: Obj) -> None:
+    """React to a payment, however its customer came to it: the session that it is for is complete.
+
+    Source: https://docs.stripe.com/payments/checkout/fulfillment.
+    """
+    for session in _open_ones(call, "payment_intent", intent["id"]):
+        if session["_invoice"] is None:
+            status = "unpaid" if intent["status"] == "requires_capture" else "paid"
+            _finish(call, session, payment_status=status, method=intent["payment_method"])
+
+
+def on_invoice_paid(call: Call, invoice: Obj) -> None:
+    """React to the payment of an invoice: that of a session's order or of its subscription completes it."""
+    begun = {invoice["id"], subscription_of(invoice)} - {None}
+    for session in [each for name in sorted(begun) for each in _open_ones(call, "begun", name)]:
+        _finish(call, session, payment_status="paid", method=_paid_with(call, invoice))
+
+
+def _paid_with(call: Call, invoice: Obj) -> str | None:
+    """Return the payment method an invoice was paid with, ``None`` where nothing of it was left to pay."""
+    for row in rows(call, "invoice_payment", ("invoice", invoice["id"])):
+        if row.body["status"] == "paid":
+            method: str = must(call, "payment_intent", row.body["payment"]["payment_intent"]).body["payment_method"]
+            return method
+    return None
+
+
+def on_set_up(call: Call, intent: Obj) -> None:
+    """React to a card that was set up: the session that asked for it, or whose subscription did, is complete."""
+    asking = [row.body["id"] for row in rows(call, "subscription", ("pending_setup_intent", intent["id"]))]
+    for session in [each for name in (intent["id"], *asking) for each in _open_ones(call, "begun", name)]:
+        _was_set_up(call, session, intent)
+
+
+def _open_ones(call: Call, name: str, value: str) -> list[Obj]:
+    return [row.body for row in rows(call, checkout.KIND, (name, value)) if row.body["status"] == "open"]

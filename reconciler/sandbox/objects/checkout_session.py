@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from reconciler.sandbox.billing import checkout
+from reconciler.sandbox.billing import checkout, purchase
 from reconciler.sandbox.billing.stored import rows as stored
 from reconciler.sandbox.errors import invalid
 from reconciler.sandbox.lists import filters_in, page
@@ -107,6 +107,9 @@ def _list(call: Call) -> Obj:
 
 def _terms(obj: Obj) -> Iterable[Term]:
     yield "status", obj["status"]
+    for begun in (obj["_invoice"], obj["_subscription"], obj["setup_intent"]):
+        if begun:
+            yield "begun", begun
     for name in _FILTERS:
         if obj[name]:
             yield name, obj[name]
@@ -217,7 +220,13 @@ FAMILY = Family(
     },
     hidden=frozenset({"total_details.breakdown"}),
     lengths={**selling.LENGTHS, "client_reference_id": 200, "integration_identifier": 200},
-    reacts={"invoice.finalized": _publish_invoice},
+    reacts={
+        "invoice.finalized": _publish_invoice,
+        "invoice.payment_succeeded": purchase.on_invoice_paid,
+        "payment_intent.amount_capturable_updated": purchase.on_paid,
+        "payment_intent.succeeded": purchase.on_paid,
+        "setup_intent.succeeded": purchase.on_set_up,
+    },
     due_at=_due_at,
     when_due=_lapse,
     terms=_terms,
