@@ -20,6 +20,7 @@ from reconciler.entitlements.policy import (
     SPEND,
     CallPrices,
     CreditCosts,
+    Fine,
     Grant,
     Limit,
     Line,
@@ -81,13 +82,14 @@ class _Compiler:
                 meter.aggregation,
                 meter.customer_key,
                 meter.value_key,
+                _WINDOWS[meter.event_time_window],
             )
             for name, meter in file.meters.items()
         }
         for currency in sorted(spend_currencies(file)):
             address = spend_meter_address(currency)
             event_name = default_key(namespace, address, EVENT_NAME_LIMIT)
-            found[address.removeprefix("meters.")] = Meter(event_name, "sum", "stripe_customer_id", "value")
+            found[address.removeprefix("meters.")] = Meter(event_name, "sum", "stripe_customer_id", "value", 0)
         return found
 
     def _tool(self, name: str, tool: models.Tool) -> Tool:
@@ -136,6 +138,7 @@ class _Compiler:
         through = overage is not None and through_spend(self._file, plan, line)
         over = "deny" if line.overage == "deny" else "priced" if overage is not None else "credits"
         each = line.overage.credits if over == "credits" and line.overage != "deny" else None
+        found = None if overage is None else self._rate(overage)
         return Line(
             meter,
             line.included,
@@ -146,13 +149,14 @@ class _Compiler:
             "month" if through else line.interval,
             1 if through else line.interval_count,
             currency,
-            None if overage is None else self._rate(overage),
+            found if isinstance(found, Rate) else None,
+            found if isinstance(found, Fine) else None,
             SPEND + currency if through else "",
             self._at(*path),
         )
 
-    def _rate(self, overage: models.Overage) -> Rate | None:
-        """Return the price of units beyond the included ones; ``None`` where one is finer than a millionth."""
+    def _rate(self, overage: models.Overage) -> Rate | Fine:
+        """Return the price of units beyond the included ones, in millionths or, if that is too coarse, finer."""
         package, up = _package(overage.transform_quantity)
         if overage.tiers is None:
             brackets: Iterable[tuple[int | str, Decimal | None, Decimal | None]] = [("inf", overage.unit_amount, None)]
@@ -162,14 +166,17 @@ class _Compiler:
             mode = table.mode
             brackets = [(step.up_to, step.unit_amount, step.flat_amount) for step in table.steps]
         found = [(up_to, unit or Decimal(0), flat or Decimal(0)) for up_to, unit, flat in brackets]
-        if any(money.decimals(amount) > _PLACES for _, unit, flat in found for amount in (unit, flat)):
-            return None
-        return Rate(
+        places = max(_PLACES, *(money.decimals(amount) for _, unit, flat in found for amount in (unit, flat)))
+        rate = Rate(
             mode,
             package,
             up,
-            tuple((None if up_to == "inf" else int(up_to), _micro(unit), _micro(flat)) for up_to, unit, flat in found),
+            tuple(
+                (None if up_to == "inf" else int(up_to), _scaled(unit, places), _scaled(flat, places))
+                for up_to, unit, flat in found
+            ),
         )
+        return rate if places == _PLACES else Fine(places, rate)
 
     def _calls(self, terms: PerCall, currency: str, plan: str) -> CallPrices:
         prices = call_prices(self._file, terms, currency)
@@ -252,12 +259,18 @@ class _Compiler:
 
 #: Decimal places of a millionth.
 _PLACES = 6
+_WINDOWS = {None: 0, "hour": 3600, "day": 86_400}
 _MONTHS = {"day": Decimal(365) / 12, "week": Decimal(52) / 12, "month": Decimal(1), "year": Decimal(1) / 12}
 
 
 def _micro(amount: Decimal) -> int:
     """Return an amount that validation made sure is whole in millionths."""
-    return int(money.EXACT.multiply(amount, Decimal(MICRO)))
+    return _scaled(amount, _PLACES)
+
+
+def _scaled(amount: Decimal, places: int) -> int:
+    """Return an amount in units of ten to the minus so many places, which hold it exactly."""
+    return int(money.EXACT.scaleb(amount, places))
 
 
 def _major(minor: Decimal, currency: str) -> int:

@@ -59,12 +59,19 @@ class Rate(NamedTuple):
     brackets: tuple[tuple[int | None, int, int], ...]
 
 
+class Fine(NamedTuple):
+    """A rate whose amounts are finer than millionths: ``rate`` in units of ten to the minus ``places``."""
+
+    places: int
+    rate: Rate
+
+
 class Line(NamedTuple):
     """Units of a meter a plan includes. ``over`` says what happens beyond: ``deny``, ``priced``, or ``credits`` a unit.
 
     ``per`` is a calendar period, or ``subscription`` where the units are sold and follow its billing period, of so many
-    ``interval`` s. ``rate`` is absent where units are not sold or a price is finer than a millionth; ``spend`` is the
-    spend meter the charge goes through, if it does.
+    ``interval`` s. ``rate`` is absent where units are not sold; where a price is finer than a millionth it is ``fine``.
+    ``spend`` is the spend meter the charge goes through, if it does.
     """
 
     meter: str
@@ -77,6 +84,7 @@ class Line(NamedTuple):
     interval_count: int
     currency: str
     rate: Rate | None
+    fine: Fine | None
     spend: str
     source: str
 
@@ -186,12 +194,16 @@ class Pack(NamedTuple):
 
 
 class Meter(NamedTuple):
-    """A meter as the export needs it: event name, payload keys, aggregation."""
+    """A meter as the export needs it: event name, payload keys, aggregation.
+
+    ``window`` is the length in seconds of the UTC hours or days in which only the newest event counts; 0 is none.
+    """
 
     event_name: str
     aggregation: str
     customer_key: str
     value_key: str
+    window: int
 
 
 class Policy:
@@ -306,7 +318,12 @@ def _plain(terms: Plan | Tenant) -> dict[str, Any]:
     found["features"] = sorted(terms.features)
     found["limits"] = [limit._asdict() for limit in terms.limits]
     found["lines"] = {
-        meter: {**line._asdict(), "rate": line.rate and line.rate._asdict()} for meter, line in terms.lines.items()
+        meter: {
+            **line._asdict(),
+            "rate": line.rate and line.rate._asdict(),
+            "fine": line.fine and {"places": line.fine.places, "rate": line.fine.rate._asdict()},
+        }
+        for meter, line in terms.lines.items()
     }
     if isinstance(terms, Tenant):
         found["grants"] = [grant._asdict() for grant in terms.grants]
@@ -322,13 +339,20 @@ def _lines(found: Mapping[str, Any]) -> dict[str, Any]:
         "features": frozenset(found["features"]),
         "tools": None if found["tools"] is None else tuple(found["tools"]),
         "limits": tuple(Limit(**limit) for limit in found["limits"]),
-        "lines": {meter: Line(**{**line, "rate": _rate(line["rate"])}) for meter, line in found["lines"].items()},
+        "lines": {
+            meter: Line(
+                **{
+                    **line,
+                    "rate": line["rate"] and _rate(line["rate"]),
+                    "fine": line["fine"] and Fine(line["fine"]["places"], _rate(line["fine"]["rate"])),
+                }
+            )
+            for meter, line in found["lines"].items()
+        },
     }
 
 
-def _rate(found: Mapping[str, Any] | None) -> Rate | None:
-    if found is None:
-        return None
+def _rate(found: Mapping[str, Any]) -> Rate:
     return Rate(**{**found, "brackets": tuple((up_to, unit, flat) for up_to, unit, flat in found["brackets"])})
 
 
