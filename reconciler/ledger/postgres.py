@@ -145,7 +145,7 @@ class PostgresStore(Store):
 
     def _writable(self) -> None:
         if self._reading:
-            raise LedgerError("E1107", "the ledger was opened for looking at only")
+            raise LedgerError("E1109", "the ledger was opened for looking at only")
 
     def _tried(self, jobs: Sequence[Job]) -> list[Outcome]:
         """Run jobs, again where another transaction came between or the connection broke before the commit."""

@@ -47,4 +47,4 @@ class SqliteReader(SqliteStore):
             )
 
     def _alone(self) -> NoReturn:
-        raise LedgerError("E1107", f"the ledger {self._path} was opened for looking at only")
+        raise LedgerError("E1109", f"the ledger {self._path} was opened for looking at only")

@@ -323,7 +323,7 @@ def test_a_reader_only_reads(url: str) -> None:
         for call in calls:
             with pytest.raises(LedgerError) as caught:
                 call()
-            assert caught.value.code == "E1107"
+            assert caught.value.code == "E1109"
 
 
 @pytest.mark.parametrize("address", ["sqlite:////no/such/directory/usage.db", "postgresql://127.0.0.1:1/none"])

@@ -132,7 +132,7 @@ def test_a_reader_reads_and_nothing_else(tmp_path: Path) -> None:
         ):
             with pytest.raises(LedgerError) as caught:
                 write()
-            assert caught.value.code == "E1107"
+            assert caught.value.code == "E1109"
         assert path.read_bytes() == before
     assert reader.store.close() is None
 

@@ -47,6 +47,18 @@ CODES = {
         "a journal in a directory that is read-only",
         "a directory on a local disk that the service may write to",
     ),
+    "E1108": prose(
+        "ledger not of this version yet",
+        "Commands that only look change nothing in a ledger, so they do not migrate it either.",
+        "reconciler balance on a ledger of an older version, or on an empty file",
+        "start the service, or run a command that writes; it migrates the ledger first",
+    ),
+    "E1109": prose(
+        "ledger opened for looking at only",
+        "The ledger was opened with mode=read, and something was to be written.",
+        "a consume on a ledger opened by a report",
+        "mode=group",
+    ),
     "E1110": prose(
         "not a policy",
         "The file is not a compiled policy: not JSON, or without format, digest and content.",
