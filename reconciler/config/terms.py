@@ -35,6 +35,22 @@ def spends(file: File, plan: BillingPlan) -> bool:
     return plan.per_call is not None or plan.minimum is not None or any(beyond_one_price(file, line) for line in lines)
 
 
+def tenant_plan(file: File, tenant: Tenant) -> BillingPlan | None:
+    """Return the plan of a tenant, if it has one that is defined."""
+    return file.plans.get(tenant.plan or "")
+
+
+def tenant_spends(file: File, tenant: Tenant) -> bool:
+    """Tell whether a tenant has a spend price of its own, one for all its lines that need it.
+
+    A spend price bills everything its meter counts of a customer, so beside that of the tenant's plan there is none.
+    """
+    plan = tenant_plan(file, tenant)
+    if plan is not None and spends(file, plan):
+        return False
+    return any(beyond_one_price(file, line) for line in tenant.usage.values())
+
+
 def recurring(plan: BillingPlan) -> dict[str, Price]:
     """Return the prices of a plan that a subscription can have."""
     return {name: price for name, price in plan.prices.items() if price.interval != "once"}
@@ -67,7 +83,7 @@ def default_currency(file: File) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A usage line with its path, its currency, and the plan it belongs to; none where it is a tenant's own."""
+    """A usage line with its path, its currency, and the plan it belongs to, or whose subscriber it is of."""
 
     path: Path_
     terms: UsageLine
@@ -82,7 +98,8 @@ def lines(file: File) -> Iterator[Line]:
             yield Line(("plans", name, "usage", meter), terms, plan_currency(file, plan), plan)
     for name, tenant in file.tenants.items():
         for meter, terms in tenant.usage.items():
-            yield Line(("tenants", name, "usage", meter), terms, tenant_currency(file, tenant), None)
+            path = ("tenants", name, "usage", meter)
+            yield Line(path, terms, tenant_currency(file, tenant), tenant_plan(file, tenant))
 
 
 def table_uses(file: File) -> Iterator[tuple[Path_, str, str]]:

@@ -1,39 +1,49 @@
 """An invoice, line by line: each line rounded once, then discounts, money credits, taxes, as on Stripe's invoices.
 
-Discounts come off before money credits, credits before taxes (https://docs.stripe.com/billing/subscriptions/usage-based/billing-credits).
-Every amount is in minor units of one currency.
+Discounts come off before money credits, credits before taxes
+(https://docs.stripe.com/billing/subscriptions/usage-based/billing-credits). Amounts are minor units of one currency.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
 
 from reconciler.money import EXACT
-from reconciler.pricing.rating import ZERO, Part, Rate, parts, rounded, total
-from reconciler.pricing.tariff import Tariff
+from reconciler.pricing.periods import Period
+from reconciler.pricing.rating import rounded, total
+
+_HUNDRED = Decimal(100)
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What is billed at one price: ``exact`` before rounding, ``amount`` after it, ``source`` the address in the files.
+    """What is billed at one price: ``exact`` before rounding, ``amount`` after it.
 
-    Metered lines are those money credits may pay.
+    ``quantity`` is what was bought or used, ``unit`` the price of one or of a package, in minor units. ``source`` is
+    the address of the price in the files, ``product`` that of its product, ``label`` what a person reads, ``details``
+    what is in a line that charges several things together. Money credits pay metered lines only; a ``settled`` line,
+    as a proration is, has its discounts inside.
     """
 
     source: str
+    label: str
     quantity: Decimal
     unit: Decimal
     exact: Decimal
+    product: str = ""
+    period: Period | None = None
     metered: bool = False
-    flat: bool = False
+    settled: bool = False
+    details: tuple[str, ...] = ()
     discount: int = 0
     credit: int = 0
     tax: int = 0
 
     @property
     def amount(self) -> int:
-        """The amount in whole minor units."""
+        """The amount in whole minor units, negative for what is given back."""
         return rounded(self.exact)
 
     @property
@@ -44,15 +54,35 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Discount:
-    """A percentage or an amount off the lines of some sources, or of all."""
+    """A percentage or an amount off the lines of some products, or of all."""
 
     percent_off: Decimal | None = None
     amount_off: int = 0
-    sources: frozenset[str] | None = None
+    products: frozenset[str] | None = None
 
     def covers(self, line: Line) -> bool:
         """Tell whether a line is discounted."""
-        return self.sources is None or line.source in self.sources
+        return not line.settled and (self.products is None or line.product in self.products)
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Money credits that pay metered lines: those of some sources, or of all. Lower priorities are used up first."""
+
+    id: str
+    balance: int
+    priority: int = 50
+    effective: datetime | None = None
+    expires: datetime | None = None
+    promotional: bool = False
+    sources: frozenset[str] | None = None
+
+    def pays(self, line: Line, at: datetime | None) -> bool:
+        """Tell whether it may pay a line of an invoice made at a time; without a time its dates do not count."""
+        if not line.metered or (self.sources is not None and line.source not in self.sources):
+            return False
+        begun = self.effective is None or at is None or self.effective <= at
+        return begun and (self.expires is None or at is None or at < self.expires)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +91,18 @@ class Tax:
 
     percentage: Decimal
     inclusive: bool = False
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Invoice:
-    """The lines with what came off and on, and their sums in minor units."""
+    """The lines with what came off and on, and their sums in minor units; ``paid`` is what each money credit paid."""
 
     currency: str
     lines: tuple[Line, ...]
     exclusive_tax: int
+    at: datetime | None = None
+    paid: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def exact(self) -> Decimal:
@@ -98,129 +131,98 @@ class Invoice:
 
     @property
     def total(self) -> int:
-        """What is due."""
+        """What is due; negative where more is given back than charged."""
         return sum(line.net for line in self.lines) + self.exclusive_tax
-
-
-def lines(
-    tariff: Tariff,
-    *,
-    price: str | None = None,
-    quantity: int = 1,
-    units: Mapping[str, Decimal | int] | None = None,
-    calls: Iterable[tuple[str, int]] = (),
-    owner: str = "",
-) -> tuple[Line, ...]:
-    """Return the lines of one period: licensed price and reservations, usage by meter, what calls and minimum come to.
-
-    ``price`` is the address of the plan's price that is paid, the tariff's default without; ``units`` are per meter,
-    ``calls`` (tool, number) in the order they were made. ``owner`` names the spend line.
-    """
-    used = units or {}
-    chosen = price or tariff.default
-    found = [
-        line
-        for licensed in tariff.licensed.values()
-        if licensed.address == chosen or licensed.address.endswith(".reserved_price")
-        for line in _rated(
-            licensed.address, licensed.rate, quantity if licensed.address == chosen else 1, metered=False
-        )
-    ]
-    spent = [] if tariff.calls is None else list(tariff.calls.month(calls).values())
-    for meter, line in tariff.usage.items():
-        if line.spent:
-            spent.append(total(part.amount for part in parts(line.rate, used.get(meter, 0))))
-        else:
-            found += _rated(line.address, line.rate, used.get(meter, 0), metered=True)
-    if spent or tariff.minimum:
-        charge = max(total(iter(spent)), tariff.minimum)
-        found.append(Line(f"{owner}.spend", Decimal(1), charge, charge, metered=True))
-    return tuple(found)
-
-
-def _rated(source: str, rate: Rate, quantity: Decimal | int, *, metered: bool) -> Iterable[Line]:
-    for part in parts(rate, quantity):
-        yield from _lines(source, part, metered=metered)
-
-
-def _lines(source: str, part: Part, *, metered: bool) -> Iterable[Line]:
-    """Return the units of a bracket, and its flat amount, which is a line of its own."""
-    if part.units or not part.flat:
-        yield Line(source, part.units, part.unit, EXACT.multiply(part.units, part.unit), metered)
-    if part.flat:
-        yield Line(source, Decimal(1), part.flat, part.flat, metered, flat=True)
-
-
-def prorated(amount: Decimal, period: tuple[int, int], since: int) -> int:
-    """Return what an amount for a period ``[start, end)`` comes to from ``since`` on, by the second, rounded once."""
-    start, end = period
-    return _half_up(Fraction(amount) * Fraction(end - since, end - start))
 
 
 def invoice(
     currency: str,
-    billed: Sequence[Line],
+    billed: Iterable[Line],
     *,
     discounts: Sequence[Discount] = (),
-    credit: int = 0,
+    grants: Sequence[Grant] = (),
     taxes: Sequence[Tax] = (),
-    trial: bool = False,
+    at: datetime | None = None,
 ) -> Invoice:
-    """Return the invoice of some lines; during a ``trial`` nothing is billed."""
-    if trial:
-        billed = [replace(line, exact=ZERO) for line in billed]
-    for discount in discounts:
-        billed = _discounted(billed, discount)
-    billed = _credited(billed, credit)
+    """Return the invoice of some lines, made ``at`` a time that decides which money credits can be used."""
+    less = discounted(billed, discounts)
+    paid, used = _credited(less, grants, at)
     on_top = 0
     taxed = []
-    for line in billed:
+    for line in paid:
         amounts = [(tax, _tax(line.net, tax, taxes)) for tax in taxes]
         on_top += sum(amount for tax, amount in amounts if not tax.inclusive)
         taxed.append(replace(line, tax=sum(amount for _, amount in amounts)))
-    return Invoice(currency, tuple(taxed), on_top)
+    return Invoice(currency, tuple(taxed), on_top, at, used)
 
 
-def _discounted(billed: Sequence[Line], discount: Discount) -> list[Line]:
-    """Take a discount off what is left of the lines it covers: a percentage of each, or an amount shared out."""
-    left = [line.net if discount.covers(line) else 0 for line in billed]
-    if discount.percent_off is not None:
-        offs = [rounded(EXACT.divide(EXACT.multiply(Decimal(net), discount.percent_off), Decimal(100))) for net in left]
-    else:
-        offs = shared(min(discount.amount_off, sum(left)), left)
-    return [replace(line, discount=line.discount + off) for line, off in zip(billed, offs, strict=True)]
+def discounted(billed: Iterable[Line], discounts: Sequence[Discount]) -> list[Line]:
+    """Return the lines with their discounts, each on what the ones before left."""
+    lines = list(billed)
+    for discount in discounts:
+        left = [line.net if discount.covers(line) else 0 for line in lines]
+        offs = _offs(left, discount)
+        lines = [replace(line, discount=line.discount + off) for line, off in zip(lines, offs, strict=True)]
+    return lines
 
 
-def _credited(billed: Sequence[Line], credit: int) -> list[Line]:
-    """Pay metered lines with money credits, one after the other."""
-    paid = []
-    for line in billed:
-        part = min(credit, max(line.net, 0)) if line.metered else 0
-        credit -= part
-        paid.append(replace(line, credit=part))
-    return paid
-
-
-def _tax(net: int, tax: Tax, all_taxes: Sequence[Tax]) -> int:
-    inside = sum((Fraction(other.percentage) for other in all_taxes if other.inclusive), Fraction(0))
-    base = Fraction(net) / (1 + inside / 100)
-    return _half_up(base * Fraction(tax.percentage) / 100)
-
-
-def _half_up(value: Fraction) -> int:
-    """Round halves away from zero, as :func:`rounded` does."""
-    size = (abs(value) + Fraction(1, 2)).__floor__()
-    return size if value >= 0 else -size
+def _offs(left: Sequence[int], discount: Discount) -> list[int]:
+    """Return what comes off each line: a percentage of each, or an amount shared out."""
+    if discount.percent_off is None:
+        return shared(discount.amount_off, [max(net, 0) for net in left])
+    return [rounded(EXACT.divide(EXACT.multiply(Decimal(net), discount.percent_off), _HUNDRED)) for net in left]
 
 
 def shared(amount: int, weights: Sequence[int]) -> list[int]:
-    """Share an amount out in proportion to weights, in whole units that add up to it: the largest remainders first."""
+    """Share an amount, at most the sum of the weights, out in proportion, each share rounded down.
+
+    The largest weight takes the rest, the last of equal ones, and what it cannot hold the next largest: 5.00 off 10.00
+    and 20.00 are 1.66 and 3.34 (https://docs.stripe.com/billing/subscriptions/prorations, coupons).
+    """
     whole = sum(weights)
-    if not whole:
-        return [0] * len(weights)
-    shares = [Fraction(amount * weight, whole) for weight in weights]
-    given = [share.__floor__() for share in shares]
-    by_rest = sorted(range(len(weights)), key=lambda place: given[place] - shares[place])
-    for place in by_rest[: amount - sum(given)]:
-        given[place] += 1
-    return given
+    amount = min(amount, whole)
+    shares = [amount * weight // whole if whole else 0 for weight in weights]
+    rest = amount - sum(shares)
+    for place in sorted(range(len(weights)), key=lambda each: (weights[each], each), reverse=True):
+        more = min(rest, weights[place] - shares[place])
+        shares[place] += more
+        rest -= more
+    return shares
+
+
+def _credited(
+    billed: Sequence[Line], grants: Sequence[Grant], at: datetime | None
+) -> tuple[Sequence[Line], Mapping[str, int]]:
+    """Pay metered lines with money credits, grant by grant in the documented order ("Multiple credit grants")."""
+    lines, used = list(billed), dict[str, int]()
+    for grant in sorted(grants, key=_turn):
+        left = grant.balance
+        for place, line in enumerate(lines):
+            part = min(left, line.net)
+            if part > 0 and grant.pays(line, at):
+                lines[place] = replace(line, credit=line.credit + part)
+                left -= part
+        if left != grant.balance:
+            used[grant.id] = grant.balance - left
+    return lines, used
+
+
+def _turn(grant: Grant) -> tuple[object, ...]:
+    """Order grants by priority, expiry, promotional ones first, effective date; equal ones stay as they are given."""
+    never, always = grant.expires is None, grant.effective is None
+    stamp = grant.expires.timestamp() if grant.expires else 0
+    begun = grant.effective.timestamp() if grant.effective else 0
+    return grant.priority, never, stamp, not grant.promotional, not always, begun
+
+
+def _tax(net: int, tax: Tax, all_taxes: Sequence[Tax]) -> int:
+    """Return one tax on a line: inclusive ones are inside, exclusive ones on what is left without those."""
+    inside = sum((Fraction(other.percentage) for other in all_taxes if other.inclusive), Fraction(0))
+    base = Fraction(net) / (1 + inside / 100)
+    return half_up(base * Fraction(tax.percentage) / 100)
+
+
+def half_up(value: Fraction) -> int:
+    """Round halves away from zero, as :func:`rounded` does."""
+    size = (abs(value) + Fraction(1, 2)).__floor__()
+    return size if value >= 0 else -size

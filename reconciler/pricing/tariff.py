@@ -1,23 +1,42 @@
 """What a plan or a tenant pays for what: the files' terms as rates in minor units of one currency."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from reconciler.config.models import BillingPlan, File, Overage, Price, Step, Tenant, UsageLine
-from reconciler.config.models.offers import CreditTerms, CurrencyOption, PerCall, ReservedPrice
-from reconciler.config.terms import plan_currency, sold, tenant_currency, through_spend
+from reconciler.config.models.offers import CreditTerms, CurrencyOption, PerCall
+from reconciler.config.terms import (
+    default_currency,
+    plan_currency,
+    recurring,
+    sold,
+    spends,
+    tenant_currency,
+    tenant_plan,
+    tenant_spends,
+    through_spend,
+)
 from reconciler.money import to_minor
 from reconciler.pricing import calls as per_call
 from reconciler.pricing.calls import Blocks, ByTool, CallPrices, CreditCosts
 from reconciler.pricing.rating import ZERO, Bracket, Rate, flat
 
 
+class NotOfferedError(LookupError):
+    """Something is not sold in a currency."""
+
+
 @dataclass(frozen=True, slots=True)
 class Licensed:
-    """A price paid for each period whatever is used, times a quantity: a plan's, or that of a reservation."""
+    """A price paid for each interval whatever is used, times a quantity: a plan's, or that of a reservation.
+
+    ``product`` is the address of what it is a price of, ``name`` what people call it. ``interval`` may be ``once``.
+    """
 
     address: str
+    product: str
+    name: str
     rate: Rate
     interval: str
     interval_count: int
@@ -28,73 +47,143 @@ class Metered:
     """A usage line that sells units; ``spent`` ones are charged together, through the spend meter."""
 
     address: str
+    product: str
+    name: str
     rate: Rate
+    interval: str
+    interval_count: int
     spent: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Tariff:
-    """Everything that costs money, in one currency: licensed prices by address, usage by meter, calls, a least charge.
+class Spend:
+    """What is charged together each month: calls, units that no price alone can sell, and the least charge for all.
 
-    ``minimum`` in minor units is the least usage charge of a month; zero is none.
+    ``minimum`` is the least usage charge in minor units; zero is none.
+    """
+
+    address: str
+    product: str
+    name: str
+    calls: CallPrices | None = None
+    minimum: Decimal = ZERO
+
+
+@dataclass(frozen=True, slots=True)
+class Tariff:
+    """Everything that costs money, in one currency: prices, reservations, usage by meter, and what is spent together.
+
+    ``prices`` are the plan's by address; ``chosen`` is the one that is paid, ``quantity`` times.
     """
 
     currency: str
-    licensed: Mapping[str, Licensed] = field(default_factory=dict)
-    default: str | None = None
+    prices: Mapping[str, Licensed] = field(default_factory=dict)
+    chosen: str | None = None
+    quantity: int = 1
+    reserved: tuple[Licensed, ...] = ()
     usage: Mapping[str, Metered] = field(default_factory=dict)
-    calls: CallPrices | None = None
-    minimum: Decimal = ZERO
+    spend: Spend | None = None
     trial_days: int = 0
 
+    def addresses(self) -> tuple[str, ...]:
+        """Return the addresses of the prices that one subscription to it has as its items."""
+        metered = [line.address for line in self.usage.values() if not line.spent]
+        chosen = [self.chosen] if self.chosen else []
+        spend = [self.spend.address] if self.spend else []
+        return (*chosen, *(each.address for each in self.reserved), *metered, *spend)
 
-def of_plan(file: File, plan_id: str, currency: str | None = None) -> Tariff:
-    """Return a plan's tariff in its own currency or in one all its prices have; ``KeyError`` if one has not."""
+
+def of_plan(file: File, plan_id: str, currency: str | None = None, price: str | None = None) -> Tariff:
+    """Return a plan's tariff in its own currency, or in one that is named; ``price`` is the id of the one that is paid.
+
+    Prices without the currency are left out; :class:`NotOfferedError` where the plan cannot be sold in it.
+    """
     plan = file.plans[plan_id]
-    chosen = currency or plan_currency(file, plan)
-    return Tariff(
-        chosen,
-        {
-            (address := f"plans.{plan_id}.prices.{name}"): Licensed(
-                address, _price(file, plan, price, chosen), price.interval, price.interval_count
-            )
-            for name, price in plan.prices.items()
-        },
-        f"plans.{plan_id}.prices.{_default(plan)}" if plan.prices else None,
-        {
-            meter: Metered(f"plans.{plan_id}.usage.{meter}", rate, through_spend(file, plan, line))
-            for meter, line in plan.usage.items()
-            if (rate := _usage(file, line, plan_currency(file, plan), chosen)) is not None
-        },
-        call_prices(file, plan.per_call, chosen) if plan.per_call else None,
-        to_minor(plan.minimum.per_month, chosen) if plan.minimum else ZERO,
-        plan.trial_days or 0,
-    )
+    name = price or plan.default_price or next(iter([*recurring(plan), *plan.prices]), None)
+    return _of_plan(file, plan_id, name, currency or _currency(file, plan, name))
+
+
+def _of_plan(file: File, plan_id: str, name: str | None, code: str) -> Tariff:
+    plan = file.plans[plan_id]
+    prices = dict(_prices(file, plan_id, plan, code))
+    chosen = f"plans.{plan_id}.prices.{name}" if name else None
+    if chosen and chosen not in prices:
+        raise NotOfferedError(f"{chosen} is not sold in {code}")
+    usage = {
+        meter: Metered(
+            f"plans.{plan_id}.usage.{meter}",
+            f"plans.{plan_id}",
+            file.meters[meter].name,
+            rate,
+            line.interval,
+            line.interval_count,
+            through_spend(file, plan, line),
+        )
+        for meter, line in plan.usage.items()
+        if (rate := _usage(file, line, plan_currency(file, plan), code)) is not None
+    }
+    spend = _spend(file, plan_id, plan, code) if spends(file, plan) else None
+    return Tariff(code, prices, chosen, 1, (), usage, spend, plan.trial_days or 0)
 
 
 def of_tenant(file: File, tenant_id: str) -> Tariff:
     """Return a tenant's tariff: its plan's, with the tenant's own usage lines in place of the plan's, and reservations.
 
-    A tenant without a plan has its own lines alone, in its own currency.
+    It is in the tenant's currency, else in that of its own usage or of its price, whichever all of it is sold in first.
     """
     tenant = file.tenants[tenant_id]
-    base = of_plan(file, tenant.plan) if tenant.plan else Tariff(tenant_currency(file, tenant))
-    own = {meter: _own(file, tenant_id, tenant, meter) for meter in tenant.usage}
-    usage = {meter: line for meter, line in base.usage.items() if meter not in own}
-    reserved = {
-        (address := f"tenants.{tenant_id}.usage.{meter}.reserved_price"): _reserved(file, tenant, terms, address)
-        for meter, line in tenant.usage.items()
-        if (terms := line.reserved_price)
-    }
-    chosen = f"plans.{tenant.plan}.prices.{tenant.price}" if tenant.price else base.default
-    return Tariff(
-        base.currency,
-        {**base.licensed, **reserved},
-        chosen,
-        {**usage, **{meter: line for meter, line in own.items() if line is not None}},
-        base.calls,
-        base.minimum,
-        base.trial_days,
+    problems = []
+    for code in _candidates(file, tenant):
+        try:
+            return _of_tenant(file, tenant_id, tenant, code)
+        except NotOfferedError as problem:
+            problems.append(problem)
+    raise problems[0]
+
+
+def _candidates(file: File, tenant: Tenant) -> Iterable[str]:
+    plan = tenant_plan(file, tenant)
+    if tenant.currency or plan is None:
+        return [tenant_currency(file, tenant)]
+    paid = _currency(file, plan, _paid(plan, tenant))
+    return dict.fromkeys([default_currency(file), paid] if tenant.usage else [paid])
+
+
+def _of_tenant(file: File, tenant_id: str, tenant: Tenant, code: str) -> Tariff:
+    plan = tenant_plan(file, tenant)
+    base = _of_plan(file, tenant.plan, _paid(plan, tenant), code) if plan and tenant.plan else Tariff(code)
+    usage = {meter: line for meter, line in base.usage.items() if meter not in tenant.usage}
+    reserved = []
+    for meter, terms in tenant.usage.items():
+        address, product = f"tenants.{tenant_id}.usage.{meter}", f"meters.{meter}.product"
+        name, own = file.meters[meter].name, tenant_currency(file, tenant)
+        rate = _usage(file, terms, own, code)
+        if rate is not None:
+            spent = through_spend(file, plan, terms)
+            usage[meter] = Metered(address, product, name, rate, terms.interval, terms.interval_count, spent)
+        if price := terms.reserved_price:
+            amount = _in(price.amount, price.currency or own, {}, code)
+            reserved.append(
+                Licensed(
+                    f"{address}.reserved_price",
+                    product,
+                    f"{name}, {terms.included:,} reserved",
+                    flat(to_minor(amount, code)),
+                    price.interval,
+                    price.interval_count,
+                )
+            )
+    spend = base.spend
+    if tenant_spends(file, tenant):
+        spend = Spend(f"tenants.{tenant_id}.spend", f"meters.spend.{code}.product", "Usage charges")
+    sold_as = tenant.subscription
+    return replace(
+        base,
+        quantity=sold_as.quantity if sold_as else 1,
+        reserved=tuple(reserved),
+        usage=usage,
+        spend=spend,
+        trial_days=(sold_as.trial_days if sold_as else None) or base.trial_days,
     )
 
 
@@ -134,68 +223,86 @@ def tool_blocks(file: File) -> ByTool[Blocks]:
     return ByTool(listed, Blocks())
 
 
-def _default(plan: BillingPlan) -> str:
-    return plan.default_price or next(iter(plan.prices))
+def _paid(plan: BillingPlan, tenant: Tenant) -> str | None:
+    """Return the price a tenant pays: where it does not say so, its plan has at most one that recurs."""
+    return tenant.price or next(iter(recurring(plan)), None)
 
 
-def _price(file: File, plan: BillingPlan, price: Price, currency: str) -> Rate:
-    own = price.currency or plan_currency(file, plan)
+def _currency(file: File, plan: BillingPlan, price: str | None) -> str:
+    return (plan.prices[price].currency if price else None) or plan_currency(file, plan)
+
+
+def _prices(file: File, plan_id: str, plan: BillingPlan, code: str) -> Iterable[tuple[str, Licensed]]:
+    for name, price in plan.prices.items():
+        address = f"plans.{plan_id}.prices.{name}"
+        try:
+            rate = _price(file, price, price.currency or plan_currency(file, plan), code)
+        except NotOfferedError:
+            continue
+        product, label = f"plans.{plan_id}", f"{plan.name}, {name}"
+        yield address, Licensed(address, product, label, rate, price.interval, price.interval_count)
+
+
+def _price(file: File, price: Price, own: str, code: str) -> Rate:
     if price.tiers:
-        return _table(file, price.tiers, own, currency, included=0)
-    amount = price.amount if currency == own else _option(price.currency_options[currency])
-    rate = flat(ZERO if amount is None else to_minor(amount, currency))
+        return _table(file, price.tiers, own, code, included=0)
+    rate = flat(to_minor(_in(price.amount, own, price.currency_options, code), code))
     if price.transform_quantity is None:
         return rate
     return Rate(rate.brackets, package=price.transform_quantity.divide_by, round=price.transform_quantity.round)
 
 
-def _option(option: Decimal | CurrencyOption) -> Decimal | None:
-    return option if isinstance(option, Decimal) else option.unit_amount
+def _in(amount: Decimal | None, own: str, options: Mapping[str, Decimal | CurrencyOption], code: str) -> Decimal:
+    """Return an amount in a currency, its own or one of its options; what customers choose themselves is zero."""
+    if code == own:
+        return amount or ZERO
+    if code not in options:
+        raise NotOfferedError(f"this is sold in {own}, not in {code}")
+    option = options[code]
+    return (option.unit_amount if isinstance(option, CurrencyOption) else option) or ZERO
 
 
-def _table(file: File, table: str, own: str, currency: str, *, included: int) -> Rate:
+def _table(file: File, table: str, own: str, code: str, *, included: int) -> Rate:
     tier = file.tiers[table]
-    steps = tier.steps if currency == (tier.currency or own) else tier.currency_options[currency]
-    return Rate(tuple(_bracket(step, currency) for step in steps), tier.mode, included)
+    steps = tier.steps if code == own else tier.currency_options.get(code)
+    if steps is None:
+        raise NotOfferedError(f"tiers.{table} has no amounts in {code}")
+    return Rate(tuple(_bracket(step, code) for step in steps), tier.mode, included)
 
 
-def _bracket(step: Step, currency: str) -> Bracket:
+def _bracket(step: Step, code: str) -> Bracket:
     return Bracket(
         None if step.up_to == "inf" else int(step.up_to),
-        to_minor(step.unit_amount or ZERO, currency),
-        to_minor(step.flat_amount or ZERO, currency),
+        to_minor(step.unit_amount or ZERO, code),
+        to_minor(step.flat_amount or ZERO, code),
     )
 
 
-def _usage(file: File, line: UsageLine, own: str, currency: str) -> Rate | None:
+def _usage(file: File, line: UsageLine, own: str, code: str) -> Rate | None:
     """Return what units of a line cost; ``None`` where none are sold for money."""
     overage = sold(line)
     if overage is None:
         return None
     if overage.tiers:
-        return _table(file, overage.tiers, own, currency, included=line.included)
-    return _units(overage, line.included, own, currency)
+        return _table(file, overage.tiers, own, code, included=line.included)
+    return _units(overage, line.included, own, code)
 
 
-def _units(overage: Overage, included: int, own: str, currency: str) -> Rate:
-    amount = overage.unit_amount if currency == own else overage.currency_options[currency]
+def _units(overage: Overage, included: int, own: str, code: str) -> Rate:
+    amount = _in(overage.unit_amount, own, overage.currency_options, code)
     packs = overage.transform_quantity
     return Rate(
-        (Bracket(None, ZERO if amount is None else to_minor(amount, currency)),),
+        (Bracket(None, to_minor(amount, code)),),
         included=included,
         package=packs.divide_by if packs else 1,
         round=packs.round if packs else "up",
     )
 
 
-def _own(file: File, tenant_id: str, tenant: Tenant, meter: str) -> Metered | None:
-    line, currency = tenant.usage[meter], tenant_currency(file, tenant)
-    rate = _usage(file, line, currency, currency)
-    plan = file.plans[tenant.plan] if tenant.plan else None
-    address = f"tenants.{tenant_id}.usage.{meter}"
-    return None if rate is None else Metered(address, rate, through_spend(file, plan, line))
-
-
-def _reserved(file: File, tenant: Tenant, terms: ReservedPrice, address: str) -> Licensed:
-    currency = terms.currency or tenant_currency(file, tenant)
-    return Licensed(address, flat(to_minor(terms.amount, currency)), terms.interval, terms.interval_count)
+def _spend(file: File, plan_id: str, plan: BillingPlan, code: str) -> Spend:
+    """Return what a plan charges through its spend price, which has the plan's own currency alone."""
+    if code != plan_currency(file, plan):
+        raise NotOfferedError(f"plans.{plan_id} is charged in {plan_currency(file, plan)}, not in {code}")
+    calls = call_prices(file, plan.per_call, code) if plan.per_call else None
+    minimum = to_minor(plan.minimum.per_month, code) if plan.minimum else ZERO
+    return Spend(f"plans.{plan_id}.spend", f"plans.{plan_id}", plan.name, calls, minimum)

@@ -4,6 +4,7 @@ The successor takes the lookup key over in the call that creates it; only then i
 """
 
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from typing import Any
 
 from reconciler.config.catalog import Catalog
@@ -14,10 +15,17 @@ from reconciler.config.models import (
     Price,
     ReservedPrice,
     Tenant,
-    TenantUsage,
     UsageLine,
 )
-from reconciler.config.terms import beyond_one_price, plan_currency, sold, spends, tenant_currency, through_spend
+from reconciler.config.terms import (
+    plan_currency,
+    sold,
+    spends,
+    tenant_currency,
+    tenant_plan,
+    tenant_spends,
+    through_spend,
+)
 from reconciler.resources.amounts import (
     currency_options,
     custom,
@@ -45,7 +53,7 @@ from reconciler.resources.model import (
     ref,
 )
 from reconciler.resources.names import LOOKUP_KEY_LIMIT, default_key
-from reconciler.resources.spend import spend_amounts, spend_meter_address
+from reconciler.resources.spend import spend_amounts, spend_meter_address, spend_product_address
 
 
 def _recurring(live: Mapping[str, Any]) -> Json:
@@ -106,8 +114,7 @@ def _plan_prices(catalog: Catalog, name: str, plan: BillingPlan) -> Iterator[Res
             yield _resource(catalog, ("plans", name, "usage", meter), product, values, line.overage)
     if spends(catalog.file, plan):
         minimum = plan.minimum.per_month if plan.minimum else None
-        values = _common(catalog, None, currency) | spend_amounts(currency, minimum) | {"active": active}
-        values["recurring"] = _monthly_on(spend_meter_address(currency))
+        values = _spend(catalog, currency, minimum) | {"active": active}
         yield _resource(catalog, ("plans", name, "spend"), product, values, None)
 
 
@@ -119,26 +126,28 @@ def _pack_price(catalog: Catalog, name: str, pack: CreditPack) -> Resource:
 
 
 def _tenant_prices(catalog: Catalog, name: str, tenant: Tenant) -> Iterator[Resource]:
-    currency = tenant_currency(catalog.file, tenant)
+    file, currency = catalog.file, tenant_currency(catalog.file, tenant)
     for meter, line in tenant.usage.items():
-        product = f"meters.{meter}.product"
-        if sold(line) is not None:
-            yield _tenant_usage(catalog, (name, meter), product, line, currency)
+        path, product = ("tenants", name, "usage", meter), f"meters.{meter}.product"
+        if sold(line) is not None and not through_spend(file, tenant_plan(file, tenant), line):
+            yield _resource(catalog, path, product, _metered(catalog, line, meter, currency), line.overage)
         if line.reserved_price is not None:
             reserved = line.reserved_price
             values = _reserved(catalog, reserved, reserved.currency or currency)
-            path = ("tenants", name, "usage", meter, "reserved_price")
-            yield _resource(catalog, path, product, values, reserved)
+            yield _resource(catalog, (*path, "reserved_price"), product, values, reserved)
+    if tenant_spends(file, tenant):
+        values = _spend(catalog, currency, None)
+        yield _resource(catalog, ("tenants", name, "spend"), spend_product_address(currency), values, None)
 
 
-def _tenant_usage(catalog: Catalog, who: tuple[str, str], product: str, line: TenantUsage, currency: str) -> Resource:
-    tenant, meter = who
-    if beyond_one_price(catalog.file, line):
-        values = _common(catalog, None, currency) | spend_amounts(currency, None)
-        values["recurring"] = _monthly_on(spend_meter_address(currency))
-    else:
-        values = _metered(catalog, line, meter, currency)
-    return _resource(catalog, ("tenants", tenant, "usage", meter), product, values, line.overage)
+def _spend(catalog: Catalog, currency: str, minimum: Decimal | None) -> Values:
+    recurring = {
+        "interval": "month",
+        "interval_count": 1,
+        "usage_type": "metered",
+        "meter": ref(spend_meter_address(currency)),
+    }
+    return _common(catalog, None, currency) | spend_amounts(currency, minimum) | {"recurring": recurring}
 
 
 def _licensed(catalog: Catalog, price: Price, currency: str) -> Values:
@@ -177,10 +186,6 @@ def _metered(catalog: Catalog, line: UsageLine, meter: str, currency: str) -> Va
 def _reserved(catalog: Catalog, price: ReservedPrice, currency: str) -> Values:
     recurring = {"interval": price.interval, "interval_count": price.interval_count, "usage_type": "licensed"}
     return _common(catalog, price, currency) | per_unit(price.amount, currency, {}) | {"recurring": recurring}
-
-
-def _monthly_on(meter: str) -> Values:
-    return {"interval": "month", "interval_count": 1, "usage_type": "metered", "meter": ref(meter)}
 
 
 def _common(catalog: Catalog, item: Price | Overage | ReservedPrice | CreditPack | None, currency: str) -> Values:

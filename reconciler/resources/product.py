@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from reconciler.config.catalog import Catalog
-from reconciler.config.models import BillingPlan, CreditPack, Meter, Tenant
+from reconciler.config.models import BillingPlan, CreditPack, File
 from reconciler.config.models.offers import ProductCommon
-from reconciler.config.terms import sold
+from reconciler.config.terms import sold, tenant_plan, through_spend
+from reconciler.diagnostics import SourceRange
 from reconciler.resources.amounts import decimal_text
 from reconciler.resources.model import (
     Field,
@@ -22,6 +23,7 @@ from reconciler.resources.model import (
     ref,
 )
 from reconciler.resources.names import ID_LIMIT, chosen_id
+from reconciler.resources.spend import spend_currencies_of_tenants, spend_product_address
 
 SIDES = ("height", "length", "weight", "width")
 
@@ -50,24 +52,33 @@ def _default_price(live: Mapping[str, Any]) -> Json:
 
 
 def desire(catalog: Catalog) -> Iterator[Resource]:
-    """Yield a product per plan that is not a draft, per credit pack, and per meter that tenants pay for themselves."""
+    """Yield a product per plan that is not a draft, per credit pack, and per meter that tenants pay for themselves.
+
+    Tenants that have a spend price have a product for it too, one for all in a currency.
+    """
     for name, plan in catalog.file.plans.items():
         if plan.status != "draft":
             yield _sold(catalog, "plans", "plan", name, plan)
     for name, pack in catalog.file.credit_packs.items():
         if pack.status != "draft":
             yield _sold(catalog, "credit_packs", "pack", name, pack)
-    for name in sorted(metered_for_tenants(catalog.file.tenants)):
-        yield _metered(catalog, name, catalog.file.meters[name])
+    for name in sorted(metered_for_tenants(catalog.file)):
+        meter = catalog.file.meters[name]
+        key = chosen_id(catalog.namespace, "meter", name)
+        yield _metered(f"meters.{name}.product", key, meter.name, meter.unit, catalog.at("meters", name))
+    for currency in sorted(spend_currencies_of_tenants(catalog.file)):
+        key = chosen_id(catalog.namespace, "spend", currency)
+        yield _metered(spend_product_address(currency), key, "Usage charges", None, catalog.at("tenants"))
 
 
-def metered_for_tenants(tenants: Mapping[str, Tenant]) -> set[str]:
+def metered_for_tenants(file: File) -> set[str]:
     """Return the meters for which some tenant has a price of its own."""
     return {
         meter
-        for tenant in tenants.values()
+        for tenant in file.tenants.values()
         for meter, line in tenant.usage.items()
-        if sold(line) is not None or line.reserved_price is not None
+        if line.reserved_price is not None
+        or (sold(line) is not None and not through_spend(file, tenant_plan(file, tenant), line))
     }
 
 
@@ -114,15 +125,9 @@ def _common(item: ProductCommon) -> Values:
     }
 
 
-def _metered(catalog: Catalog, name: str, meter: Meter) -> Resource:
-    key = chosen_id(catalog.namespace, "meter", name)
-    return Resource(
-        kind=KIND,
-        address=f"meters.{name}.product",
-        key=key,
-        values=KIND.canonical({"id": key, "name": meter.name, "unit_label": meter.unit}),
-        source=catalog.at("meters", name),
-    )
+def _metered(address: str, key: str, name: str, unit: str | None, source: SourceRange | None) -> Resource:
+    values = KIND.canonical({"id": key, "name": name, "unit_label": unit})
+    return Resource(kind=KIND, address=address, key=key, values=values, source=source)
 
 
 KIND = Kind(

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from reconciler.config.models import File
-from reconciler.config.terms import beyond_one_price, plan_currency, spends, tenant_currency
+from reconciler.config.terms import plan_currency, spends, tenant_currency, tenant_spends
 from reconciler.resources.amounts import minor
 from reconciler.resources.model import Values
 
@@ -21,18 +21,25 @@ def spend_meter_address(currency: str) -> str:
     return f"meters.spend.{currency}"
 
 
+def spend_product_address(currency: str) -> str:
+    """Return the address of the product behind the tenants' own spend prices in a currency."""
+    return f"{spend_meter_address(currency)}.product"
+
+
 def spend_currencies(file: File) -> set[str]:
     """Return the currencies that need a spend meter."""
-    return set(_currencies(file))
+    return set(_of_plans(file)) | spend_currencies_of_tenants(file)
 
 
-def _currencies(file: File) -> Iterator[str]:
+def spend_currencies_of_tenants(file: File) -> set[str]:
+    """Return the currencies in which some tenant has a spend price of its own."""
+    return {tenant_currency(file, tenant) for tenant in file.tenants.values() if tenant_spends(file, tenant)}
+
+
+def _of_plans(file: File) -> Iterator[str]:
     for plan in file.plans.values():
         if plan.status != "draft" and spends(file, plan):
             yield plan_currency(file, plan)
-    for tenant in file.tenants.values():
-        if any(beyond_one_price(file, line) for line in tenant.usage.values()):
-            yield tenant_currency(file, tenant)
 
 
 def spend_amounts(currency: str, minimum: Decimal | None) -> Values:

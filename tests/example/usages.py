@@ -1,4 +1,4 @@
-"""What a month of usage costs in each known billing model: exact totals in minor units, before any rounding."""
+"""What usage costs in each known billing model, in exact minor units before any rounding, and what else is known."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -184,3 +184,51 @@ USAGES: dict[str, tuple[Usage, ...]] = {
     ),
     "control-zero-decimal-currency": (Usage({"any-tool": 10}, "50"),),
 }
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """Calls of tools, each of a quantity, and the credits they cost together."""
+
+    calls: Mapping[str, int]
+    credits: str
+
+
+QUANTITIES: dict[str, tuple[Quantity, ...]] = {
+    "credits-per-thousand-rows": (
+        Quantity({"process-csv": 0}, "0"),
+        Quantity({"process-csv": 1}, "10"),
+        Quantity({"process-csv": 1000}, "10"),
+        Quantity({"process-csv": 1001}, "20"),
+        Quantity({"process-csv": 2500}, "30"),
+        Quantity({"generate-charts": 2, "ml-prediction": 1, "export-report": 1}, "115"),
+    ),
+    "credits-bonus-packs": (Quantity({"unlisted-tool": 4}, "4"),),
+}
+
+#: By case: a pack, the credits it grants with its bonus, its price.
+PACKS: dict[str, tuple[tuple[str, str, str], ...]] = {
+    "credits-three-packs": (
+        ("starter-pack", "100", "999"),
+        ("power-pack", "500", "3999"),
+        ("enterprise", "1000", "6999"),
+    ),
+    "credits-per-thousand-rows": (("enterprise", "20000", "12999"),),
+    "credits-bonus-packs": (
+        ("small_pack", "110", "1000"),
+        ("medium_pack", "575", "4500"),
+        ("large_pack", "1200", "8000"),
+    ),
+}
+
+#: By case: a plan, when its trial begins, when it ends.
+TRIALS: dict[str, tuple[tuple[str, str, str], ...]] = {
+    "subscription-basic-pro": (("basic", "2027-01-01T00:00:00Z", "2027-01-15T00:00:00Z"),),
+    "subscription-ai-service": (("basic", "2027-02-26T09:30:00Z", "2027-03-05T09:30:00Z"),),
+}
+
+#: By case: what its payment link charges.
+LINKS = {"reserved-payment-link": "7500"}
+
+#: By case: how many objects of a kind it needs at Stripe.
+OBJECTS = {"reserved-three-plans": {"plan_products": 3, "monthly_prices": 3, "payment_links": 3, "meters": 2}}

@@ -235,7 +235,7 @@ def test_a_month_of_calls_costs_what_its_calls_cost(prices, made):
     }
 
 
-@pytest.mark.parametrize("module", ["rating", "calls"])
+@pytest.mark.parametrize("module", ["rating", "calls", "invoice", "proration"])
 def test_rating_is_light(module):
     """What a service rates calls with brings neither the models of the files nor what reads them."""
     heavy = "pydantic yaml jsonschema stripe deepdiff rich click asyncio".split()

@@ -1,6 +1,6 @@
 """What one subscription holds together: a plan's price, its usage lines, a tenant's own terms."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from reconciler.config.models import BillingPlan, File, Overage, Price, Tenant, Tier, UsageLine
@@ -12,6 +12,7 @@ from reconciler.config.terms import (
     sold,
     spends,
     tenant_currency,
+    tenant_plan,
     through_spend,
 )
 from reconciler.config.view import View
@@ -34,14 +35,15 @@ class _Part:
 
 def one_currency(view: View) -> Iterator[Diagnostic]:
     """E0308, W0301: all parts of a subscription can be sold in one currency, and in every currency one part offers."""
-    for first, rest in _subscriptions(view.file):
-        for part in rest:
-            if not first.currencies & part.currencies:
-                summary = f"{_name(first)} is sold in {_codes(first)}, this in {_codes(part)}"
+    for parts in _subscriptions(view.file):
+        for index, part in enumerate(parts[1:], start=1):
+            other = next((other for other in parts[:index] if not other.currencies & part.currencies), None)
+            if other and _new(part, other, parts):
+                summary = f"{_name(other)} is sold in {_codes(other)}, this in {_codes(part)}"
                 remedy = "a subscription has one currency; use the same, or add it to currency_options"
-                yield view.error("E0308", part.path, summary, remedy, (first.path, "sold with this"))
-            elif part.path[0] == "plans":
-                yield from _narrower(view, first, part)
+                yield view.error("E0308", part.path, summary, remedy, (other.path, "sold with this"))
+            elif not other and _is_plans(parts):
+                yield from _narrower(view, parts[0], part)
     for name, link in view.file.payment_links.items():
         parts = [part for index, _ in enumerate(link.items) for part in _item(view.file, name, index)]
         for part in parts[1:]:
@@ -57,13 +59,13 @@ def one_rhythm(view: View) -> Iterator[Diagnostic]:
 
     https://docs.stripe.com/billing/subscriptions/mixed-interval
     """
-    for first, rest in _subscriptions(view.file):
-        timed = [part for part in (first, *rest) if part.interval is not None]
+    for parts in _subscriptions(view.file):
+        timed = [part for part in parts if part.interval is not None]
         if not timed:
             continue
         shortest = min(timed, key=_length)
         for part in timed:
-            if not _is_multiple(part, shortest):
+            if not _is_multiple(part, shortest) and _new(part, shortest, parts):
                 summary = f"this is billed every {_every(part)}, and {_name(shortest)} every {_every(shortest)}"
                 remedy = "each interval of a subscription has to be a multiple of the shortest one"
                 yield view.error("E0411", part.path, summary, remedy, (shortest.path, "sold with this"))
@@ -96,26 +98,33 @@ def _narrower(view: View, first: _Part, part: _Part) -> Iterator[Diagnostic]:
             yield view.warning("W0301", here.path, summary, remedy, (other.path, "sold with this"))
 
 
-def _subscriptions(file: File) -> Iterator[tuple[_Part, list[_Part]]]:
-    """Yield every way to combine parts: the price (or the first usage line) and what comes with it."""
+def _subscriptions(file: File) -> Iterator[list[_Part]]:
+    """Yield every way to combine parts: the price and what comes with it, of each plan and of each tenant."""
     for name, plan in file.plans.items():
         yield from _combined(_prices(file, name, plan), _metered(file, name, plan))
     for name, tenant in file.tenants.items():
-        target = file.plans.get(tenant.plan or "")
-        own = list(_own(file, name, tenant))
-        prices = list(_prices(file, tenant.plan or "", target)) if target else []
+        plan_id, target = tenant.plan or "", tenant_plan(file, tenant)
+        prices = list(_prices(file, plan_id, target)) if target else []
         chosen = [part for part in prices if tenant.price in (None, part.path[3])]
+        own = list(_own(file, name, tenant))
+        others = _metered(file, plan_id, target, tenant.usage) if target else ()
         if own:
-            yield from _combined(chosen, own)
+            yield from _combined(chosen, [*others, *own])
 
 
-def _combined(prices: Iterable[_Part], lines: Iterable[_Part]) -> Iterator[tuple[_Part, list[_Part]]]:
+def _combined(prices: Iterable[_Part], lines: Iterable[_Part]) -> Iterator[list[_Part]]:
     along = list(lines)
-    firsts = list(prices)
-    if firsts:
-        yield from ((first, along) for first in firsts)
-    elif along:
-        yield along[0], along[1:]
+    firsts = [[part] for part in prices] or [[]]
+    yield from ([*first, *along] for first in firsts)
+
+
+def _is_plans(parts: Sequence[_Part]) -> bool:
+    return all(part.path[0] == "plans" for part in parts)
+
+
+def _new(part: _Part, other: _Part, parts: Sequence[_Part]) -> bool:
+    """Tell whether a tenant's parts say more than those of its plan alone, which are looked at for themselves."""
+    return _is_plans(parts) or not _is_plans([part, other])
 
 
 def _prices(file: File, name: str, plan: BillingPlan) -> Iterator[_Part]:
@@ -134,10 +143,10 @@ def _price_currencies(file: File, price: Price, plan: BillingPlan) -> frozenset[
     )
 
 
-def _metered(file: File, name: str, plan: BillingPlan) -> Iterator[_Part]:
+def _metered(file: File, name: str, plan: BillingPlan, replaced: Collection[str] = ()) -> Iterator[_Part]:
     currency = plan_currency(file, plan)
     for meter, line in plan.usage.items():
-        if sold(line) is not None and not through_spend(file, plan, line):
+        if meter not in replaced and sold(line) is not None and not through_spend(file, plan, line):
             yield _line(file, ("plans", name, "usage", meter), line, currency)
     if spends(file, plan):
         yield _Part(_spend_path(file, name, plan), frozenset({currency}), "month")
@@ -155,7 +164,9 @@ def _spend_path(file: File, name: str, plan: BillingPlan) -> Path_:
 
 
 def _own(file: File, name: str, tenant: Tenant) -> Iterator[_Part]:
-    currency = tenant_currency(file, tenant)
+    currency, plan = tenant_currency(file, tenant), tenant_plan(file, tenant)
+    if tenant.currency is not None and not tenant.usage:
+        yield _Part(("tenants", name, "currency"), frozenset({currency}), None)
     for meter, line in tenant.usage.items():
         path = ("tenants", name, "usage", meter)
         if line.reserved_price is not None:
@@ -166,7 +177,7 @@ def _own(file: File, name: str, tenant: Tenant) -> Iterator[_Part]:
                 reserved.interval,
                 reserved.interval_count,
             )
-        if through_spend(file, None, line):
+        if through_spend(file, plan, line):
             yield _Part(path, frozenset({currency}), "month")
         elif sold(line) is not None:
             yield _line(file, path, line, currency)

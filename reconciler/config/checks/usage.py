@@ -10,8 +10,6 @@ from reconciler.diagnostics.visible import quoted
 
 #: Keys of an overage that say something about a Stripe price of its own.
 _OF_A_PRICE = ("nickname", "tax_behavior", "metadata", "lookup_key", "currency_options")
-#: Of a tenant's line that goes through the spend meter, the price is its own; only what the amount brings is lost.
-_OF_AN_AMOUNT = ("nickname", "tax_behavior", "currency_options")
 
 
 def periods_used(view: View) -> Iterator[Diagnostic]:
@@ -43,8 +41,7 @@ def _useless(view: View, line: Line) -> Iterator[tuple[str, str]]:
     if terms.overage.credits is not None:
         yield from _written(terms.overage, _OF_A_PRICE, "the unit is paid with credits, there is no Stripe price")
     elif through_spend(view.file, line.plan, terms):
-        keys = _OF_A_PRICE if line.plan else _OF_AN_AMOUNT
-        yield from _written(terms.overage, keys, "the line is charged through the spend meter")
+        yield from _written(terms.overage, _OF_A_PRICE, "the line is charged through the spend meter")
         reason = "the line is charged through the spend meter, which is billed every month"
         yield from ((key, reason) for key in ("interval", "interval_count") if key in written)
 
