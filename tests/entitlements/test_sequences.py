@@ -10,7 +10,8 @@ from reconciler.config.catalog import load_catalog
 from reconciler.entitlements import Decision, Entitlements, Policy
 from reconciler.entitlements.compile import compile_catalog
 from reconciler.entitlements.periods import micros
-from reconciler.pricing.invoice import invoice, lines
+from reconciler.pricing.lines import Usage
+from reconciler.pricing.subscription import Contract, bill
 from reconciler.pricing.tariff import of_plan
 from tests.example.cases import CASES
 
@@ -109,11 +110,10 @@ def test_a_plan_grants_its_features(case: str, plan: str, feature: str, *, grant
 def test_a_trial_entitles_and_costs_nothing(case: str, plan: str, start: str, end: str) -> None:
     """A trial lasts the plan's days, its first invoice is zero, and the trialing tenant may call."""
     begun, over = (datetime.fromisoformat(text).replace(tzinfo=UTC) for text in (start, end))
-    tariff = of_plan(load_catalog(DIRECTORY).file, plan_of(case, plan))
-    assert begun + timedelta(days=tariff.trial_days) == over
-    billed = lines(tariff, units={"calls": 3})
-    assert invoice(tariff.currency, billed, trial=True).total == 0
-    assert invoice(tariff.currency, billed).total > 0
+    contract = Contract(of_plan(load_catalog(DIRECTORY).file, plan_of(case, plan)), begun)
+    assert contract.anchor == over
+    assert bill(contract, Usage({"calls": 3}), (begun, over)).total == 0
+    assert bill(contract, Usage({"calls": 3}), (over, over + timedelta(days=31))).total > 0
     clock = HandClock(start)
     with opened("yaml", clock) as ent:
         ent.set_subscription("acme", status="trialing", plan=plan_of(case, plan), period=(begun, over))
