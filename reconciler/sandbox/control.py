@@ -28,11 +28,6 @@ DEFAULT_LIMIT, MAX_LIMIT = 100, 10_000
 MAX_SNAPSHOTS = 100
 
 _JSON = {"content-type": "application/json"}
-_PAGE = {
-    "content-type": "text/html; charset=utf-8",
-    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'",
-    "x-content-type-options": "nosniff",
-}
 _Args = Mapping[str, Any]
 
 
@@ -80,7 +75,7 @@ class Control:
         path, _, query = request.path.partition("?")
         try:
             if (request.method, path) == ("GET", "/"):
-                return Response(200, _PAGE, overview.page(self._sandbox, dict(parse_qsl(query))).encode())
+                return overview.page(self._sandbox, dict(parse_qsl(query)))
             result = self._operate(request, path, query)
         except ApiError as error:
             return Response(error.status, {**_JSON, **error.headers}, error.body())

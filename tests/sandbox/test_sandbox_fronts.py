@@ -22,6 +22,8 @@ KEY = {"Authorization": "Bearer sk_test_sandbox"}
 @pytest.fixture(scope="module", params=["httptools_impl.HttpToolsProtocol", "h11_impl.H11Protocol"])
 def served(request):
     """Return a running server, with either parser of requests, and its sandbox."""
+    if "httptools" in request.param:
+        pytest.importorskip("httptools", reason="the faster parser of requests is not installed")
     with pytest.MonkeyPatch.context() as patch, Sandbox(clock=1_800_000_000) as sandbox:
         parser = pkgutil.resolve_name(f"uvicorn.protocols.http.{request.param}")
         patch.setattr("uvicorn.protocols.http.auto.AutoHTTPProtocol", parser)

@@ -164,6 +164,8 @@ white-space:nowrap}
 thead th{color:var(--soft);font-size:.85rem}thead th:not(:first-child){text-align:right;padding-right:0}
 .amounts .total th,.amounts .total td{border-top:1px solid var(--line);font-weight:650;padding-top:.7rem}
 .amounts .less td{color:var(--soft)}
+.list{margin-bottom:2rem}.list td,.list thead th{text-align:left;white-space:normal;padding-right:1rem;
+border-bottom:1px solid var(--line)}
 .field{margin-bottom:1rem}label{display:block;font-weight:550;font-size:.925rem;margin-bottom:.25rem}
 input:not([type=checkbox]):not([type=radio]):not([type=hidden]),select,textarea{width:100%;padding:.6rem .7rem;
 font:inherit;
