@@ -50,6 +50,12 @@ def filters_in(params: Mapping[str, Any], *names: str) -> list[Filter]:
     ]
 
 
+def named_in(call: Call, *kinds: str) -> list[Filter]:
+    """Return the filters among the call's parameters that name an object of these kinds, which must exist."""
+    params = call.params
+    return [(kind, [call.refer(kind, params[kind], kind)["id"]]) for kind in kinds if kind in params]
+
+
 def limit_of(call: Call) -> int:
     """Return how many objects a page may have, or refuse a number Stripe does not take."""
     limit: int = call.params.get("limit", DEFAULT_LIMIT)

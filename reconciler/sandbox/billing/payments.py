@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from reconciler.sandbox.billing import cards, charging, methods
 from reconciler.sandbox.billing.cards import Card, Decline
+from reconciler.sandbox.billing.intents import unexpected, unexpected_state
 from reconciler.sandbox.billing.limits import check_amount, check_digits
 from reconciler.sandbox.billing.stored import at_time_of, is_deleted, must, rewritten, rows
 from reconciler.sandbox.errors import ApiError, doc_url, invalid, no_such, out_of_range
@@ -150,7 +151,7 @@ def _without_method(call: Call, intent: Obj) -> ApiError:
         "PaymentIntent with a payment method and then confirm it again, or confirm it again directly with a payment "
         "method or ConfirmationToken."
     )
-    return _unexpected(call, intent, message)
+    return unexpected_state(call, intent, message)
 
 
 def refuse_descriptor(params: Mapping[str, Any]) -> None:
@@ -158,21 +159,6 @@ def refuse_descriptor(params: Mapping[str, Any]) -> None:
     if "statement_descriptor" in params:
         message = "`statement_descriptor` cannot be used for cards; set `statement_descriptor_suffix` instead."
         raise invalid(message, "statement_descriptor")
-
-
-def unexpected(call: Call, intent: Obj, done: str, allowed: tuple[str, ...]) -> ApiError:
-    """Return the refusal of what the intent's status does not allow (grandnode/grandnode#985)."""
-    message = (
-        f"This PaymentIntent could not be {done} because it has a status of {intent['status']}. Only a PaymentIntent "
-        f"with one of the following statuses may be {done}: {', '.join(allowed)}."
-    )
-    return _unexpected(call, intent, message)
-
-
-def _unexpected(call: Call, intent: Obj, message: str) -> ApiError:
-    shown = show(call.tx, call.families, call.families["payment_intent"], intent)
-    extra = {"payment_intent": shown}
-    return ApiError(400, message, code="payment_intent_unexpected_state", extra=extra)
 
 
 def needs_customer(card: Card, method: Obj, terms: Terms) -> bool:
@@ -356,7 +342,7 @@ def cancel(call: Call, intent_id: str, reason: str | None, *, expired: bool = Fa
             f"You cannot cancel this PaymentIntent because it has a status of {intent['status']}. Only a PaymentIntent "
             f"with one of the following statuses may be canceled: {', '.join(CANCELABLE)}."
         )
-        raise _unexpected(call, intent, message)
+        raise unexpected_state(call, intent, message)
     if intent["status"] == "requires_capture":
         charging.let_go(call, _charge(call, intent), expired=expired)
     fields: Obj = {"status": "canceled", "amount_capturable": 0, "next_action": None}

@@ -3,19 +3,30 @@
 Sources: https://docs.stripe.com/billing/subscriptions/overview, https://docs.stripe.com/billing/invoices/subscription.
 """
 
+from collections.abc import Callable
+from functools import wraps
+
 from reconciler.sandbox.billing import ending, pausing, pending_updates, standing
 from reconciler.sandbox.billing.stored import must, rows
 from reconciler.sandbox.billing.subscription_store import current, put
-from reconciler.sandbox.objects.base import Call
+from reconciler.sandbox.objects.base import Call, Reaction
 from reconciler.sandbox.wire import Obj
 
 
-def on_paid(call: Call, paid: Obj) -> None:
+def _of_subscription(react: Callable[[Call, Obj, Obj], None]) -> Reaction:
+    """Let something react to an invoice of a subscription, at the time of that one and given it; to no other."""
+
+    @wraps(react)
+    def reaction(call: Call, invoice: Obj) -> None:
+        if subscription := standing.of_invoice(call, invoice):
+            react(call.on_clock_of(subscription), invoice, subscription)
+
+    return reaction
+
+
+@_of_subscription
+def on_paid(call: Call, paid: Obj, subscription: Obj) -> None:
     """React to a paid invoice: activate, resume, make a waiting change, or see how the subscription stands."""
-    subscription = standing.of_invoice(call, paid)
-    if subscription is None:
-        return
-    call = call.on_clock_of(subscription)
     _keep_method(call, subscription, paid)
     subscription = current(call, subscription)
     if subscription["status"] == "incomplete" and paid["id"] == subscription["latest_invoice"]:
@@ -48,12 +59,9 @@ def _keep_method(call: Call, subscription: Obj, paid: Obj) -> None:
             put(call, {**subscription, "default_payment_method": charge.body["payment_method"]})
 
 
-def on_failed(call: Call, failed: Obj) -> None:
+@_of_subscription
+def on_failed(call: Call, failed: Obj, subscription: Obj) -> None:
     """React to a payment that failed or waits for the customer, and to an invoice that is overdue."""
-    subscription = standing.of_invoice(call, failed)
-    if subscription is None:
-        return
-    call = call.on_clock_of(subscription)
     if _waits_for(subscription, "_resuming", failed):
         if subscription["_resuming"]["behavior"] == "resume_on_payment_attempt":
             pausing.wake(call, subscription, "past_due")
@@ -61,12 +69,9 @@ def on_failed(call: Call, failed: Obj) -> None:
     standing.judge(call, subscription)
 
 
-def on_voided(call: Call, voided: Obj) -> None:
+@_of_subscription
+def on_voided(call: Call, voided: Obj, subscription: Obj) -> None:
     """React to a voided invoice: a first one ends what has not begun, a resumption's leaves it paused."""
-    subscription = standing.of_invoice(call, voided)
-    if subscription is None:
-        return
-    call = call.on_clock_of(subscription)
     if subscription["status"] == "incomplete" and voided["id"] == subscription["latest_invoice"]:
         ending.expire(call, subscription)
     elif _waits_for(subscription, "_resuming", voided):
@@ -77,12 +82,9 @@ def on_voided(call: Call, voided: Obj) -> None:
         standing.judge(call, subscription)
 
 
-def on_given_up(call: Call, invoice_: Obj) -> None:
+@_of_subscription
+def on_given_up(call: Call, invoice_: Obj, subscription: Obj) -> None:
     """React to an uncollectible invoice: a resumption goes on, and a past due subscription is active again."""
-    subscription = standing.of_invoice(call, invoice_)
-    if subscription is None:
-        return
-    call = call.on_clock_of(subscription)
     if _waits_for(subscription, "_resuming", invoice_):
         pausing.wake(call, subscription, "active")
     else:

@@ -7,6 +7,7 @@ from typing import Any
 
 from reconciler.sandbox.billing import cards, methods
 from reconciler.sandbox.billing.cards import Card, Decline
+from reconciler.sandbox.billing.intents import unexpected, unexpected_state
 from reconciler.sandbox.billing.payments import CONFIRMABLE, challenge, secret
 from reconciler.sandbox.billing.stored import at_time_of, is_deleted, rewritten
 from reconciler.sandbox.errors import ApiError, doc_url, no_such
@@ -32,7 +33,9 @@ def confirm(call: Call, intent_id: str, *, payment_method: str | None, return_ur
         raise no_such("customer", intent["customer"], "customer")
     named = payment_method or intent["payment_method"]
     if named is None:
-        raise _unexpected(call, intent, "You cannot confirm this SetupIntent because it's missing a payment method.")
+        raise unexpected_state(
+            call, intent, "You cannot confirm this SetupIntent because it's missing a payment method."
+        )
     method = methods.resolve(call, named, "payment_method")
     methods.usable(method, intent["customer"], "payment_method")
     row = _rewritten(call, row, payment_method=method.body["id"], next_action=None)
@@ -146,20 +149,6 @@ def _close(call: Call, intent: Obj, status: str, problem: Obj | None = None) -> 
     if row and row.body["status"] == "requires_action":
         ended = {**row.body, "status": status, "setup_error": problem}
         call.replace(call.families["setup_attempt"], row, ended)
-
-
-def unexpected(call: Call, intent: Obj, done: str, allowed: tuple[str, ...]) -> ApiError:
-    """Return the refusal of what the intent's status does not allow."""
-    message = (
-        f"This SetupIntent could not be {done} because it has a status of {intent['status']}. Only a SetupIntent with "
-        f"one of the following statuses may be {done}: {', '.join(allowed)}."
-    )
-    return _unexpected(call, intent, message)
-
-
-def _unexpected(call: Call, intent: Obj, message: str) -> ApiError:
-    shown = show(call.tx, call.families, call.families["setup_intent"], intent)
-    return ApiError(400, message, code="setup_intent_unexpected_state", extra={"setup_intent": shown})
 
 
 def _at_work(call: Call, intent_id: str) -> tuple[Call, Row]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from reconciler.sandbox.objects.base import Call
-from reconciler.sandbox.store import END, Row, Term, Window
+from reconciler.sandbox.store import Row, Term, Window
 from reconciler.sandbox.wire import Obj
 
 _FEW = 8
@@ -18,11 +18,8 @@ def rows(call: Call, kind: str, term: Term) -> Iterator[Row]:
 
 
 def newest(call: Call, kind: str, term: Term) -> Iterator[Row]:
-    """Yield the objects of a kind that carry a term, newest first, reading a few at a time."""
-    below = END
-    while found := call.tx.page(kind, [term], Window(_FEW, below=below)):
-        yield from found
-        below = (found[-1].created, found[-1].seq)
+    """Yield the objects of a kind that carry a term, newest first, reading a few at first."""
+    return call.tx.walk(kind, [term], Window(_FEW))
 
 
 def first(call: Call, kind: str, *terms: Term) -> Row | None:

@@ -65,10 +65,9 @@ def _counts(event: Obj, seen_by: int) -> bool:
 
 def _between(call: Call, meter: Obj, customer_id: str, start: int, end: int) -> Iterator[Row]:
     """Read the stored events of a stretch of time in portions, oldest first."""
-    window = Window(_CHUNK, (start, -1), (end, -1), from_oldest=True)
-    while rows := call.tx.page(EVENTS, [term(meter["id"], customer_id)], window)[::-1]:
-        yield from rows
-        window = Window(_CHUNK, (rows[-1].created, rows[-1].seq), (end, -1), from_oldest=True)
+    return call.tx.walk(
+        EVENTS, [term(meter["id"], customer_id)], Window(_CHUNK, (start, -1), (end, -1), from_oldest=True)
+    )
 
 
 def total(meter: Obj, rows: Sequence[Row]) -> Decimal:

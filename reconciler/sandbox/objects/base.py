@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
-from reconciler.sandbox.errors import ApiError, invalid, no_such, not_modelled
+from reconciler.sandbox.errors import ApiError, invalid, missing, no_such, not_modelled
 from reconciler.sandbox.form import Tree
 from reconciler.sandbox.ids import BASE62, derive
 from reconciler.sandbox.params import METADATA_KEYS
@@ -176,6 +176,19 @@ class Call:
         if row is None:
             raise no_such(family.noun, self.ids[name], family.missing_param, status=404)
         return row
+
+    def owned(self, owner: str) -> Row:
+        """Return the object named in the URL if it is its owner's, who is named there too; 404 otherwise."""
+        holder, row = self.row(self.families[owner], owner), self.row()
+        if row.body[owner] != holder.body["id"]:
+            raise no_such(self.family.noun, self.ids["id"], self.family.missing_param, status=404)
+        return row
+
+    def needed(self, kind: str) -> Obj:
+        """Return the object that the parameter called like its kind names; 400 without it."""
+        if kind not in self.params:
+            raise missing(kind)
+        return self.refer(kind, self.params[kind], kind)
 
     def refer(self, kind: str, object_id: str, param: str) -> Obj:
         """Return the object a parameter names; 400 if it does not exist."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from reconciler.sandbox.billing import methods
 from reconciler.sandbox.billing.stored import first, rows
-from reconciler.sandbox.errors import no_such, not_modelled
+from reconciler.sandbox.errors import not_modelled
 from reconciler.sandbox.lists import page
 from reconciler.sandbox.objects.base import Call, Family, Route, overlay, unmodelled
 from reconciler.sandbox.store import Row, Term
@@ -104,15 +104,6 @@ def remove(call: Call, row: Row) -> Obj:
     return deleted
 
 
-def _row(call: Call) -> Row:
-    """Return the source named in the URL if it is this customer's."""
-    customer = call.row(call.families["customer"], "customer").body
-    row = call.tx.find(FAMILY.kind, call.ids["id"])
-    if row is None or row.body["customer"] != customer["id"]:
-        raise no_such(FAMILY.noun, call.ids["id"], FAMILY.missing_param, status=404)
-    return row
-
-
 def _create(call: Call) -> Obj:
     customer = call.row(call.families["customer"], "customer").body
     call = call.on_clock_of(customer)
@@ -125,11 +116,11 @@ def _create(call: Call) -> Obj:
 
 
 def _retrieve(call: Call) -> Obj:
-    return _row(call).body
+    return call.owned("customer").body
 
 
 def _update(call: Call) -> Obj:
-    row, params = _row(call), call.params
+    row, params = call.owned("customer"), call.params
     changed = overlay(row.body, params, _MUTABLE)
     for name in {"exp_month", "exp_year"} & params.keys():
         methods.check_digits(params[name], name)
@@ -145,7 +136,7 @@ def _update(call: Call) -> Obj:
 
 
 def _delete(call: Call) -> Obj:
-    return remove(call, _row(call))
+    return remove(call, call.owned("customer"))
 
 
 def _list(call: Call) -> Obj:

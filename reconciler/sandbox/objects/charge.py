@@ -6,7 +6,7 @@ from reconciler.sandbox.billing import cards, charging, methods, payments
 from reconciler.sandbox.billing.limits import check_amount
 from reconciler.sandbox.billing.stored import at_time_of, rewritten
 from reconciler.sandbox.errors import invalid, missing, no_such, out_of_range
-from reconciler.sandbox.lists import Filter, page
+from reconciler.sandbox.lists import filters_in, page
 from reconciler.sandbox.objects import card
 from reconciler.sandbox.objects.amounts import currency
 from reconciler.sandbox.objects.base import Call, Family, Nested, Route, overlay, retrieve
@@ -111,11 +111,7 @@ def _expire(call: Call, row: Row) -> None:
 
 
 def _list(call: Call) -> Obj:
-    params = call.params
-    filters: list[Filter] = [
-        (name, [params[name]]) for name in ("payment_intent", "customer", "transfer_group") if name in params
-    ]
-    return page(call, FAMILY, *filters)
+    return page(call, FAMILY, *filters_in(call.params, "payment_intent", "customer", "transfer_group"))
 
 
 def _terms(obj: Obj) -> Iterable[Term]:

@@ -100,9 +100,7 @@ def _list(call: Call) -> Obj:
     filters = filters_in(params, *_FILTERS)
     if "customer_details" in params:
         filters.append(("email", [params["customer_details"]["email"]]))
-    if "status" in params:
-        filters.append(("status", [params["status"]]))
-    return page(call, FAMILY, *filters)
+    return page(call, FAMILY, *filters, *filters_in(params, "status"))
 
 
 def _terms(obj: Obj) -> Iterable[Term]:

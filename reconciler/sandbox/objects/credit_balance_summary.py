@@ -11,9 +11,7 @@ from reconciler.sandbox.wire import Obj
 def _retrieve(call: Call) -> Obj:
     """Add up the grants that the filter names; nothing of them is pending, so that both balances are the same."""
     params = call.params
-    if "customer" not in params:
-        raise missing("customer")
-    customer = call.refer("customer", params["customer"], "customer")
+    customer = call.needed("customer")
     call = call.on_clock_of(customer)
     matches = _filter(call, params["filter"])
     balances: dict[str, int] = {}

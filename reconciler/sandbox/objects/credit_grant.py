@@ -19,9 +19,7 @@ _NOT_MODELLED = frozenset({"customer_account"})
 
 def _create(call: Call) -> Obj:
     params = call.params
-    if "customer" not in params:
-        raise missing("customer")
-    customer = call.refer("customer", params["customer"], "customer")
+    customer = call.needed("customer")
     call = call.on_clock_of(customer)
     amount = _amount(params["amount"])
     scope = _scope(call, params["applicability_config"]["scope"], "applicability_config[scope]")

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from reconciler.sandbox.billing import crediting
 from reconciler.sandbox.billing.stored import must
-from reconciler.sandbox.lists import Filter, page
+from reconciler.sandbox.lists import named_in, page
 from reconciler.sandbox.objects.base import Call, Family, Nested, Route, overlay, retrieve
 from reconciler.sandbox.store import Term
 from reconciler.sandbox.wire import Obj
@@ -36,11 +36,7 @@ def _void(call: Call) -> Obj:
 
 
 def _list(call: Call) -> Obj:
-    params = call.params
-    filters: list[Filter] = [
-        (name, [call.refer(name, params[name], name)["id"]]) for name in ("invoice", "customer") if name in params
-    ]
-    return page(call, FAMILY, *filters)
+    return page(call, FAMILY, *named_in(call, "invoice", "customer"))
 
 
 def _terms(obj: Obj) -> Iterable[Term]:

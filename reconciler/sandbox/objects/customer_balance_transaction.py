@@ -3,11 +3,10 @@
 from collections.abc import Iterable
 
 from reconciler.sandbox.billing.balance import adjust
-from reconciler.sandbox.errors import no_such
-from reconciler.sandbox.lists import Filter, page
+from reconciler.sandbox.lists import filters_in, page
 from reconciler.sandbox.objects.amounts import currency
 from reconciler.sandbox.objects.base import Call, Family, Route, merge_metadata, overlay
-from reconciler.sandbox.store import Row, Term
+from reconciler.sandbox.store import Term
 from reconciler.sandbox.wire import Obj
 
 
@@ -24,30 +23,18 @@ def _create(call: Call) -> Obj:
     )
 
 
-def _row(call: Call) -> Row:
-    """Return the transaction named in the URL if it is this customer's."""
-    call.row(call.families["customer"], "customer")
-    row = call.row()
-    if row.body["customer"] != call.ids["customer"]:
-        raise no_such(FAMILY.noun, call.ids["id"], FAMILY.missing_param, status=404)
-    return row
-
-
 def _retrieve(call: Call) -> Obj:
-    return _row(call).body
+    return call.owned("customer").body
 
 
 def _update(call: Call) -> Obj:
-    row = _row(call)
+    row = call.owned("customer")
     return call.save(FAMILY, row, overlay(row.body, call.params, ("description", "metadata")))
 
 
 def _list(call: Call) -> Obj:
     customer = call.row(call.families["customer"], "customer").body
-    filters: list[Filter] = [("customer", [customer["id"]])]
-    if "invoice" in call.params:
-        filters.append(("invoice", [call.params["invoice"]]))
-    return page(call, FAMILY, *filters)
+    return page(call, FAMILY, ("customer", [customer["id"]]), *filters_in(call.params, "invoice"))
 
 
 def _terms(obj: Obj) -> Iterable[Term]:

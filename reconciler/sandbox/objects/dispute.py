@@ -1,14 +1,14 @@
 """Disputes (https://docs.stripe.com/api/disputes), opened by test cards (https://docs.stripe.com/testing#disputes)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from reconciler.sandbox.billing import cards, funds
 from reconciler.sandbox.billing.stored import rewritten
 from reconciler.sandbox.errors import invalid, not_modelled
-from reconciler.sandbox.lists import filters_in, page
+from reconciler.sandbox.objects import of_charge
 from reconciler.sandbox.objects.base import Call, Family, Route, overlay, retrieve
-from reconciler.sandbox.store import Row, Term
+from reconciler.sandbox.store import Row
 from reconciler.sandbox.wire import Obj
 
 #: A card network waits at least this long for evidence (https://docs.stripe.com/disputes/responding).
@@ -152,16 +152,6 @@ def _lapse(call: Call, row: Row) -> None:
     _ended(call, row, won=False, evidence_details=details)
 
 
-def _list(call: Call) -> Obj:
-    return page(call, FAMILY, *filters_in(call.params, "charge", "payment_intent"))
-
-
-def _terms(obj: Obj) -> Iterable[Term]:
-    yield "charge", obj["charge"]
-    if obj["payment_intent"]:
-        yield "payment_intent", obj["payment_intent"]
-
-
 FAMILY = Family(
     kind="dispute",
     noun="dispute",
@@ -171,7 +161,7 @@ FAMILY = Family(
     embeds={"balance_transactions": "balance_transaction"},
     reacts={"charge.captured": _open, "charge.succeeded": _open},
     lengths={f"evidence[{name}]": 150_000 for name in _TEXTS if name.endswith(("_log", "_disclosure", "_text"))},
-    terms=_terms,
+    terms=of_charge.terms,
     due_at=_due_at,
     when_due=_lapse,
     template={
@@ -200,7 +190,7 @@ FAMILY = Family(
         "_clock": None,
     },
     routes=(
-        Route("GET", "/v1/disputes", "DisputeListParams", _list, lists=True),
+        Route("GET", "/v1/disputes", "DisputeListParams", of_charge.listed, lists=True),
         Route("GET", "/v1/disputes/{id}", "DisputeRetrieveParams", retrieve),
         Route(
             "POST",

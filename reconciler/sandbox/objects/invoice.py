@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 from reconciler.sandbox.billing import collecting, discounts, drafts, editing, previews
 from reconciler.sandbox.billing.balance import currency_of
-from reconciler.sandbox.errors import ApiError, exclusive, invalid, missing
-from reconciler.sandbox.lists import Filter, filters_in, page
+from reconciler.sandbox.errors import ApiError, exclusive, invalid
+from reconciler.sandbox.lists import filters_in, named_in, page
 from reconciler.sandbox.objects import invoice_fields as fields
 from reconciler.sandbox.objects.amounts import currency
 from reconciler.sandbox.objects.base import Call, Family, Nested, Route, retrieve, unmodelled
@@ -25,9 +25,7 @@ _ACCOUNT = frozenset({"customer_account"})
 
 def _create(call: Call) -> Obj:
     params = call.params
-    if "customer" not in params:
-        raise missing("customer")
-    customer = call.refer("customer", params["customer"], "customer")
+    customer = call.needed("customer")
     call = call.on_clock_of(customer)
     subscription = _subscription(call, customer)
     code = currency(params["currency"]) if "currency" in params else currency_of(call, customer)
@@ -213,9 +211,7 @@ def _remove_lines(call: Call) -> Obj:
 
 def _list(call: Call) -> Obj:
     params = call.params
-    owners = ("subscription", "customer")
-    filters: list[Filter] = [(name, [call.refer(name, params[name], name)["id"]]) for name in owners if name in params]
-    filters += filters_in(params, "status", "collection_method")
+    filters = named_in(call, "subscription", "customer") + filters_in(params, "status", "collection_method")
     return page(call, FAMILY, *filters, ranges={name: params[name] for name in _RANGES if name in params})
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from reconciler.sandbox.lists import Filter, page
+from reconciler.sandbox.lists import filters_in, named_in, page
 from reconciler.sandbox.objects.base import Call, Family, Route, retrieve
 from reconciler.sandbox.store import Term
 from reconciler.sandbox.wire import Obj
@@ -10,15 +10,11 @@ from reconciler.sandbox.wire import Obj
 
 def _list(call: Call) -> Obj:
     params = call.params
-    filters: list[Filter] = []
-    if "invoice" in params:
-        filters.append(("invoice", [call.refer("invoice", params["invoice"], "invoice")["id"]]))
+    filters = named_in(call, "invoice")
     if "payment" in params:
         kind = params["payment"]["type"]
         filters.append(("payment", [params["payment"].get(kind, "")]))
-    if "status" in params:
-        filters.append(("status", [params["status"]]))
-    return page(call, FAMILY, *filters)
+    return page(call, FAMILY, *filters, *filters_in(params, "status"))
 
 
 def _terms(obj: Obj) -> Iterable[Term]:

@@ -7,7 +7,7 @@ from reconciler.sandbox.billing.drafts import customer_of, recompute
 from reconciler.sandbox.billing.given_lines import Place, described, revised
 from reconciler.sandbox.billing.stored import must
 from reconciler.sandbox.errors import exclusive, invalid, missing
-from reconciler.sandbox.lists import Filter, page
+from reconciler.sandbox.lists import named_in, page
 from reconciler.sandbox.objects.base import Call, Family, Route, flag, retrieve
 from reconciler.sandbox.store import Row, Term
 from reconciler.sandbox.wire import Obj
@@ -100,14 +100,9 @@ def _delete(call: Call) -> Obj:
 
 
 def _list(call: Call) -> Obj:
-    params = call.params
-    filters: list[Filter] = []
-    if "invoice" in params:
-        filters.append(("invoice", [call.refer("invoice", params["invoice"], "invoice")["id"]]))
-    if "customer" in params:
-        filters.append(("customer", [call.refer("customer", params["customer"], "customer")["id"]]))
-    if "pending" in params:
-        filters.append(("waits", [flag(params["pending"])]))
+    filters = named_in(call, "invoice", "customer")
+    if "pending" in call.params:
+        filters.append(("waits", [flag(call.params["pending"])]))
     return page(call, FAMILY, *filters)
 
 

@@ -7,7 +7,7 @@ from reconciler.sandbox.billing import methods, payments
 from reconciler.sandbox.billing.limits import check_amount
 from reconciler.sandbox.billing.stored import at_time_of
 from reconciler.sandbox.errors import ApiError, exclusive, invalid, not_modelled
-from reconciler.sandbox.lists import Filter, page
+from reconciler.sandbox.lists import filters_in, page
 from reconciler.sandbox.objects.amounts import currency
 from reconciler.sandbox.objects.base import Call, Family, Route, overlay, retrieve, unmodelled
 from reconciler.sandbox.store import Term
@@ -192,10 +192,7 @@ def _cancel(call: Call) -> Obj:
 
 
 def _list(call: Call) -> Obj:
-    filters: list[Filter] = []
-    if "customer" in call.params:
-        filters.append(("customer", [call.params["customer"]]))
-    return page(call, FAMILY, *filters)
+    return page(call, FAMILY, *filters_in(call.params, "customer"))
 
 
 def _terms(obj: Obj) -> Iterable[Term]:

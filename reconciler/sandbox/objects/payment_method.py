@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 from reconciler.sandbox.billing import methods
 from reconciler.sandbox.billing.stored import at_time_of, rows
-from reconciler.sandbox.errors import invalid, missing, no_such, not_modelled
-from reconciler.sandbox.lists import Filter, filters_in, page
+from reconciler.sandbox.errors import invalid, missing, not_modelled
+from reconciler.sandbox.lists import Filter, filters_in, named_in, page
 from reconciler.sandbox.objects.base import Call, Family, Route, overlay, retrieve
 from reconciler.sandbox.store import Term
 from reconciler.sandbox.wire import Obj
@@ -59,9 +59,7 @@ def _update(call: Call) -> Obj:
 
 def _attach(call: Call) -> Obj:
     row = methods.resolve(call, call.ids["id"], "payment_method")
-    if "customer" not in call.params:
-        raise missing("customer")
-    customer = call.refer("customer", call.params["customer"], "customer")
+    customer = call.needed("customer")
     return methods.attach(call.on_clock_of(customer), row, customer["id"])
 
 
@@ -79,11 +77,7 @@ def _forget(call: Call, customer: Obj) -> None:
 
 
 def _list(call: Call) -> Obj:
-    filters: list[Filter] = []
-    if "customer" in call.params:
-        filters.append(("customer", [call.refer("customer", call.params["customer"], "customer")["id"]]))
-    else:
-        filters.append(("attached", ["true"]))
+    filters = named_in(call, "customer") or [("attached", ["true"])]
     return page(call, FAMILY, *filters, *_chosen(call))
 
 
@@ -97,10 +91,7 @@ def _list_of_customer(call: Call) -> Obj:
 
 
 def _retrieve_of_customer(call: Call) -> Obj:
-    customer, method = call.row(call.families["customer"], "customer").body, call.row().body
-    if method["customer"] != customer["id"]:
-        raise no_such(FAMILY.noun, method["id"], FAMILY.missing_param, status=404)
-    return method
+    return call.owned("customer").body
 
 
 def _terms(obj: Obj) -> Iterable[Term]:

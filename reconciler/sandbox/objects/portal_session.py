@@ -31,9 +31,7 @@ ENDED = frozenset({"canceled", "incomplete_expired"})
 
 def _create(call: Call) -> Obj:
     params = call.params
-    if "customer" not in params:
-        raise missing("customer")
-    customer = call.refer("customer", params["customer"], "customer")
+    customer = call.needed("customer")
     configuration = _configuration(call, params.get("configuration"))
     return open_session(
         call,

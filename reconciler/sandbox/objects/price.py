@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from reconciler.sandbox.errors import ApiError, empty, exclusive, invalid, missing, out_of_range
-from reconciler.sandbox.lists import Filter, at_most, filters_in, page
+from reconciler.sandbox.lists import Filter, at_most, filters_in, named_in, page
 from reconciler.sandbox.objects.amounts import currency, option_currency, price_amounts
 from reconciler.sandbox.objects.base import Call, Family, Route, flag, overlay, retrieve
 from reconciler.sandbox.objects.product_fields import describe
@@ -184,8 +184,7 @@ def _list(call: Call) -> Obj:
     filters: list[Filter] = []
     if "lookup_keys" in params:
         filters.append(("lookup_key", at_most(params["lookup_keys"], MAX_LOOKUP_KEYS, "lookup_keys")))
-    if "product" in params:
-        filters.append(("product", [call.refer("product", params["product"], "product")["id"]]))
+    filters += named_in(call, "product")
     filters += filters_in(recurring, "meter", "usage_type", "interval")
     filters += filters_in(params, "currency", "type", "active")
     if "active" not in params and call.settings.unfiltered_prices_active_only:

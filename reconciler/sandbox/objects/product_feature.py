@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 
-from reconciler.sandbox.errors import ApiError, invalid, no_such
+from reconciler.sandbox.errors import ApiError, invalid
 from reconciler.sandbox.lists import page
 from reconciler.sandbox.objects.base import Call, Family, Route
 from reconciler.sandbox.settings import Settings
-from reconciler.sandbox.store import Claim, Row, Term
+from reconciler.sandbox.store import Claim, Term
 from reconciler.sandbox.wire import Obj
 
 
@@ -19,21 +19,12 @@ def _attach(call: Call) -> Obj:
     return call.create(FAMILY, attachment)
 
 
-def _attachment(call: Call) -> Row:
-    """Return the attachment in the URL if it is one of the product in the URL."""
-    product = call.row(call.families["product"], "product")
-    row = call.row()
-    if row.body["product"] != product.body["id"]:
-        raise no_such(FAMILY.noun, row.body["id"], FAMILY.missing_param, status=404)
-    return row
-
-
 def _retrieve(call: Call) -> Obj:
-    return _attachment(call).body
+    return call.owned("product").body
 
 
 def _detach(call: Call) -> Obj:
-    return call.delete(FAMILY, _attachment(call))
+    return call.delete(FAMILY, call.owned("product"))
 
 
 def _list(call: Call) -> Obj:

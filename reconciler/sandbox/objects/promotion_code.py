@@ -6,7 +6,7 @@ from typing import Any
 
 from reconciler.sandbox.errors import ApiError, invalid, missing, out_of_range
 from reconciler.sandbox.ids import UPPER
-from reconciler.sandbox.lists import Filter, filters_in, page
+from reconciler.sandbox.lists import Filter, filters_in, named_in, page
 from reconciler.sandbox.objects.amounts import currency, option_currency
 from reconciler.sandbox.objects.base import Call, Family, Route, flag, overlay, retrieve
 from reconciler.sandbox.settings import Settings
@@ -175,14 +175,8 @@ def _lapse(call: Call, row: Row) -> None:
 
 def _list(call: Call) -> Obj:
     params = call.params
-    filters: list[Filter] = []
-    if "code" in params:
-        filters.append(("code", [params["code"].lower()]))
-    if "customer" in params:
-        filters.append(("customer", [call.refer("customer", params["customer"], "customer")["id"]]))
-    if "coupon" in params:
-        filters.append(("coupon", [call.refer("coupon", params["coupon"], "coupon")["id"]]))
-    return page(call, FAMILY, *filters, *filters_in(params, "active"))
+    codes: list[Filter] = [("code", [params["code"].lower()])] if "code" in params else []
+    return page(call, FAMILY, *codes, *named_in(call, "customer", "coupon"), *filters_in(params, "active"))
 
 
 def _terms(obj: Obj) -> Iterable[Term]:

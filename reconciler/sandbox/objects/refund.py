@@ -1,13 +1,11 @@
 """Refunds (https://docs.stripe.com/api/refunds)."""
 
-from collections.abc import Iterable
-
 from reconciler.sandbox.billing import charging, refunds
 from reconciler.sandbox.billing.stored import first, rewritten
 from reconciler.sandbox.errors import exclusive, invalid, no_such
-from reconciler.sandbox.lists import filters_in, page
+from reconciler.sandbox.objects import of_charge
 from reconciler.sandbox.objects.base import Call, Family, Route, merge_metadata, overlay, retrieve
-from reconciler.sandbox.store import Row, Term
+from reconciler.sandbox.store import Row
 from reconciler.sandbox.wire import Obj
 
 _UNMODELLED = frozenset("currency customer instructions_email origin refund_application_fee reverse_transfer".split())
@@ -80,16 +78,6 @@ def _settle(call: Call, row: Row) -> None:
     refunds.settle(call, row)
 
 
-def _list(call: Call) -> Obj:
-    return page(call, FAMILY, *filters_in(call.params, "charge", "payment_intent"))
-
-
-def _terms(obj: Obj) -> Iterable[Term]:
-    yield "charge", obj["charge"]
-    if obj["payment_intent"]:
-        yield "payment_intent", obj["payment_intent"]
-
-
 FAMILY = Family(
     kind="refund",
     noun="refund",
@@ -102,7 +90,7 @@ FAMILY = Family(
         "payment_intent": "payment_intent",
         "payment_method": "payment_method",
     },
-    terms=_terms,
+    terms=of_charge.terms,
     due_at=_due_at,
     when_due=_settle,
     template={
@@ -129,7 +117,7 @@ FAMILY = Family(
     },
     routes=(
         Route("POST", "/v1/refunds", "RefundCreateParams", _create, refused=_UNMODELLED),
-        Route("GET", "/v1/refunds", "RefundListParams", _list, lists=True),
+        Route("GET", "/v1/refunds", "RefundListParams", of_charge.listed, lists=True),
         Route("GET", "/v1/refunds/{id}", "RefundRetrieveParams", retrieve),
         Route("POST", "/v1/refunds/{id}", "RefundUpdateParams", _update),
         Route("POST", "/v1/refunds/{id}/cancel", "RefundCancelParams", _cancel),

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from reconciler.sandbox.billing import payments, setups
+from reconciler.sandbox.billing.intents import unexpected
 from reconciler.sandbox.billing.stored import at_time_of
 from reconciler.sandbox.errors import invalid, not_modelled
 from reconciler.sandbox.lists import filters_in, page
@@ -73,7 +74,7 @@ def _update(call: Call) -> Obj:
     row = call.row()
     intent = row.body
     if intent["status"] not in payments.CONFIRMABLE and call.params.keys() - {"description", "metadata", "expand"}:
-        raise setups.unexpected(call, intent, "updated", payments.CONFIRMABLE)
+        raise unexpected(call, intent, "updated", payments.CONFIRMABLE)
     changed = _described(call, intent)
     if changed["payment_method"] != intent["payment_method"]:
         changed |= {"status": "requires_confirmation", "next_action": None}

@@ -7,7 +7,7 @@ from reconciler.sandbox.billing.subscription_params import REFUSED, cancellation
 from reconciler.sandbox.billing.subscription_store import ENDED, put
 from reconciler.sandbox.errors import ApiError, no_such
 from reconciler.sandbox.expand import show
-from reconciler.sandbox.lists import Filter, page
+from reconciler.sandbox.lists import Filter, filters_in, named_in, page
 from reconciler.sandbox.objects.base import Call, Family, Nested, Route, flag, retrieve
 from reconciler.sandbox.store import Term
 from reconciler.sandbox.walks import moments
@@ -70,10 +70,8 @@ def _delete_discount(call: Call) -> Obj:
 
 def _list(call: Call) -> Obj:
     params = call.params
-    filters: list[Filter] = []
-    if "customer" in params:
-        filters.append(("customer", [call.refer("customer", params["customer"], "customer")["id"]]))
-    elif "test_clock" not in params:
+    filters = named_in(call, "customer")
+    if not filters and "test_clock" not in params:
         filters.append(("test_clock", [""]))
     if "test_clock" in params:
         clock = call.refer("test_helpers.test_clock", params["test_clock"], "test_clock")
@@ -81,8 +79,7 @@ def _list(call: Call) -> Obj:
     prices = [call.refer("price", params[name], name)["id"] for name in ("price", "plan") if name in params]
     filters += [("price", [price]) for price in prices]
     filters += _by_status(params.get("status"))
-    if "collection_method" in params:
-        filters.append(("collection_method", [params["collection_method"]]))
+    filters += filters_in(params, "collection_method")
     if "automatic_tax" in params:
         filters.append(("automatic_tax", [flag(params["automatic_tax"]["enabled"])]))
     ranges = {field: params[name] for name, field in _RANGES.items() if name in params}

@@ -7,8 +7,8 @@ from reconciler.sandbox.billing import phases, scheduling
 from reconciler.sandbox.billing.stored import items_of, must, rows
 from reconciler.sandbox.billing.subscription_params import billing_mode
 from reconciler.sandbox.billing.subscription_store import ENDED, put
-from reconciler.sandbox.errors import exclusive, invalid, missing, not_modelled
-from reconciler.sandbox.lists import Filter, page
+from reconciler.sandbox.errors import exclusive, invalid, not_modelled
+from reconciler.sandbox.lists import filters_in, named_in, page
 from reconciler.sandbox.objects.base import Call, Family, Route, flag, merge_metadata, overlay, retrieve
 from reconciler.sandbox.store import Term
 from reconciler.sandbox.walks import moments
@@ -37,9 +37,7 @@ def _create(call: Call) -> Obj:
     _check_end(params)
     if "from_subscription" in params:
         return _from_subscription(call)
-    if "customer" not in params:
-        raise missing("customer")
-    customer = call.refer("customer", params["customer"], "customer")
+    customer = call.needed("customer")
     call = call.on_clock_of(customer)
     begins = params.get("start_date", call.now)
     begins = call.now if begins == "now" else begins
@@ -155,13 +153,8 @@ def _release(call: Call) -> Obj:
 
 def _list(call: Call) -> Obj:
     params = call.params
-    filters: list[Filter] = []
-    if "customer" in params:
-        filters.append(("customer", [call.refer("customer", params["customer"], "customer")["id"]]))
-    else:
-        filters.append(("test_clock", [""]))
-    if "scheduled" in params:
-        filters.append(("scheduled", [flag(params["scheduled"])]))
+    filters = named_in(call, "customer") or [("test_clock", [""])]
+    filters += filters_in(params, "scheduled")
     return page(call, FAMILY, *filters, ranges={name: params[name] for name in _RANGES if name in params})
 
 

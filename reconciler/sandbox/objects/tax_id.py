@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterable
 
 from reconciler.sandbox.billing.stored import rows
-from reconciler.sandbox.errors import invalid, no_such, not_modelled
+from reconciler.sandbox.errors import invalid, not_modelled
 from reconciler.sandbox.lists import page
 from reconciler.sandbox.objects.base import Call, Family, Route, retrieve
-from reconciler.sandbox.store import Row, Term
+from reconciler.sandbox.store import Term
 from reconciler.sandbox.wire import Obj
 
 #: Types Stripe verifies with the authority that gives them out (https://docs.stripe.com/billing/customer/tax-ids).
@@ -79,20 +79,12 @@ def _create_for_customer(call: Call) -> Obj:
     return add(call.on_clock_of(customer), call.params["type"], call.params["value"], customer["id"], "value")
 
 
-def _row(call: Call) -> Row:
-    """Return the tax id named in the URL if it is this customer's."""
-    customer, row = call.row(call.families["customer"], "customer").body, call.row()
-    if row.body["customer"] != customer["id"]:
-        raise no_such(FAMILY.noun, row.body["id"], FAMILY.missing_param, status=404)
-    return row
-
-
 def _retrieve_of_customer(call: Call) -> Obj:
-    return _row(call).body
+    return call.owned("customer").body
 
 
 def _delete_of_customer(call: Call) -> Obj:
-    return call.delete(FAMILY, _row(call))
+    return call.delete(FAMILY, call.owned("customer"))
 
 
 def _delete(call: Call) -> Obj:
