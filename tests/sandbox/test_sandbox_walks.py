@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from reconciler.sandbox import Sandbox, walks
 from reconciler.sandbox.search_query import parse
-from reconciler.sandbox.store import END, EVERYTHING, START, Window
+from reconciler.sandbox.store import END, EVERYTHING, START, Due, Window
 from reconciler.sandbox.walks import ID, Range, moments
 
 OWN = "acct_own"
@@ -137,6 +137,19 @@ def test_a_page_costs_little_of_a_long_list(crowd, terms, ranges, count):
     work[0] = 0
     assert len(list(tx.walk("thing", [EVERYTHING], Window(100), [["%nothing of the kind%"]]))) == 0
     assert work[0] > 1500, work
+
+
+def test_the_look_for_what_is_due_passes_over_what_waits(crowd):
+    """Queues in which something is due are found among those in which 10,000 deliveries wait for later."""
+    tx, work = crowd
+    for number in range(10_000):
+        tx.wait("delivery", number, Due(f"~{number % 3}", 1000 + number, 0))
+    tx.wait("delivery", 10_000, Due("~1", 5, 0))
+    tx.wait("delivery", 10_001, Due("", 5, 0))
+    for up_to, queues in ((4, []), (5, ["~1"]), (1000, ["~0", "~1"]), (9999, ["~0", "~1", "~2"])):
+        work[0] = 0
+        assert tx.queues(up_to) == [(OWN, queue) for queue in queues]
+        assert work[0] < 100
 
 
 LETTERS = st.text("aiIkK\u0130\u0131\u212a\"'\\%_é{}:, \n", max_size=6)
