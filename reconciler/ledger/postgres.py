@@ -39,30 +39,32 @@ RECKONED = 30.0
 CLOCK = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 #: Locks rows one after the other, in the order of the names given; a book is sent unless its hash is known already.
 LOAD = """
-    SELECT stored.* FROM unnest(%s::text[], %s::bytea[]) AS named (tenant, head), LATERAL (
+    SELECT stored.* FROM unnest(%b::text[], %b::bytea[]) AS named (tenant, head), LATERAL (
       SELECT tenant.tenant, seq, tenant.head, CASE WHEN tenant.head = named.head THEN NULL ELSE book END
       FROM tenant WHERE tenant.tenant = named.tenant FOR UPDATE
     ) AS stored
 """
+#: Returns the instant and, in rows of their own, the entries that are there.
 FIND = """
-    SELECT stored.* FROM unnest(%s::text[], %s::text[]) AS named (tenant, key), LATERAL (
+    SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, NULL AS tenant, 0, 0, NULL, NULL, NULL, NULL, NULL
+    UNION ALL SELECT 0, stored.* FROM unnest(%b::text[], %b::text[]) AS named (tenant, key), LATERAL (
       SELECT * FROM entry WHERE entry.tenant = named.tenant AND entry.key = named.key LIMIT 1
     ) AS stored
 """
 #: Goes before the books: that an entry's number is taken tells who was too late, and makes nobody wait in a circle.
 ENTER = """
     INSERT INTO entry SELECT * FROM unnest(
-      %s::text[], %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::text[], %s::text[], %s::bytea[])
+      %b::text[], %b::bigint[], %b::bigint[], %b::text[], %b::text[], %b::text[], %b::text[], %b::bytea[])
 """
 SAVE = """
     INSERT INTO tenant SELECT * FROM unnest(
-      %s::text[], %s::bigint[], %s::bytea[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])
+      %b::text[], %b::bigint[], %b::bytea[], %b::text[], %b::bigint[], %b::bigint[], %b::bigint[], %b::bigint[])
     ON CONFLICT (tenant) DO UPDATE SET seq = excluded.seq, head = excluded.head, book = excluded.book,
       credits = excluded.credits, held = excluded.held, due = excluded.due, unsent = excluded.unsent
 """
 EXPORT = """
     INSERT INTO export SELECT *, 'pending', 0, 0, NULL, 0
-    FROM unnest(%s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[])
+    FROM unnest(%b::text[], %b::text[], %b::bigint[], %b::bigint[], %b::bigint[])
 """
 READ = "SELECT seq, head, book FROM tenant WHERE tenant = %s"
 ENTRY = "SELECT * FROM entry WHERE tenant = %s AND key = %s"
@@ -97,7 +99,7 @@ EXPORTS = """
     SELECT * FROM export WHERE (%(tenant)s::text IS NULL OR tenant = %(tenant)s)
     AND (%(state)s::text IS NULL OR state = %(state)s) ORDER BY 1, 2, 3, 4
 """
-_OWN = {"partitions": (0, MOST_PARTITIONS), "pool": (1, 1000)}
+_OWN = {"partitions": (0, MOST_PARTITIONS), "pool": (1, 1000), "timeout": (1, 3600)}
 _WRITE = "Write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, the password from a service file or the environment."
 
 
@@ -105,18 +107,19 @@ class PostgresStore(Store):
     """A ledger in a database, for any number of threads, processes and machines; judged by the database's clock.
 
     ``url`` is what PostgreSQL's own programs understand, and may say ``pool``, the connections of this process at
-    most, and ``partitions``, the parts a new ledger's tables are split into by tenant. For ``reading`` only, the tables
-    must be there, and whatever writes is a LedgerError.
+    most, ``timeout``, the seconds a call may take, and ``partitions``, the parts a new ledger's tables are split into
+    by tenant. For ``reading`` only, the tables must be there, and whatever writes is a LedgerError.
     """
 
     def __init__(self, url: str, clock: Clock | None = None, *, reading: bool = False) -> None:
         options, own = _address(url)
+        self._patience = own.get("timeout", PATIENCE)
         self._clock = clock
         self._reading = reading
         self._books: dict[str, Book] = {}
         self._seen = (0, -RECKONED)
         name = f"postgresql://{options.get('host', '')}/{options.get('dbname', '')}"
-        self._connections = Connections(options, name, own.get("pool", MOST))
+        self._connections = Connections(options, name, own.get("pool", MOST), self._patience)
         try:
             with self._lent(MIGRATION) as db:
                 if reading:
@@ -149,7 +152,7 @@ class PostgresStore(Store):
 
     def _tried(self, jobs: Sequence[Job]) -> list[Outcome]:
         """Run jobs, again where another transaction came between or the connection broke before the commit."""
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + self._patience
         pause = PAUSE
         while True:
             try:
@@ -194,21 +197,20 @@ class PostgresStore(Store):
         with db.pipeline():
             db.execute("BEGIN")
             rows = db.execute(LOAD, (tenants, [books[tenant].head for tenant in tenants]), binary=True)
-            entries = db.execute(FIND, _columns(named), binary=True) if named else None
-            clock = db.execute(CLOCK, binary=True) if self._clock is None else None
+            present = db.execute(FIND, ([name for name, _ in named], [key for _, key in named]), binary=True)
         stored = {row[0]: row[1:] for row in rows}
         for tenant in tenants:
             row = stored.get(tenant)
             if row is None or row[2] is not None:
                 books[tenant] = _book(tenant, row)
-        found = {(row[0], row[4]): Entry(*row) for row in entries or ()}
-        return books, found, self._instant(clock)
+        (now, *_), *entries = present
+        found = {(row[1], row[5]): Entry(*row[1:]) for row in entries}
+        return books, found, self._told(now)
 
-    def _instant(self, clock: psycopg.Cursor[Any] | None) -> int:
-        if clock is None:
-            assert self._clock is not None  # noqa: S101  one of the two is there
+    def _told(self, now: int) -> int:
+        """Return the instant to judge by, the database's unless a clock was given."""
+        if self._clock is not None:
             return self._clock()
-        now: int = clock.fetchall()[0][0]
         self._seen = (now, time.monotonic())
         return now
 
@@ -239,10 +241,10 @@ class PostgresStore(Store):
     def _ask(self, question: LiteralString, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
         """Ask in a transaction of its own, a second time where the connection has broken since it was used last."""
         try:
-            with self._connections.lent(time.monotonic() + PATIENCE) as db:
+            with self._connections.lent(time.monotonic() + self._patience) as db:
                 rows: list[Any] = db.execute(question, values, binary=True).fetchall()
         except LostError:
-            with self._lent(PATIENCE) as db:
+            with self._lent(self._patience) as db:
                 rows = db.execute(question, values, binary=True).fetchall()
         except psycopg.Error as error:
             raise self._connections.unavailable(error) from error
@@ -256,9 +258,7 @@ class PostgresStore(Store):
         passed = time.monotonic() - seen
         if passed < RECKONED:
             return at + int(passed * 1_000_000)
-        ((now,),) = self._ask(CLOCK)
-        self._seen = (now, time.monotonic())
-        return int(now)
+        return self._told(self._ask(CLOCK)[0][0])
 
     def entry(self, tenant: str, key: str) -> Entry | None:
         """Return the entry written under a key."""
@@ -284,7 +284,7 @@ class PostgresStore(Store):
     def claim(self, now: int, until: int, limit: int = 1000) -> list[Export]:
         """Take pending exports that are due; no other worker gets them or their like before ``until``."""
         self._writable()
-        with self._lent(PATIENCE) as db, db.pipeline():
+        with self._lent(self._patience) as db, db.pipeline():
             db.execute("BEGIN")
             db.execute(CLAIMING)
             rows = db.execute(CLAIM, {"now": now, "until": until, "limit": limit}, binary=True)
@@ -294,7 +294,7 @@ class PostgresStore(Store):
     def settle(self, exports: Iterable[Export]) -> None:
         """Write the state, due, error and doubt of claimed exports; what was sent stays so."""
         self._writable()
-        with self._lent(PATIENCE) as db, db.pipeline():
+        with self._lent(self._patience) as db, db.pipeline():
             db.execute("BEGIN")
             for export in sorted(exports):
                 db.execute(SETTLE, export._asdict())

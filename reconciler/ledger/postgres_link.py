@@ -15,24 +15,16 @@ from psycopg.types.numeric import Int8BinaryDumper, Int8Dumper
 from reconciler.ledger.base import LedgerError, RefusedError, StoreUnavailableError
 from reconciler.ledger.forking import watch
 
-#: How long a call may take, in seconds, before the store counts as unavailable.
-PATIENCE = 5.0
+#: How long a call may take, in seconds, before the store counts as unavailable, unless the address says otherwise.
+PATIENCE = 5
 #: Connections a process opens at most; threads beyond them wait for one.
 MOST = 10
-# The network's share in not waiting for ever; what the address says of these goes before.
-_SOCKET: Mapping[str, Any] = {
-    "fallback_application_name": "reconciler",
-    "keepalives_idle": 30,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": int(PATIENCE * 1000),
-}
 # A lock is given up before the statement that wants it, a statement before the client gives up its connection. A
 # transaction whose client has stopped must not keep others waiting. A commit is answered when it is on the disk.
-_SESSION = f"""
-    SELECT set_config('lock_timeout', '{int(PATIENCE * 800)}', false),
-           set_config('statement_timeout', '{int(PATIENCE * 900)}', false),
-           set_config('idle_in_transaction_session_timeout', '{int(PATIENCE * 2000)}', false),
+_SESSION = """
+    SELECT set_config('lock_timeout', %(lock)s, false),
+           set_config('statement_timeout', %(statement)s, false),
+           set_config('idle_in_transaction_session_timeout', %(idle)s, false),
            set_config('default_transaction_isolation', 'read committed', false),
            CASE WHEN current_setting('synchronous_commit') = 'off'
                 THEN set_config('synchronous_commit', 'on', false) END,
@@ -50,6 +42,7 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
     """A connection that waits for its server until an instant of the monotonic clock, and not longer."""
 
     until = math.inf
+    late = False
 
     def wait(self, gen: Generator[Any, Any, Some], *args: Any, **options: Any) -> Some:
         """Run a conversation with the server; OperationalError when its time is up."""
@@ -62,7 +55,8 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
             while True:
                 ready = yield want
                 if not ready and time.monotonic() > self.until:
-                    raise psycopg.OperationalError(f"no answer within {PATIENCE:g} seconds")
+                    self.late = True
+                    raise psycopg.OperationalError("no answer in time")
                 want = gen.send(ready)
         except StopIteration as end:
             found: Some = end.value
@@ -72,8 +66,19 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
 class Connections:
     """A stack of open connections; the newest is lent first. Broken ones are dropped, with all that lie idle."""
 
-    def __init__(self, options: Mapping[str, Any], name: str, most: int = MOST) -> None:
-        self._options = {**_SOCKET, **options}
+    def __init__(self, options: Mapping[str, Any], name: str, most: int, patience: float) -> None:
+        # The network's share in not waiting for ever; what the address says goes before.
+        self._options = {
+            "fallback_application_name": "reconciler",
+            "connect_timeout": max(2, math.ceil(patience)),
+            "keepalives_idle": 30,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": int(patience * 1000),
+            **options,
+        }
+        thousandths = {"lock": 800, "statement": 900, "idle": 2000}
+        self._session = {name: str(int(patience * part)) for name, part in thousandths.items()}
         self._name = name
         self._most = most
         self._left: list[Connection] = []
@@ -99,10 +104,12 @@ class Connections:
             connection = self._take(until)
             try:
                 yield connection
-            except psycopg.Error as error:
+            except (psycopg.Error, StoreUnavailableError) as error:
+                if connection.late:
+                    raise self.unavailable("no answer in time") from error
+                if isinstance(error, StoreUnavailableError):
+                    raise
                 lost = connection.closed or isinstance(error, errors.ReadOnlySqlTransaction)
-                # After an error in a pipeline the driver may believe in prepared statements the server never saw.
-                connection.close()
                 if lost:
                     self._drop_idle()
                     raise LostError from error
@@ -131,9 +138,8 @@ class Connections:
         return connection
 
     def _connect(self, until: float) -> Connection:
-        seconds = max(2, math.ceil(until - time.monotonic()))
         try:
-            connection = Connection.connect(autocommit=True, **{"connect_timeout": seconds, **self._options})
+            connection = Connection.connect(autocommit=True, **self._options)
         except psycopg.Error as error:
             raise StoreUnavailableError(
                 "E1101", f"the ledger {self._name} cannot be opened: {_first_line(error)}"
@@ -151,7 +157,7 @@ class Connections:
         connection.adapters.register_dumper(int, Int8BinaryDumper)
         connection.adapters.register_dumper(int, Int8Dumper)
         try:
-            row = connection.execute(_SESSION).fetchone()
+            row = connection.execute(_SESSION, self._session).fetchone()
         except psycopg.Error as error:
             raise self.unavailable(error) from error
         if row is not None and row[-1] != "UTF8":
@@ -160,16 +166,22 @@ class Connections:
             )
 
     def _give_back(self, connection: Connection) -> None:
-        """Keep a connection for the next caller, outside any transaction; close one that is in the middle of it."""
+        """Keep a connection for the next caller, outside any transaction.
+
+        One with an error is closed: after one in a pipeline the driver believes in prepared statements the server never
+        saw.
+        """
         if connection not in self._open:
             return
         if not connection.closed and connection.info.transaction_status == _INTRANS:
             with suppress(psycopg.Error):
                 connection.execute("ROLLBACK")
-        if self._closed or connection.closed or connection.info.transaction_status != _IDLE:
+        if connection.closed or connection.info.transaction_status != _IDLE:
             self._shut(connection)
         else:
             self._idle.append(connection)
+        if self._closed:
+            self._drop_idle()
 
     def _shut(self, connection: Connection) -> None:
         connection.close()
