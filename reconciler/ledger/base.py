@@ -86,6 +86,14 @@ class Store(Protocol):
         """Return a tenant's entries above a number, oldest first."""
 
     @abstractmethod
+    def names(self, after: str = "", limit: int = 1000) -> list[str]:
+        """Return names of tenants that have entries, behind a name, by name."""
+
+    @abstractmethod
+    def balance(self, tenant: str) -> Balance | None:
+        """Return the columns of a tenant; ``None`` where nothing was written about it."""
+
+    @abstractmethod
     def balances(self, after: str = "", limit: int = 1000) -> list[Balance]:
         """Return the columns of tenants behind a name, by name."""
 

@@ -69,12 +69,14 @@ EXPORT = """
 READ = "SELECT seq, head, book FROM tenant WHERE tenant = %s"
 ENTRY = "SELECT * FROM entry WHERE tenant = %s AND key = %s"
 ENTRIES = "SELECT * FROM entry WHERE tenant = %s AND seq > %s ORDER BY seq LIMIT %s"
+BALANCE = "SELECT tenant, seq, credits, held, due, unsent FROM tenant WHERE tenant = %s"
 SETTLE = """
     UPDATE export SET state = %(state)s, due = %(due)s, error = %(error)s, doubt = %(doubt)s
     WHERE tenant = %(tenant)s AND meter = %(meter)s AND "window" = %(window)s AND seq = %(seq)s AND state = 'pending'
     AND (%(state)s = 'sent' OR attempts = %(attempts)s)
 """
 # The rest asks about all tenants, and so all partitions.
+NAMES = "SELECT DISTINCT tenant FROM entry WHERE tenant > %s ORDER BY tenant LIMIT %s"
 BALANCES = "SELECT tenant, seq, credits, held, due, unsent FROM tenant WHERE tenant > %s ORDER BY tenant LIMIT %s"
 DUE = "SELECT tenant FROM tenant WHERE due <= %s ORDER BY due LIMIT %s"
 UNSENT = "SELECT tenant FROM tenant WHERE unsent < %s ORDER BY unsent LIMIT %s"
@@ -268,6 +270,15 @@ class PostgresStore(Store):
     def entries(self, tenant: str, after: int = 0, limit: int = 1000) -> list[Entry]:
         """Return a tenant's entries above a number, oldest first."""
         return [Entry(*row) for row in self._ask(ENTRIES, (tenant, after, limit))]
+
+    def names(self, after: str = "", limit: int = 1000) -> list[str]:
+        """Return names of tenants that have entries, behind a name, by name."""
+        return [row[0] for row in self._ask(NAMES, (after, limit))]
+
+    def balance(self, tenant: str) -> Balance | None:
+        """Return the columns of a tenant."""
+        rows = self._ask(BALANCE, (tenant,))
+        return Balance(*rows[0]) if rows else None
 
     def balances(self, after: str = "", limit: int = 1000) -> list[Balance]:
         """Return the columns of tenants behind a name, by name."""

@@ -65,6 +65,7 @@ MIGRATIONS = (
     CREATE INDEX export_dead ON export (tenant) WHERE state = 'dead';
     """,
 )
+_COLUMNS = "SELECT tenant, seq, credits, held, due, unsent FROM tenant"
 _BY_KEY = "SELECT * FROM entry WHERE tenant = ? AND key = ?"
 _CLAIM = """
     UPDATE export SET due = ?2, attempts = attempts + 1, doubt = CASE doubt WHEN 0 THEN ?1 ELSE doubt END
@@ -296,10 +297,21 @@ class SqliteStore(Store):
         question = "SELECT * FROM entry WHERE tenant = ? AND seq > ? ORDER BY seq LIMIT ?"
         return [Entry(*row) for row in self._ask(question, tenant, after, limit)]
 
+    def names(self, after: str = "", limit: int = 1000) -> list[str]:
+        """Return names of tenants that have entries, behind a name, by name."""
+        question = "SELECT DISTINCT tenant FROM entry WHERE tenant > ? ORDER BY tenant LIMIT ?"
+        return [row[0] for row in self._ask(question, after, limit)]
+
+    def balance(self, tenant: str) -> Balance | None:
+        """Return the columns of a tenant."""
+        rows = self._ask(f"{_COLUMNS} WHERE tenant = ?", tenant)
+        return Balance(*rows[0]) if rows else None
+
     def balances(self, after: str = "", limit: int = 1000) -> list[Balance]:
         """Return the columns of tenants behind a name, by name."""
-        question = "SELECT tenant, seq, credits, held, due, unsent FROM tenant WHERE tenant > ? ORDER BY tenant LIMIT ?"
-        return [Balance(*row) for row in self._ask(question, after, limit)]
+        return [
+            Balance(*row) for row in self._ask(f"{_COLUMNS} WHERE tenant > ? ORDER BY tenant LIMIT ?", after, limit)
+        ]
 
     def due(self, now: int, limit: int = 1000) -> list[str]:
         """Return tenants for whom something expires or begins by an instant."""

@@ -181,6 +181,10 @@ def test_names_are_ordered_as_bytes(store: Store) -> None:
         assert len(page) <= 3
         found += [balance.tenant for balance in page]
     assert found == sorted(names)
+    assert store.names() == found
+    assert store.names("acme", 2) == ["acme corp", "acme-2"]
+    assert store.balance("acme") == next(each for each in store.balances() if each.tenant == "acme")
+    assert store.balance("nobody") is None
 
 
 def test_entries_are_paged(store: Store) -> None:

@@ -29,6 +29,7 @@ OF_ONE_TENANT: Mapping[str, Sequence[Any] | Mapping[str, Any]] = {
     "SAVE": ([TENANT], [9], [HEAD], ["{}"], [1], [0], [None], [0]),
     "EXPORT": ([TENANT], ["calls"], [7200], [9], [1]),
     "READ": (TENANT,),
+    "BALANCE": (TENANT,),
     "ENTRY": (TENANT, "k"),
     "ENTRIES": (TENANT, 0, 10),
     "SETTLE": {
@@ -37,7 +38,7 @@ OF_ONE_TENANT: Mapping[str, Sequence[Any] | Mapping[str, Any]] = {
     },
 }  # fmt: skip
 #: Sweeps, claims and reports ask about every tenant; the lock of a claim touches no table.
-OF_ALL = {"BALANCES", "DUE", "UNSENT", "CLAIMING", "CLAIM", "REVIVE", "EXPORTS"}
+OF_ALL = {"NAMES", "BALANCES", "DUE", "UNSENT", "CLAIMING", "CLAIM", "REVIVE", "EXPORTS"}
 STATEMENTS = {
     name: value
     for name, value in vars(postgres).items()
