@@ -165,8 +165,10 @@ class Account(World):
         self.api.post(f"/v1/test_helpers/test_clocks/{self.test_clock}/advance", {"frozen_time": int(to.timestamp())})
 
     def invoices(self) -> list[Any]:
-        """Return the subscription's invoices, oldest first."""
-        return self.api.get("/v1/invoices", {"subscription": self.subscription, "limit": 100})["data"][::-1]
+        """Return the subscription's invoices, oldest first; none has more lines than are shown on it."""
+        found = self.api.get("/v1/invoices", {"subscription": self.subscription, "limit": 100})["data"][::-1]
+        assert not any(invoice["lines"]["has_more"] for invoice in found)
+        return found
 
 
 def spent(account: Account, usage: Usage) -> int:
