@@ -56,9 +56,15 @@ class Contract:
         return [self.discount] if live[self.coupon.duration] else []
 
 
-def contract_of(file: File, tenant_id: str, since: datetime | None = None) -> Contract:
-    """Return the subscription the files describe for a tenant, also where they leave it to a checkout to begin it."""
-    tariff, terms = of_tenant(file, tenant_id), file.tenants[tenant_id].subscription
+def contract_of(
+    file: File, tenant_id: str, since: datetime | None = None, plan: str | None = None, price: str | None = None
+) -> Contract:
+    """Return a tenant's subscription as the files describe it, begun by them or not.
+
+    ``plan`` and ``price`` are what the tenant has subscribed to in place of what the files say, see :func:`of_tenant`.
+    """
+    tariff, tenant = of_tenant(file, tenant_id, plan, price), file.tenants.get(tenant_id)
+    terms = tenant.subscription if tenant else None
     coupon = file.coupons[terms.coupon] if terms and terms.coupon else None
     return Contract(tariff, since, coupon, _discount(file, coupon, tariff.currency) if coupon else None)
 
@@ -76,11 +82,13 @@ def invoice_of(
     period: Period,
     *,
     since: datetime | None = None,
+    plan: str | None = None,
+    price: str | None = None,
     taxes: Sequence[Tax] = (),
     grants: Sequence[Grant] = (),
 ) -> Invoice:
-    """Return all that a period of a tenant costs, see :func:`bill`; ``since`` is when its subscription began."""
-    return bill(contract_of(file, tenant_id, since), usage, period, taxes=taxes, grants=grants)
+    """Return all that a period of a tenant costs, see :func:`bill` and for its subscription :func:`contract_of`."""
+    return bill(contract_of(file, tenant_id, since, plan, price), usage, period, taxes=taxes, grants=grants)
 
 
 def bill(

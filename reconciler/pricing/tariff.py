@@ -126,12 +126,16 @@ def _of_plan(file: File, plan_id: str, name: str | None, code: str) -> Tariff:
     return Tariff(code, prices, chosen, 1, (), usage, spend, plan.trial_days or 0)
 
 
-def of_tenant(file: File, tenant_id: str) -> Tariff:
+def of_tenant(file: File, tenant_id: str, plan: str | None = None, price: str | None = None) -> Tariff:
     """Return a tenant's tariff: its plan's, with the tenant's own usage lines in place of the plan's, and reservations.
 
-    It is in the tenant's currency, else in that of its own usage or of its price, whichever all of it is sold in first.
+    ``plan`` and ``price`` are what it has subscribed to, where that is not what the files say; a tenant that is not in
+    the files has the default plan. KeyError where there is none, or no such plan or recurring price. The tariff is in
+    the tenant's currency, else in that of its own usage or of its price, whichever all of it is sold in first.
     """
-    tenant = file.tenants[tenant_id]
+    tenant = file.tenants.get(tenant_id) or _stranger(file, tenant_id, plan)
+    if plan is not None or price is not None:
+        tenant = _subscribed(file, tenant, plan or tenant.plan or "", price)
     problems = []
     for code in _candidates(file, tenant):
         try:
@@ -139,6 +143,21 @@ def of_tenant(file: File, tenant_id: str) -> Tariff:
         except NotOfferedError as problem:
             problems.append(problem)
     raise problems[0]
+
+
+def _stranger(file: File, tenant_id: str, plan: str | None) -> Tenant:
+    given = plan or (file.settings.default_plan if file.settings else None)
+    if given is None:
+        raise KeyError(tenant_id)
+    return Tenant(name=tenant_id, plan=given)
+
+
+def _subscribed(file: File, tenant: Tenant, plan: str, price: str | None) -> Tenant:
+    if plan not in file.plans:
+        raise KeyError(plan)
+    if price is not None and price not in recurring(file.plans[plan]):
+        raise KeyError(price)
+    return tenant.model_copy(update={"plan": plan, "price": price})
 
 
 def _candidates(file: File, tenant: Tenant) -> Iterable[str]:
@@ -224,8 +243,9 @@ def tool_blocks(file: File) -> ByTool[Blocks]:
 
 
 def _paid(plan: BillingPlan, tenant: Tenant) -> str | None:
-    """Return the price a tenant pays: where it does not say so, its plan has at most one that recurs."""
-    return tenant.price or next(iter(recurring(plan)), None)
+    """Return the price a tenant pays: its own choice, the plan's default one, or the first, of those that recur."""
+    several = recurring(plan)
+    return next((name for name in (tenant.price, plan.default_price, *several) if name in several), None)
 
 
 def _currency(file: File, plan: BillingPlan, price: str | None) -> str:

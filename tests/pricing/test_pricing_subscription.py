@@ -148,6 +148,12 @@ def test_what_is_charged_together_is_told_part_by_part(file):
     assert found.total == 980
 
 
+def test_a_subscription_the_files_do_not_know(file):
+    """What a tenant has bought elsewhere is billed as that, its coupon in the files still counting."""
+    assert invoice_of(file, "forever", Usage(), MONTH, plan="pro", price="annual").total == 44_910
+    assert invoice_of(file, "who", Usage(), MONTH, plan="pro", price="annual").total == 49_900
+
+
 def test_taxes_and_grants_of_a_tenants_invoice(file):
     """Money credits pay the usage only, and the tax rate of the files is on what is left."""
     found = invoice_of(

@@ -85,6 +85,27 @@ def test_a_tenant_pays_the_price_that_recurs():
     assert of_tenant(file, "globex").chosen is None
 
 
+def test_a_tenant_pays_what_it_has_subscribed_to():
+    """A plan that was bought counts before that of the files, own usage stays; strangers have the default plan."""
+    file = file_of(
+        settings={"namespace": "acme", "default_plan": "free"},
+        plans={
+            "free": {"name": "Free", "usage": {"calls": {"overage": UNIT}}},
+            "pro": {"name": "Pro", "default_price": "b", "prices": {"a": monthly("1"), "b": monthly("2")}},
+        },
+        tenants={"acme": {"name": "A", "plan": "free", "usage": {"tokens": {"overage": UNIT}}}},
+    )
+    assert of_tenant(file, "acme").addresses() == ("plans.free.usage.calls", "tenants.acme.usage.tokens")
+    assert of_tenant(file, "acme", "pro", "a").addresses() == ("plans.pro.prices.a", "tenants.acme.usage.tokens")
+    assert of_tenant(file, "acme", "pro").chosen == of_tenant(file, "who", "pro").chosen == "plans.pro.prices.b"
+    assert of_tenant(file, "who").addresses() == ("plans.free.usage.calls",)
+    refused = file_of(plans={"pro": {"name": "Pro", "prices": {"m": monthly()}}})
+    assert of_tenant(refused, "who", "pro").chosen == "plans.pro.prices.m"
+    for plan, price in ((None, None), ("gone", None), ("pro", "gone")):
+        with pytest.raises(KeyError):
+            of_tenant(refused, "who", plan, price)
+
+
 def test_a_tenant_is_charged_in_its_currency():
     """Its own currency wins, also over the plan's; without one its usage is in the default, if the plan has that."""
     price, sold = (
