@@ -46,8 +46,8 @@ class Export(NamedTuple):
     """Units of one meter and window on their way to the outside: ``pending``, ``sent`` or ``dead``.
 
     ``seq`` is the entry that handed them over; the four together never repeat. ``window`` is the window's start in
-    seconds, ``due`` the instant of the next attempt in microseconds. ``doubt`` is the instant of the first attempt that
-    may have arrived without our knowing; 0 where none can have.
+    seconds, ``due`` the instant of the next attempt in microseconds, or of the acknowledgement once it is ``sent``.
+    ``doubt`` is the instant of the first attempt that may have arrived without our knowing; 0 where none can have.
     """
 
     tenant: str

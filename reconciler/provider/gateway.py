@@ -6,7 +6,7 @@ idempotency keys, rates and retries are ours.
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from reconciler.diagnostics import ProviderError, UsageError
@@ -141,7 +141,7 @@ class Gateway:
         return self._send("delete", path, {}, None)
 
     def _send(self, method: str, path: str, params: Values, idempotency_key: str | None) -> Answer:
-        waits = self._backoff.waits(reading=method == "get")
+        waits, doubted = self._backoff.waits(reading=method == "get"), False
         while True:
             self._limiter.wait(f"{method} {_endpoint(path)}")
             self.requests += 1
@@ -152,7 +152,8 @@ class Gateway:
             except (TypeError, ValueError, KeyError, AttributeError):
                 failure = UNREADABLE
             if not waits.again(failure):
-                raise RequestFailedError(failure)
+                raise RequestFailedError(replace(failure, doubted=doubted))
+            doubted = doubted or failure.unanswered
 
     def _once(self, method: str, path: str, params: Values, idempotency_key: str | None) -> Answer:
         options = {"idempotency_key": idempotency_key} if idempotency_key else {}
@@ -161,7 +162,7 @@ class Gateway:
         served = headers.get("stripe-version", API_VERSION)
         if served != API_VERSION:
             raise ProviderError("E0907", f"the server speaks API version {served}, and {API_VERSION} was asked for")
-        if not isinstance(body, dict) or not ("id" in body or "data" in body):
+        if not isinstance(body, dict) or "object" not in body:
             raise ValueError("an answer that is no object of Stripe's")
         return Answer(dict(body), headers.get("request-id"), _replayed(headers))
 

@@ -109,13 +109,13 @@ class Reader:
         kind = BY_NAME["product_feature"]
         path = kind.path.format(parent=product)
         self.cost.attachments += 1
-        return [read_object(kind, raw, parent=product) for raw in self._pages(path, {})]
+        return [read_object(kind, raw, parent=product) for raw in self.pages(path, {})]
 
     def _alive(self, kind: Kind) -> list[Live]:
         params: dict[str, Any] = dict(ALIVE.get(kind.name, {}))
         if kind.expand:
             params["expand"] = [f"data.{name}" for name in self.expand(kind)]
-        return [read_object(kind, raw) for raw in self._pages(kind.path, params)]
+        return [read_object(kind, raw) for raw in self.pages(kind.path, params)]
 
     def _archived(
         self, pool: ThreadPoolExecutor, desired: Sequence[Resource], objects: Sequence[Live]
@@ -141,12 +141,12 @@ class Reader:
 
     def _inactive(self, kind: Kind, code: str) -> list[Live]:
         params = {"code": code, "active": "false", "expand": [f"data.{name}" for name in self.expand(kind)]}
-        return [read_object(kind, raw) for raw in self._pages(kind.path, params)]
+        return [read_object(kind, raw) for raw in self.pages(kind.path, params)]
 
     def _keyed(self, params: Mapping[str, Any]) -> list[Live]:
         price = BY_NAME["price"]
         expand = [f"data.{name}" for name in self.expand(price)]
-        return [read_object(price, raw) for raw in self._pages(price.path, {**params, "expand": expand})]
+        return [read_object(price, raw) for raw in self.pages(price.path, {**params, "expand": expand})]
 
     def _attachments(
         self, pool: ThreadPoolExecutor, desired: Sequence[Resource], objects: Sequence[Live], namespace: str
@@ -162,7 +162,8 @@ class Reader:
         for found in pool.map(self.attached, [live.id for live in products]):
             yield from found
 
-    def _pages(self, path: str, params: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    def pages(self, path: str, params: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """Yield the objects of a list, page by page; ProviderError where it cannot be read."""
         after: dict[str, str] = {}
         while True:
             page = self._get(path, {**params, "limit": PAGE, **after})

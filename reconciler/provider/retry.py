@@ -17,7 +17,10 @@ RETRIED_STATUS = frozenset({HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS})
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A request that did not succeed. ``status`` is None where no answer came."""
+    """A request that did not succeed. ``status`` is None where no answer came.
+
+    ``doubted``: an earlier try of it failed in a way that leaves open whether it was carried out.
+    """
 
     status: int | None
     code: str | None
@@ -27,6 +30,7 @@ class Failure:
     retry_after: float | None = None
     replayed: bool = False
     param: str | None = None
+    doubted: bool = False
 
     @property
     def server_error(self) -> bool:
@@ -34,9 +38,17 @@ class Failure:
         return self.status is not None and self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
     @property
+    def unanswered(self) -> bool:
+        """Whether nothing was learnt: no answer, one that cannot be read, or the server's own failure.
+
+        Every refusal of Stripe's says of what type it is; a page of somebody on the way, or half an answer, does not.
+        """
+        return self.status is None or self.status < HTTPStatus.BAD_REQUEST or self.server_error or self.code is None
+
+    @property
     def ambiguous(self) -> bool:
-        """Whether the request may have been carried out although it failed: no answer, or one that cannot be read."""
-        return self.status is None or self.status < HTTPStatus.BAD_REQUEST or self.server_error
+        """Whether the request may have been carried out although it failed, at this try or an earlier one."""
+        return self.unanswered or self.doubted
 
     @property
     def retriable(self) -> bool:
@@ -45,7 +57,7 @@ class Failure:
             return self.should_retry
         if self.code == "idempotency_error":
             return False
-        return self.ambiguous or self.status in RETRIED_STATUS
+        return self.unanswered or self.status in RETRIED_STATUS
 
 
 @dataclass

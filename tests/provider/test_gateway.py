@@ -5,9 +5,10 @@ from stripe import _api_version
 
 from reconciler.diagnostics import ProviderError, UsageError
 from reconciler.provider import gateway
-from reconciler.provider.gateway import API_VERSION, Connection, Gateway, check_key
+from reconciler.provider.gateway import API_VERSION, Connection, Gateway, RequestFailedError, check_key
 from reconciler.provider.limiter import UNLIMITED
-from reconciler.sandbox import Sandbox
+from reconciler.provider.retry import Backoff, Failure
+from reconciler.sandbox import Fault, Sandbox
 
 
 def test_the_version_is_the_sdks() -> None:
@@ -36,3 +37,24 @@ def test_what_is_no_secret_key_is_refused(key: str) -> None:
 def test_space_around_a_key_is_dropped() -> None:
     """A key read from a file may end in a line feed."""
     assert check_key(" rk_test_abc\n") == "rk_test_abc"
+
+
+def refused_after(*faults: Fault) -> Failure:
+    """Return how a request fails for good whose first tries go wrong."""
+    with Sandbox() as sandbox:
+        sandbox.faults.add(*faults)
+        connection = Connection("sk_test_sandbox", transport=sandbox.http_client(), rates=UNLIMITED)
+        port = Gateway(connection, backoff=Backoff(tries=3, sleep=lambda _seconds: None))
+        with pytest.raises(RequestFailedError) as caught:
+            port.post("/v1/products", {"name": "x"}, "key")
+        return caught.value.failure
+
+
+def test_a_refusal_does_not_hide_an_answer_that_was_lost_before_it() -> None:
+    """Tries that end with a refusal leave open what an earlier one did; a refusal alone leaves nothing open."""
+    limited = Fault(kind="rate_limit", first=2)
+    assert not refused_after(Fault(kind="rate_limit")).ambiguous
+    lost = refused_after(Fault(kind="drop_after", nth=1), limited)
+    assert (lost.status, lost.unanswered, lost.doubted, lost.ambiguous) == (429, False, True, True)
+    torn = refused_after(Fault(kind="rate_limit", nth=1), Fault(kind="cut", nth=1), limited)
+    assert torn.ambiguous

@@ -67,3 +67,13 @@ def test_live_accounts_allow_more_in_all() -> None:
 def test_unlimited_never_waits() -> None:
     """Without rates nobody waits."""
     assert starts(UNLIMITED, ["a"] * 1000)[-1][0] == 1000
+
+
+def test_what_is_apart_has_its_own_rate_and_takes_nothing_from_the_others() -> None:
+    """Meter events come at their own rate in live mode, and leave the total to everything else."""
+    events = "post v1/billing/meter_events"
+    found = starts(LIVE, [events] * 400 + ["a"])
+    assert 400 / LIVE.apart[events] - BURST_SECONDS - 0.1 <= found[399][0] - 1000 <= 400 / LIVE.apart[events]
+    assert found[400][0] == found[399][0]
+    slow = starts(TEST, [events] * 100)
+    assert slow[-1][0] - 1000 >= 100 / 20 - BURST_SECONDS - 0.1

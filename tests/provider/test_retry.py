@@ -19,14 +19,16 @@ RETRIED = [
     failure(409, "idempotency_key_in_use"),
     failure(500),
     failure(503),
-    failure(400, should_retry=True),
+    failure(400, "invalid_request_error", should_retry=True),
+    failure(400),
+    failure(403),
 ]
 FINAL = [
     failure(400, "parameter_unknown"),
     failure(400, "idempotency_error"),
-    failure(401),
+    failure(401, "invalid_request_error"),
     failure(402, "card_declined"),
-    failure(403),
+    failure(403, "invalid_request_error"),
     failure(404, "resource_missing"),
     failure(409, should_retry=False),
     failure(500, should_retry=False),
@@ -35,7 +37,7 @@ FINAL = [
 
 @pytest.mark.parametrize("case", RETRIED, ids=str)
 def test_a_failure_that_may_pass_is_tried_again(case: Failure) -> None:
-    """Lost answers, limits, conflicts and server errors are tried again, and whatever Stripe says to retry."""
+    """Lost answers, limits, conflicts, server errors, what Stripe did not say, and whatever it says to retry."""
     assert Backoff(sleep=lambda _s: None).waits().again(case)
 
 

@@ -145,6 +145,18 @@ _PROVIDER = {
         "--api-base pointing to a server that ignores Stripe-Version",
         "point to Stripe, or to a server that speaks the version named",
     ),
+    "E0908": prose(
+        "key may not send usage",
+        "Stripe refuses meter events from this key altogether. What was to be sent waits in the ledger until it may.",
+        "a restricted key that may only read",
+        "write access to billing meter events for that key",
+    ),
+    "E0909": prose(
+        "no such meter in the account",
+        "Usage is looked up by the event name of its meter, and the account has no meter of that name.",
+        "a meter of the files that was never applied",
+        "reconciler plan, then reconciler apply",
+    ),
 }
 
 CODES = {**_PLANNING, **_PLAN_FILE, **_PROVIDER}

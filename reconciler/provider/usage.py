@@ -1,0 +1,110 @@
+"""The outbox on its way to Stripe: every unit of the ledger counted there exactly once, whatever happens in between.
+
+An attempt is on record before it is made. What has surely not arrived is sent again; what may have arrived is sent
+again under its identifier for as long as Stripe remembers that, and is looked at after that. What cannot be settled
+this way becomes a dead letter with a reason that a person can act on; nothing is dropped.
+"""
+
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+from reconciler.diagnostics import ProviderError
+from reconciler.entitlements.policy import Policy
+from reconciler.ledger.base import Export, Store
+from reconciler.provider.delivery import MINUTE, Delivered, Delivery, told
+from reconciler.provider.gateway import Gateway
+from reconciler.provider.summaries import Summaries
+
+#: Returns the Stripe customer of a tenant; ``None`` where nobody knows one yet.
+Customers = Callable[[str], str | None]
+
+#: How long a worker holds what it has claimed, and after how long it begins nothing more of it.
+HOLD, ENDS = 15 * MINUTE, 12 * MINUTE
+BATCH = 1000
+THREADS = 16
+
+
+class Report(NamedTuple):
+    """What a flush did: exports that are sent, dead, or wait for another try; events Stripe took, or had already."""
+
+    sent: list[Export]
+    dead: list[Export]
+    waiting: list[Export]
+    taken: int
+    known: int
+
+
+class UsageSender:
+    """Sends what is due, any number of workers at once; a customer and meter have one request at a time.
+
+    ``customers`` is asked once a batch for each tenant. ``patient`` workers, that come again and again, let what fails
+    wait longer every time; others try everything that is pending and not in another worker's hands.
+    """
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        store: Store,
+        policy: Policy,
+        customers: Customers,
+        *,
+        patient: bool = True,
+        stop: threading.Event | None = None,
+    ) -> None:
+        self._gateway = gateway
+        self._store = store
+        self._policy = policy
+        self._customers = customers
+        self._patient = patient
+        self._stop = stop or threading.Event()
+        self._summaries = Summaries(gateway, store)
+
+    def flush(self) -> Report:
+        """Send everything that is due at this instant, each export once.
+
+        ProviderError where the account refuses the key; what was claimed is given back then, as after a stop.
+        """
+        since = self._store.now()
+        done: dict[tuple[str, str, int, int], Delivered] = {}
+        with ThreadPoolExecutor(THREADS, thread_name_prefix="usage") as pool:
+            while not self._stop.is_set():
+                began = self._store.now()
+                claimed = self._store.claim(since, began + HOLD, BATCH)
+                if not claimed:
+                    break
+                delivery = self._delivery(since, began + ENDS)
+                for outcomes in pool.map(delivery.stream, self._streams(claimed)):
+                    done.update((outcome.export[:4], outcome) for outcome in outcomes)
+                if delivery.refused is not None:
+                    raise ProviderError(
+                        "E0908",
+                        f"Stripe takes no usage from this key: {told(delivery.refused)}",
+                        remedy="Check the key; a restricted one needs write access to billing meter events.",
+                    )
+        return _report(done.values())
+
+    def _delivery(self, now: int, ends: int) -> Delivery:
+        return Delivery(
+            self._gateway, self._store, self._policy, self._summaries, now, ends, self._stop, patient=self._patient
+        )
+
+    def _streams(self, claimed: Iterable[Export]) -> list[list[tuple[Export, str | None]]]:
+        """Put together what is about the same customer and meter, each export with its customer."""
+        known = {tenant: self._customers(tenant) for tenant in {export.tenant for export in claimed}}
+        streams: dict[tuple[str, str], list[tuple[Export, str | None]]] = {}
+        for export in claimed:
+            customer = known[export.tenant]
+            streams.setdefault((customer or f"of {export.tenant}", export.meter), []).append((export, customer))
+        return list(streams.values())
+
+
+def _report(done: Iterable[Delivered]) -> Report:
+    outcomes = list(done)
+
+    def having(state: str) -> list[Export]:
+        return [outcome.export for outcome in outcomes if outcome.export.state == state]
+
+    taken, known = sum(outcome.taken for outcome in outcomes), sum(outcome.known for outcome in outcomes)
+    return Report(having("sent"), having("dead"), having("pending"), taken, known)
