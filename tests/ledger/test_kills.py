@@ -1,0 +1,163 @@
+"""Processes and databases that die at any moment: whatever was answered is there, and nothing is there twice."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from reconciler.ledger.ledger import Ledger, Mode, open_ledger
+from reconciler.ledger.verify import verify
+
+from .conftest import SHARED
+from .databases import plain
+from .deeds import grant, spend
+from .processes import Worker
+from .worker import charge
+
+shared = pytest.mark.parametrize("kind", SHARED, indirect=True)
+ALL = 10**9
+
+
+def proven(ledger: Ledger, told: Sequence[str], tenant: str = "acme") -> set[str]:
+    """Return the keys that were charged; each once, all that were told among them, nothing else spent."""
+    entries, after = [], 0
+    while page := ledger.store.entries(tenant, after):
+        entries += page
+        after = page[-1].seq
+    charged = [entry.key for entry in entries if entry.kind == "consume"]
+    assert len(set(charged)) == len(charged)
+    assert set(told) <= set(charged)
+    assert ledger.store.read(tenant).credits == ALL - len(charged)
+    assert verify(ledger.store) == []
+    return {key for key in charged if key is not None}
+
+
+@shared
+def test_a_process_is_killed_while_it_spends(url: str, mode: Mode) -> None:
+    """What a killed process was answered is there once; repeated under its key, nothing is charged again."""
+    with open_ledger(url, mode) as ledger:
+        ledger.submit(grant("acme", "g", ALL))
+        told: list[str] = []
+        for round_ in range(2):
+            with Worker(url, mode, f"w{round_}", threads=4) as worker:
+                worker.listen(25)
+                told += worker.kill()
+            charged = proven(ledger, told)
+            for key in charged:
+                assert ledger.submit(spend("acme", 1, key)).entry is not None
+            assert proven(ledger, told) == charged
+
+
+@pytest.mark.parametrize("kind", ["postgres", "partitions"], indirect=True)
+def test_sessions_are_ended_while_they_spend(url: str, mode: Mode) -> None:
+    """The server ends sessions at any moment; callers ask again with their keys, and every call is charged once."""
+    named = f"{url}&application_name=reconciler-{os.getpid()}-{mode}"
+    with open_ledger(named, mode) as ledger, psycopg.connect(plain(url), autocommit=True) as other:
+        ledger.submit(grant("acme", "g", ALL))
+        done = threading.Event()
+
+        def end() -> int:
+            ended = 0
+            while not done.is_set():
+                ended += other.execute(
+                    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = %s",
+                    (f"reconciler-{os.getpid()}-{mode}",),
+                ).fetchall()[0][0]
+                done.wait(0.03)
+            return ended
+
+        with ThreadPoolExecutor(5) as threads:
+            ending = threads.submit(end)
+            keys = [f"k{number}" for number in range(120)]
+            charged = list(threads.map(lambda key: charge(ledger, "acme", key), keys))
+            done.set()
+            assert ending.result() > 3
+        assert all(charged)
+        assert proven(ledger, keys) == set(keys)
+
+
+class Cluster:
+    """A PostgreSQL of the test's own, which may be killed."""
+
+    def __init__(self, binaries: Path, home: Path) -> None:
+        self._binaries = binaries
+        self._home = home
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self._run("initdb", "--pgdata", "data", "--auth", "trust", "--username", "postgres", "--no-sync")
+        self.url = f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+
+    def _run(self, program: str, *words: str) -> None:
+        user = "postgres" if os.geteuid() == 0 else None
+        command = [str(self._binaries / program), *words]
+        subprocess.run(command, check=True, cwd=self._home, user=user, stdout=subprocess.DEVNULL)
+
+    def start(self) -> None:
+        """Start it, and wait until it has recovered."""
+        options = f"-c listen_addresses=127.0.0.1 -p {self.port} -k {self._home}"
+        self._run("pg_ctl", "start", "--pgdata", "data", "--wait", "--options", options, "--log", "log")
+
+    def crash(self) -> None:
+        """Stop it without a checkpoint, as a crash does."""
+        self._run("pg_ctl", "stop", "--pgdata", "data", "--mode", "immediate")
+
+    def kill_session(self) -> None:
+        """Kill the process of one session; the server ends all of them and recovers."""
+        with psycopg.connect(self.url, autocommit=True) as db:
+            os.kill(db.info.backend_pid, signal.SIGKILL)
+
+    def running(self) -> bool:
+        """Tell whether it was started and not stopped."""
+        return (self._home / "data" / "postmaster.pid").exists()
+
+
+@contextmanager
+def cluster() -> Iterator[Cluster]:
+    """Lend a cluster made of the binaries of this machine; skip where there are none."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not found:
+        pytest.skip("no PostgreSQL binaries in /usr/lib/postgresql")
+    home = Path(tempfile.mkdtemp(prefix="reconciler-pg"))
+    try:
+        if os.geteuid() == 0:
+            try:
+                shutil.chown(home, "postgres")
+            except LookupError:
+                pytest.skip("there is no user postgres to run PostgreSQL as")
+        made = Cluster(found[-1].parent, home)
+        made.start()
+        try:
+            yield made
+        finally:
+            if made.running():
+                made.crash()
+    finally:
+        shutil.rmtree(home)
+
+
+def test_the_database_is_killed_while_they_spend(mode: Mode) -> None:
+    """After crashes of the whole server every answered call is there once, and callers go on when it is back."""
+    with cluster() as server, open_ledger(server.url, mode) as ledger:
+        ledger.submit(grant("acme", "g", ALL))
+        with Worker(server.url, mode, "one", threads=3) as one, Worker(server.url, mode, "two", threads=3) as two:
+            for crash in (server.kill_session, server.crash):
+                one.listen(20)
+                two.listen(20)
+                crash()
+                if not server.running():
+                    server.start()
+            one.listen(20)
+            two.listen(20)
+            told = one.kill() + two.kill()
+        assert len(proven(ledger, told)) >= len(told) >= 120
