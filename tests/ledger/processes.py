@@ -22,12 +22,13 @@ def in_child(work: Callable[[], object]) -> Callable[[], bool]:
 class Worker:
     """A process of its own that spends one credit of a tenant after the other, each under a key of its own.
 
-    It tells every key that was answered as charged. ``threads`` of it do the same at once.
+    It tells every key that was answered as charged. ``threads`` of it do the same at once; keys are numbered from
+    ``first`` on.
     """
 
-    def __init__(self, url: str, mode: str, name: str, tenant: str = "acme", threads: int = 1) -> None:
-        command = [sys.executable, "-m", "tests.ledger.worker", url, mode, name, tenant, str(threads)]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    def __init__(self, url: str, mode: str, name: str, tenant: str = "acme", threads: int = 1, first: int = 0) -> None:
+        command = [sys.executable, "-m", "tests.ledger.worker", url, mode, name, tenant, str(threads), str(first)]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, pipesize=2**20)
         self.told: list[str] = []
 
     def listen(self, number: int) -> None:
@@ -44,6 +45,14 @@ class Worker:
         assert self._process.stdout is not None
         self.told += [line.strip() for line in self._process.stdout if line.endswith("\n")]
         self._process.wait()
+        self._process.stdout.close()
+        return self.told
+
+    def wait(self) -> list[str]:
+        """Wait until nothing is left to spend, and return every key it has told."""
+        assert self._process.stdout is not None
+        self.told += [line.strip() for line in self._process.stdout]
+        assert self._process.wait() == 0
         self._process.stdout.close()
         return self.told
 

@@ -25,12 +25,12 @@ def charge(ledger: Ledger, tenant: str, key: str) -> bool:
             return True
 
 
-def main(url: str, mode: str, name: str, tenant: str, threads: str) -> None:
-    """Spend until nothing is left."""
+def main(url: str, mode: str, name: str, tenant: str, threads: str, first: str = "0") -> None:
+    """Spend until nothing is left, under keys from a number on."""
     ledger = open_ledger(url, mode)
 
     def work(thread: int) -> None:
-        for number in itertools.count():
+        for number in itertools.count(int(first)):
             key = f"{name}/{thread}/{number}"
             if not charge(ledger, tenant, key):
                 return
