@@ -101,7 +101,8 @@ def _lines(item: Licensed | Metered, sold: _Sold, currency: str, period: Period 
     metered, size, part = isinstance(item, Metered), item.rate.package, sold.part
     if part.units or not part.flat:
         exact = EXACT.multiply(part.units, part.unit)
-        number = f"{count(part.units)} packages of {size:,}" if size > 1 else count(part.units)
+        packages = "package" if part.units == 1 else "packages"
+        number = f"{count(part.units)} {packages} of {size:,}" if size > 1 else count(part.units)
         label = f"{sold.what}: {number} at {display(part.unit, currency)}"
         yield Line(item.address, label, sold.units, part.unit, exact, item.product, period, metered=metered)
     if part.flat:

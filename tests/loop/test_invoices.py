@@ -49,8 +49,9 @@ def draw(chance: random.Random, *more: str) -> dict[str, Any]:
     tenant["subscription"] = {"quantity": chance.randint(1, 12)}
     if chance.random() < 0.5:
         tenant["usage"] = {"vex": line(chance) | {"included": 50, "reserved_price": {"amount": "12"}}}
-    if "usage" not in tenant and not plan.keys() & {"prices", "per_call", "minimum"}:
-        plan["usage"]["vex"] = line(chance)
+    lines = [*plan["usage"].values(), *tenant.get("usage", {}).values()]
+    if not plan.keys() & {"prices", "per_call", "minimum"} and all(each["overage"] == "deny" for each in lines):
+        plan["prices"] = {"base": flat(chance, "month")}
     off = chance.choice(["percent_off", "amount_off", None, None])
     coupon = {"duration": chance.choice(["once", "repeating", "forever"])}
     if off:
@@ -65,7 +66,7 @@ def draw(chance: random.Random, *more: str) -> dict[str, Any]:
         "plans": {"plan": plan, "unused": {"name": "Decoy", "currency": currency, "usage": unused()}},
         "tenants": {"acme": tenant},
         "coupons": {"off": coupon} if off else {},
-        "tax_rates": {"vat": tax},
+        "tax_rates": {"vat": tax} if chance.random() < 0.7 else {},
     }
 
 
@@ -165,9 +166,11 @@ class Account(World):
         self.api.post(f"/v1/test_helpers/test_clocks/{self.test_clock}/advance", {"frozen_time": int(to.timestamp())})
 
     def invoices(self) -> list[Any]:
-        """Return the subscription's invoices, oldest first; none has more lines than are shown on it."""
+        """Return the subscription's invoices with all their lines, oldest first."""
         found = self.api.get("/v1/invoices", {"subscription": self.subscription, "limit": 100})["data"][::-1]
-        assert not any(invoice["lines"]["has_more"] for invoice in found)
+        for each in found:
+            if each["lines"]["has_more"]:
+                each["lines"] = self.api.get(f"/v1/invoices/{each['id']}/lines", {"limit": 100})
         return found
 
 
@@ -221,7 +224,8 @@ def lived(seed: int, months: int = 4) -> tuple[Account, list[Invoice]]:
         period: used_in(chance) for period in [*([(NOW, contract.anchor)] if contract.anchor > NOW else []), *periods]
     }
     grants = []
-    if chance.random() < 0.3 and contract.tariff.currency != "kwd":
+    # Which usage line a grant pays first is not documented, and the rounding of taxes can tell.
+    if not account.file.tax_rates and contract.tariff.currency != "kwd":
         money = {"currency": contract.tariff.currency, "value": chance.choice([100, 5000])}
         form = {
             "amount": {"type": "monetary", "monetary": money},
@@ -233,7 +237,7 @@ def lived(seed: int, months: int = 4) -> tuple[Account, list[Invoice]]:
         account.use(usage, max(period[0], now - HOUR))
         now = period[1] + 2 * HOUR
         account.advance(now)
-    taxes = [tax_of(account.file, "vat")]
+    taxes = [tax_of(account.file, rate) for rate in account.file.tax_rates]
     return account, list(invoices_of(contract, now, used.__getitem__, taxes=taxes, grants=grants))
 
 
