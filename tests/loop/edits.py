@@ -285,6 +285,15 @@ def _overage(sections: Sections) -> Any:
     return sections["plans"]["pro"].get("usage", {}).get("calls", {}).get("overage", "deny")
 
 
+def _spendable(sections: Sections) -> bool:
+    """Tell whether the line may go to the spend meter, which counts millionths (E0309): a volume table does, with units."""
+    table = sections["tiers"]["table"]
+    if table["mode"] == "graduated" or "tiers" not in _overage(sections):
+        return True
+    rows = (table["steps"], *table.get("currency_options", {}).values())
+    return all(len(step["unit_amount"].partition(".")[2]) <= 6 for steps in rows for step in steps)
+
+
 def _replaceable(sections: Sections, field: str) -> bool:
     """Tell whether the coupon has the field and may change it: under an id of the files' choice it may not (E0703)."""
     coupon = sections["coupons"]["launch"]
@@ -321,7 +330,7 @@ NEEDS: dict[str, Callable[[Sections], bool]] = {
     "add a currency": lambda sections: bool(_missing_currencies(sections)),
     "drop a price": lambda sections: len(sections["plans"]["pro"]["prices"]) > 1,
     "drop a feature": lambda sections: bool(sections["plans"]["pro"]["features"]),
-    "include more units": lambda sections: _overage(sections) != "deny",
+    "include more units": lambda sections: _overage(sections) != "deny" and _spendable(sections),
     "drop a usage line": lambda sections: _overage(sections) != "deny",
     "move a bound": lambda sections: len(sections["tiers"]["table"]["steps"]) > 1,
     "another percentage": lambda sections: _replaceable(sections, "percent_off"),
