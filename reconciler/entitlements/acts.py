@@ -271,7 +271,13 @@ class Acts:
 
     def seal(self, tenant: str, before: int) -> Job:
         """Return the job that hands windows begun before an instant, in seconds, to the export."""
-        return Job(tenant, lambda book, now, _found: books.seal(book, before, now))
+        terms_of = self._terms_of
+
+        def act(book: Book, now: int, _found: Found) -> int:
+            settle(book, terms_of(book), now)
+            return books.seal(book, before, now)
+
+        return Job(tenant, act)
 
 
 def unknown(tenant: str, tool: str, digest: str) -> Decision:

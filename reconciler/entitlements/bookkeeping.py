@@ -19,6 +19,8 @@ from reconciler.ledger.jobs import Job, Outcome
 from reconciler.ledger.ledger import Ledger, Look
 
 _MOST_TERMS = 50_000
+#: Under this a look keeps its book with what is due worked out, and since when that holds.
+_AHEAD = object()
 
 
 class KeyConflictError(LedgerError):
@@ -119,8 +121,8 @@ class Bookkeeping:
 
     def balance(self, tenant: str) -> Balance:
         """Return what a tenant has: credits by lot, holds, included units and limits with what is used of them."""
-        look, terms, now = self._look(tenant)
-        return balance_of(look.book, terms, now)
+        _, book, terms, now = self._look(tenant)
+        return balance_of(book, terms, now)
 
     def set_subscription(
         self,
@@ -175,15 +177,21 @@ class Bookkeeping:
             terms = self._terms[book.tenant] = Terms(self._policy, book.tenant, subscription_of(book.facts), kept)
         return terms
 
-    def _look(self, tenant: str) -> tuple[Look, Terms, int]:
-        """Return a look at a tenant's book, with what is due by now worked out but not written."""
+    def _look(self, tenant: str) -> tuple[Look, Book, Terms, int]:
+        """Return a look at a tenant, its book with what is due by now worked out but not written, its terms, the time.
+
+        It is always worked out from the book as it is stored: what a look made of it earlier never happened.
+        """
         look, now = self._ledger.look(tenant), self._now()
         terms = self._terms_of(look.book)
-        if not settled(look.book, terms, now):
+        if settled(look.book, terms, now):
+            return look, look.book, terms, now
+        book, since = look.known.get(_AHEAD, (look.book, now))
+        if now < since or not settled(book, terms, now):
             book = look.book.copy()
             settle(book, terms, now)
-            look.book, look.known = book, {}
-        return look, terms, now
+            look.known = {_AHEAD: (book, now)}
+        return look, book, terms, now
 
     def _once(self, job: Job) -> Outcome:
         outcome = self._ledger.submit(job)

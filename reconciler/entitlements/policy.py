@@ -270,7 +270,7 @@ class Policy:
         }
 
     def dump(self) -> str:
-        """Write the policy file: canonical JSON with the digest of its content."""
+        """Write the policy file: JSON with the digest of its content, in the order of the files, which decides ties."""
         return _text({"format": FORMAT, "digest": self.digest, "content": self.content()}) + "\n"
 
     @classmethod
@@ -309,7 +309,7 @@ def read_policy(path: Path) -> Policy:
 
 
 def _text(content: Any) -> str:
-    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return json.dumps(content, separators=(",", ":"), ensure_ascii=True)
 
 
 def _plain(terms: Plan | Tenant) -> dict[str, Any]:

@@ -77,6 +77,7 @@ class Entitlements(Bookkeeping):
     def reload(self, source: str | Path | Policy, env: str | None = None) -> Policy:
         """Replace the policy at once and as a whole, and return it; where it cannot be read the old one stays."""
         self._policy = policy = policy_of(source, env)
+        self._looks.clear()
         if self.leases is not None:
             self.leases.settle()
         return policy
@@ -99,16 +100,16 @@ class Entitlements(Bookkeeping):
                 return found
         name = _one(tool, meter)
         try:
-            look, terms, now = self._look(tenant)
+            look, book, terms, now = self._look(tenant)
         except StoreUnavailableError:
             return unknown(tenant, name, self._policy.revision)
         call = terms.call(name, meter=tool is None)
         ask = ask_of(call, quantity, units)
-        verdict = weigh(call, look.book, now, ask)
-        decision = decision_of(verdict, call, terms, look.book)
+        verdict = weigh(call, book, now, ask)
+        decision = decision_of(verdict, call, terms, book)
         if verdict.refusal is not None:
-            decision = with_remedy(decision, verdict.refusal, call, terms, look.book, now, ask, self._urls)
-        if plain and (until := holds_until(call, look.book, now)) is not None:
+            decision = with_remedy(decision, verdict.refusal, call, terms, book, now, ask, self._urls)
+        if plain and (until := holds_until(call, book, now)) is not None:
             look.known[tool] = (terms.policy, until, decision)
         return decision
 
@@ -129,7 +130,7 @@ class Entitlements(Bookkeeping):
             if known is not None and known[0] > self._now():
                 return feature in known[1]
         try:
-            look, terms, now = self._look(tenant)
+            look, _, terms, now = self._look(tenant)
         except StoreUnavailableError:
             return False
         features = terms.features if terms.entitled(now) else frozenset[str]()

@@ -20,10 +20,10 @@ class Verdict(NamedTuple):
 
 def weigh(call: Call, book: Book, now: int, ask: Ask) -> Verdict:
     """Weigh a call. The first bound that does not hold refuses; the first payer that can pay the whole call pays it."""
-    if call.refused is not None:
-        return Verdict(Refusal(call.refused, call.source), None)
     if call.until is not None and now >= call.until:
         return Verdict(Refusal(Reason.SUBSCRIPTION_INACTIVE, call.source), None)
+    if call.refused is not None:
+        return Verdict(Refusal(call.refused, call.source), None)
     tightest: Bound | None = None
     cells: list[tuple[str, int]] = []
     counts: list[Count] = []

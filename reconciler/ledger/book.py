@@ -131,6 +131,7 @@ class Book:
         book.seq, book.head, book.at, book.resets_at = seq, head, state["at"], state["resets_at"]
         for values in state["lots"]:
             book._add(Lot(*values))
+        book._emptied = any(not lot.remaining for lot in book.order)
         book.holds = {values[0]: Hold(*values) for values in state["holds"]}
         book.counters, book.cells, book.facts = state["counters"], state["cells"], state["facts"]
         book._wake()

@@ -87,7 +87,7 @@ def edited(*edits: tuple[str, str]) -> Changes:
 
 def loaded(content: dict[str, Any]) -> Policy:
     """Return a policy with this content."""
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    text = json.dumps(content, separators=(",", ":"), ensure_ascii=True)
     digest = hashlib.sha256(text.encode()).hexdigest()
     return Policy.load(json.dumps({"format": 1, "digest": digest, "content": content}))
 

@@ -4,9 +4,8 @@ Time zones are those of the IANA database, from 1970 on. A calendar period begin
 local clock shows its first day or a later one; an hour, where it shows a full hour or is set by part of one.
 """
 
-from calendar import monthrange
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -16,7 +15,8 @@ from hypothesis import strategies as st
 
 from reconciler.entitlements.periods import Anchored, Calendar, instant, micros, zone_of
 
-SECOND = timedelta(seconds=1)
+from .calendars import SECOND, anchored_start, calendar_period, even_period
+
 #: Half an hour of daylight saving; no midnight once a year; quarter hours; a day that never was; midnight twice; none.
 CURIOUS = (
     "Australia/Lord_Howe",
@@ -38,11 +38,6 @@ CURIOUS = (
 ALL = tuple(sorted(name for name in available_timezones() if "/" in name and not name.startswith(("Etc", "posix"))))
 BEGIN, END = datetime(1970, 1, 3, tzinfo=UTC), datetime(2045, 1, 1, tzinfo=UTC)
 INSTANTS = st.datetimes(BEGIN.replace(tzinfo=None), END.replace(tzinfo=None)).map(lambda when: when.replace(tzinfo=UTC))
-
-
-def local(when: datetime, zone: ZoneInfo) -> datetime:
-    """Return what the clocks of a zone show."""
-    return when.astimezone(zone).replace(tzinfo=None)
 
 
 @cache
@@ -77,39 +72,6 @@ def moments(draw: Callable[..., object]) -> tuple[str, datetime]:
     return zone, draw(INSTANTS)  # type: ignore[return-value]
 
 
-def begins(day: date, zone: ZoneInfo) -> datetime:
-    """Return the first instant at which the clocks show a day or a later one, minute by minute, then by the second."""
-    midnight = datetime(day.year, day.month, day.day)  # noqa: DTZ001  what a clock shows has no zone
-    when = midnight.replace(tzinfo=UTC) - timedelta(hours=26)
-    while local(when, zone) < midnight:
-        when += timedelta(minutes=1)
-    while local(when - SECOND, zone) >= midnight:
-        when -= SECOND
-    return when
-
-
-def firsts(near: date, per: str, day: int) -> list[date]:
-    """Walk day by day and return the first days of the periods around a date."""
-    reach = {"day": 3, "week": 16, "month": 70, "year": 800}[per]
-    days = [near + timedelta(days=step) for step in range(-reach, reach + 1)]
-    if per == "day":
-        return days
-    if per == "week":
-        return [each for each in days if each.isoweekday() == 1]
-    if per == "year":
-        return [each for each in days if (each.month, each.day) == (1, 1)]
-    return [each for each in days if each.day == min(day, monthrange(each.year, each.month)[1])]
-
-
-def expected(when: datetime, per: str, zone: ZoneInfo, day: int = 1) -> tuple[datetime, datetime]:
-    """Return the period an instant lies in, by the clocks."""
-    today = local(when, zone).date()
-    around = firsts(today, per, day)
-    before, after = [each for each in around if each <= today][-2:], [each for each in around if each > today][:3]
-    starts = [begins(each, zone) for each in before + after]
-    return max(start for start in starts if start <= when), min(start for start in starts if start > when)
-
-
 @pytest.mark.parametrize("per", ["day", "week", "month", "year"])
 @given(moment=moments(), day=st.sampled_from([1, 1, 15, 28, 29, 30, 31]))
 @example(moment=("America/St_Johns", datetime(2006, 10, 29, 2, 45, tzinfo=UTC)), day=29)
@@ -119,25 +81,8 @@ def test_calendar_periods_are_what_the_clocks_show(moment: tuple[str, datetime],
     """Days, weeks, months and years of any zone begin at the first instant its clocks show them, and never again."""
     name, when = moment
     period = Calendar(per, zone_of(name), day if per == "month" else 1)
-    start, end = expected(when, per, ZoneInfo(name), day if per == "month" else 1)
+    start, end = calendar_period(when, per, ZoneInfo(name), day if per == "month" else 1)
     assert period.at(micros(when)) == (micros(start), micros(end))
-
-
-def hours(when: datetime, zone: ZoneInfo, length: int) -> tuple[datetime, datetime]:
-    """Walk second by second to where a period of so many seconds begins and where the next does."""
-
-    def boundary(at: datetime) -> bool:
-        shown = local(at, zone)
-        jump = int((shown - local(at - SECOND, zone) - SECOND).total_seconds())
-        return (shown - datetime(1970, 1, 1)) // SECOND % length == 0 or jump % length != 0  # noqa: DTZ001  no zone
-
-    start = when.replace(microsecond=0)
-    while not boundary(start):
-        start -= SECOND
-    end = when.replace(microsecond=0) + SECOND
-    while not boundary(end):
-        end += SECOND
-    return start, end
 
 
 @given(moments(), st.sampled_from([("hour", 3600), ("minute", 60), ("second", 1)]))
@@ -146,7 +91,7 @@ def hours(when: datetime, zone: ZoneInfo, length: int) -> tuple[datetime, dateti
 def test_hours_begin_with_the_clocks_own(moment: tuple[str, datetime], length: tuple[str, int]) -> None:
     """Hours, minutes and seconds of any zone are those of its clocks, cut where these are set by part of one."""
     name, when = moment
-    start, end = hours(when, ZoneInfo(name), length[1])
+    start, end = even_period(when, ZoneInfo(name), length[1])
     assert Calendar(length[0], zone_of(name)).at(micros(when)) == (micros(start), micros(end))
 
 
@@ -168,17 +113,6 @@ def test_calendar_periods_follow_each_other(moment: tuple[str, datetime], per: s
     assert period.at(end)[0] == end
     assert period.at(start - 1)[1] == start
     assert period.at(now) == (start, end)
-
-
-def stripes(anchor: datetime, interval: str, count: int, number: int) -> datetime:
-    """Return the ``number``-th boundary after an anchor: walk the calendar, and cut the day to the month's length."""
-    if interval in {"day", "week"}:
-        return anchor + timedelta(days=number * count * (7 if interval == "week" else 1))
-    year, month = anchor.year, anchor.month
-    for _ in range(abs(number) * count * (12 if interval == "year" else 1)):
-        month += 1 if number > 0 else -1
-        year, month = year + (month > 12) - (month < 1), (month - 1) % 12 + 1
-    return anchor.replace(year=year, month=month, day=min(anchor.day, monthrange(year, month)[1]))
 
 
 @pytest.mark.parametrize(
@@ -210,7 +144,7 @@ def test_anchored_periods_are_counted_from_the_anchor(
 ) -> None:
     """The n-th period runs from the n-th boundary to the next, before the anchor too, wherever in it one asks."""
     assume(1971 < anchor.year + number * count * (interval == "year") < 2900)
-    start, end = (stripes(anchor, interval, count, each) for each in (number, number + 1))
+    start, end = (anchored_start(anchor, interval, count, each) for each in (number, number + 1))
     period = Anchored(micros(anchor), interval, count)
     now = data.draw(st.integers(micros(start), micros(end) - 1))
     for asked in (now, micros(start), micros(end) - 1, now):

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from zoneinfo import available_timezones
 
@@ -88,6 +89,7 @@ def zone_known(view: View) -> Iterator[Diagnostic]:
         yield view.error("E0423", ("settings", "timezone"), summary, "write an IANA name such as Europe/Berlin, or UTC")
 
 
+@cache
 def _zones() -> Collection[str]:
     """Return the names of the IANA database; listing them reads hundreds of files, so UTC alone never pays for it."""
     return available_timezones() - _NO_ZONES
