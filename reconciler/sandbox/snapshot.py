@@ -85,6 +85,8 @@ class State:
         tables = data.get("tables") if isinstance(data, dict) else None
         if not isinstance(tables, dict) or (data.get("format"), data.get("version")) != (FORMAT, SCHEMA_VERSION):
             raise UsageError("E1212", "this is not an export of this version's sandbox")
+        if missing := sorted(set(TABLES) - tables.keys()):
+            raise UsageError("E1212", f"this export is not whole: {', '.join(missing)} is missing")
         self._replace(tables)
 
     def counts(self) -> list[tuple[str, str, int]]:

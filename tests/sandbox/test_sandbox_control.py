@@ -169,7 +169,7 @@ def test_what_is_no_snapshot_changes_nothing(api, image):
     assert api.ids("/v1/products") == ["kept"]
 
 
-@pytest.mark.parametrize("damage", ["format", "version", "tables", "row", "kind"])
+@pytest.mark.parametrize("damage", ["format", "version", "tables", "row", "kind", "missing"])
 def test_what_is_no_export_changes_nothing(api, damage):
     """An export that is none, of another version, or broken within is refused, and the state stays."""
     api.product(id="kept")
@@ -178,6 +178,8 @@ def test_what_is_no_export_changes_nothing(api, damage):
         data["tables"]["object"].append([1])
     elif damage == "kind":
         data = ["x"]
+    elif damage == "missing":
+        del data["tables"]["due"]
     else:
         data[damage] = "other"
     with pytest.raises(UsageError):
