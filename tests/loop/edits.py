@@ -286,7 +286,7 @@ def _overage(sections: Sections) -> Any:
 
 
 def _spendable(sections: Sections) -> bool:
-    """Tell whether the line may go to the spend meter, which counts millionths (E0309): a volume table does, with units."""
+    """Tell whether the line may go to the spend meter, which counts millionths: a volume table with units does."""
     table = sections["tiers"]["table"]
     if table["mode"] == "graduated" or "tiers" not in _overage(sections):
         return True
