@@ -251,8 +251,8 @@ def check(account: Account, priced: list[Invoice]) -> None:
         sums = [sum(each["amount"] for each in taken if each["type"] == kind) for kind in KINDS]
         assert sums == [mine.discount, mine.credit]
         assert (invoice["currency"], invoice["subtotal"]) == (mine.currency, mine.subtotal)
-        assert sum(total["amount"] for total in invoice["total_taxes"]) == mine.tax
-        assert invoice["total"] == mine.total
+        assert abs(sum(total["amount"] for total in invoice["total_taxes"]) - mine.tax) <= slack(account)
+        assert abs(invoice["total"] - mine.total) <= slack(account)
 
 
 def shown(account: Account, line: Any) -> tuple[Any, ...]:
@@ -268,10 +268,17 @@ def told(line: Line) -> tuple[Any, ...]:
     return line.source, line.amount, line.discount, *(int(time.timestamp()) for time in line.period)
 
 
+def slack(account: Account) -> int:
+    """Return by how much a line may differ: which of equal lines takes the rest of an amount off is not documented."""
+    return 1 if account.contract.coupon and account.contract.coupon.amount_off else 0
+
+
 def check_lines(account: Account, billed: Any, mine: Invoice) -> None:
     """Compare the lines that are not of nothing."""
     found = sorted(shown(account, line) for line in billed["lines"]["data"] if line["amount"])
-    assert found == sorted(told(line) for line in mine.lines if line.amount)
+    wanted = sorted(told(line) for line in mine.lines if line.amount)
+    assert [line[:2] + line[3:] for line in found] == [line[:2] + line[3:] for line in wanted]
+    assert all(abs(line[2] - other[2]) <= slack(account) for line, other in zip(found, wanted, strict=True))
 
 
 @pytest.mark.parametrize("seed", range(12))
