@@ -100,7 +100,7 @@ def settle_slice(
     meter_units(book, rest.units, [(meter, price * unkeyed) for meter, price in spends if unkeyed], apart, window)
     if not late:
         book.drop(hold, 0)
-    answer = {"charged": charged, "repeated": repeated, "short": short + missing}
+    answer = {"charged": charged, "repeated": repeated, "calls": unkeyed, "short": short + missing}
     stored = list(kept["decision"])
     stored[2] = (credits or money or 0) * unkeyed
     book.enter("settle", now, [stored, [], parts, answer], f"{OWN}commit:{hold.id}")

@@ -349,7 +349,7 @@ SUBJECTS = ("plans.pro", "plans.payg", "plans.credits", "plans.free", "tenants.z
 NAMES = ("chat", "rows", "report", "echo", "look-up", "anything", "rows-fast")
 #: What speaks for tools that no file names.
 SPOKEN_FOR = {"look-up": "look-*", "rows-fast": "rows*", "anything": "*"}
-COUNTERS = ("", "usage/calls", "usage/tokens", "chat/hour/1", "per_call/chat", "per_call")
+COUNTERS = ("", "usage/calls", "usage/tokens", "limit/chat/hour/1", "per_call/chat", "per_call")
 
 
 @pytest.mark.parametrize("edit", EDITS, ids=[f"{number}-{new[:30]}" for number, (_, new) in enumerate(EDITS)])
