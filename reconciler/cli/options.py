@@ -78,6 +78,20 @@ def format_option(*formats: str) -> Callable[[Command], Command]:
     )
 
 
+refusal_exitcode = click.option("--exit-code", is_flag=True, help="Exit with 4 where the call is refused.")
+
+
+def call_options(function: Command) -> Command:
+    """Add the argument ``TOOL`` and ``--meter``, ``--quantity``, ``--units``: what a call is, and its numbers."""
+    return _with(
+        function,
+        click.argument("tool", required=False),
+        click.option("--meter", metavar="METER", help="Units of a meter directly, in place of TOOL."),
+        click.option("--quantity", type=click.IntRange(0), default=1, show_default=True, help="Quantity of the call."),
+        click.option("--units", multiple=True, metavar="METER=NUMBER", help="Units the call counts; repeatable."),
+    )
+
+
 detailed_exitcode = click.option(
     "--detailed-exitcode", "detailed", is_flag=True, help="Exit with 2 where there are changes."
 )

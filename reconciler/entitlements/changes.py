@@ -202,14 +202,17 @@ class _Calls:
 
 
 def _of_call(before: tuple[Terms, Call], after: tuple[Terms, Call]) -> Iterator[CallChange]:
-    """Yield where a call is decided otherwise; what is the same at the next place is said once."""
+    """Yield where a call is decided otherwise; what is as at the place before, or as for a first call, is said once."""
+    first: dict[int, tuple[Outcome, Outcome]] = {}
     last: tuple[Any, ...] = ()
     for spot in spots(before, after):
-        was, will = outcome(*before, spot), outcome(*after, spot)
-        said = (spot.quantity, spot.counter, was, will)
-        if was != will and said != last:
-            yield CallChange("", False, spot, _effect(was, will), was, will)
-        last = said
+        both = outcome(*before, spot), outcome(*after, spot)
+        if not spot.counter:
+            first[spot.quantity] = both
+        known = last[1] if last and last[0] == spot[:2] else first[spot.quantity] if spot.counter else None
+        if both[0] != both[1] and both != known:
+            yield CallChange("", False, spot, _effect(*both), *both)
+        last = (spot[:2], both)
 
 
 def _effect(before: Outcome, after: Outcome) -> str:

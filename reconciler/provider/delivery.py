@@ -54,15 +54,15 @@ class Delivery:
         What Stripe may have forgotten comes last, when all else in its hour is settled.
         """
         outcomes: list[Delivered] = []
-        due = None
+        due, why = None, None
         for export, customer in sorted(stream, key=lambda pair: self._forgotten(pair[0])):
             if due is None and (self.refused or self.stop.is_set() or self.store.now() > self.ends):
-                due = self.now
-            outcome = self._one(export, customer) if due is None else Delivered(self._waits(export, due, export.error))
+                due, why = self.now, export.error
+            outcome = self._one(export, customer) if due is None else Delivered(self._waits(export, due, why))
             self.store.settle([outcome.export])
             outcomes.append(outcome)
             if due is None and outcome.export.state == "pending":
-                due = outcome.export.due
+                due, why = outcome.export.due, outcome.export.error
         return outcomes
 
     def _forgotten(self, export: Export) -> bool:

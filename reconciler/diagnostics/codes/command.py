@@ -151,6 +151,21 @@ _ACCOUNT = {
     ),
 }
 
+_BOOKS = {
+    "E1034": prose(
+        "request cannot be taken",
+        "A name, number, key or instant is not one the runtime can take; nothing was decided or booked.",
+        "reconciler grant acme 1e9x --key k",
+        "reconciler grant acme 100 --key k",
+    ),
+    "E1035": prose(
+        "no map of customers",
+        "--customers takes a JSON file that maps each tenant to its Stripe customer.",
+        '["cus_123"]',
+        '{"acme": "cus_123"}',
+    ),
+}
+
 _APPLY = {
     "E1030": prose(
         "refused by a guard",
@@ -185,4 +200,4 @@ _APPLY = {
     ),
 }
 
-CODES = {**_USAGE, **_BINDING, **_ACCOUNT, **_APPLY}
+CODES = {**_USAGE, **_BINDING, **_ACCOUNT, **_BOOKS, **_APPLY}

@@ -1,0 +1,253 @@
+"""``reconciler usage``: what was used, for people, for machines, and for Stripe."""
+
+import json
+import shlex
+from collections.abc import Iterator
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+
+import click
+
+from reconciler.cli.account import connect
+from reconciler.cli.books import BookOptions, book_options, instant_of, open_reading, policy_of, writing
+from reconciler.cli.context import App, common_options, pass_app
+from reconciler.cli.exits import Exit
+from reconciler.cli.files import read_bounded
+from reconciler.cli.options import AccountOptions, account_options, format_option
+from reconciler.cli.stopping import stoppable
+from reconciler.cli.usages import (
+    csv_text,
+    exports_text,
+    json_text,
+    jsonl_text,
+    report_json,
+    report_text,
+    sums_text,
+    usage_text,
+)
+from reconciler.config.models import Environment
+from reconciler.diagnostics import UsageError
+from reconciler.entitlements import Entitlements, Policy
+from reconciler.entitlements.periods import SECOND, Calendar, micros, zone_of
+from reconciler.entitlements.standing import subscription_of
+from reconciler.entitlements.usage_export import export_rows
+from reconciler.entitlements.usage_report import TenantUsage, current_period, usage_of
+from reconciler.ledger.base import Store
+from reconciler.ledger.entry import Entry
+from reconciler.provider.binding import check_account, check_mode
+from reconciler.provider.customers import customers_by_mark
+from reconciler.provider.gateway import Connection, Gateway
+from reconciler.provider.retry import Backoff
+from reconciler.provider.usage import Report, UsageSender
+
+PAGE = 1000
+_LARGEST_FILE = 64 * 1024 * 1024
+_STATES = ("pending", "dead", "sent")
+
+
+@click.group("usage", no_args_is_help=True)
+@common_options
+def command() -> None:
+    """Report and export what was used, and send it to Stripe."""
+
+
+@command.command("report")
+@click.argument("tenants", nargs=-1, metavar="[TENANT]…")
+@click.option("--month", metavar="YYYY-MM", help="A month of the calendar; default each tenant's own running month.")
+@click.option("--previous", is_flag=True, help="Each tenant's month before the running one.")
+@click.option("--from", "since", metavar="INSTANT", help="From this date or instant on; needs --to.")
+@click.option("--to", "until", metavar="INSTANT", help="Until before this one.")
+@book_options
+@format_option("text", "json")
+@common_options
+@pass_app
+def _report(
+    app: App,
+    tenants: tuple[str, ...],
+    *,
+    month: str | None,
+    previous: bool,
+    since: str | None,
+    until: str | None,
+    books: BookOptions,
+    form: str,
+) -> None:
+    """Show what tenants, all by default, have used: by tool and meter, within and beyond what is included, in money."""
+    if sum((month is not None, previous, since is not None or until is not None)) > 1:
+        raise UsageError("E1034", "choose one of --month, --previous, and --from with --to")
+    policy, _ = policy_of(app, books)
+    period = _month(month, policy.zone) if month else _stretch(since, until, policy.zone)
+    with open_reading(app, books) as ledger:
+        names = tenants or tuple(_names(ledger.store))
+        found = [_usage(policy, ledger.store, name, period, previous=previous) for name in names]
+    if form == "json":
+        app.out.data(json.dumps([usage.as_json() for usage in found], indent=2) + "\n")
+        return
+    app.out.data("\n".join(usage_text(usage) for usage in found) + sums_text(found))
+
+
+def _usage(policy: Policy, store: Store, tenant: str, period: tuple[int, int] | None, *, previous: bool) -> TenantUsage:
+    subscription = subscription_of(store.read(tenant).facts)
+    chosen = period or current_period(policy, tenant, subscription, store.now())
+    if previous:
+        chosen = current_period(policy, tenant, subscription, chosen[0] - 1)
+    return usage_of(policy, tenant, _entries(store, tenant), partial(store.entry, tenant), chosen)
+
+
+@command.command("export")
+@click.argument("tenants", nargs=-1, metavar="[TENANT]…")
+@click.option("--from", "since", metavar="INSTANT", help="From this date or instant on; needs --to.")
+@click.option("--to", "until", metavar="INSTANT", help="Until before this one.")
+@book_options
+@format_option("csv", "json", "jsonl")
+@common_options
+@pass_app
+def _export(
+    app: App, tenants: tuple[str, ...], *, since: str | None, until: str | None, books: BookOptions, form: str
+) -> None:
+    """Write every call and refund of tenants, all by default, a row for each meter, as it stands in the ledger."""
+    policy, _ = policy_of(app, books)
+    period = _stretch(since, until, policy.zone)
+    with open_reading(app, books) as ledger:
+        store = ledger.store
+        rows = (
+            row
+            for tenant in tenants or _names(store)
+            for row in export_rows(_entries(store, tenant), partial(store.entry, tenant), period)
+        )
+        for text in {"csv": csv_text, "json": json_text, "jsonl": jsonl_text}[form](rows):
+            app.out.data(text)
+
+
+@command.command("outbox")
+@click.argument("tenant", required=False)
+@click.option("--state", type=click.Choice(_STATES), help="Those in this state; default all that are not sent.")
+@book_options
+@format_option("text", "json")
+@common_options
+@pass_app
+def _outbox(app: App, tenant: str | None, *, state: str | None, books: BookOptions, form: str) -> None:
+    """Show what is on its way to Stripe, and what has become of it. Writes nothing."""
+    with open_reading(app, books) as ledger:
+        states = (state,) if state else _STATES[:2]
+        found = [export for each in states for export in ledger.store.exports(tenant, each)]
+    if form == "json":
+        app.out.data(json.dumps([export._asdict() for export in found], indent=2) + "\n")
+    else:
+        app.out.data(exports_text(found) or "Nothing there.\n")
+
+
+@command.command("flush")
+@click.option("--before", metavar="INSTANT", help="Only what was used in hours begun before; default everything.")
+@click.option("--again", is_flag=True, help="Try dead letters again, once their cause is gone.")
+@click.option(
+    "--customers",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="JSON of tenant to Stripe customer; default the customers that carry our mark.",
+)
+@book_options
+@account_options
+@format_option("text", "json")
+@common_options
+@pass_app
+def _flush(
+    app: App,
+    *,
+    before: str | None,
+    again: bool,
+    customers: Path | None,
+    books: BookOptions,
+    account: AccountOptions,
+    form: str,
+) -> int:
+    """Send what was used to Stripe as meter events, each unit once; may be broken off and run again at any time.
+
+    Exits with 7 where something waits for another try, with 1 where something has become a dead letter.
+    """
+    policy, environment = policy_of(app, books)
+    connection = connect(account)
+    check_mode(connection.mode, environment)
+    words = "reconciler usage flush"
+    with writing(app, policy, books) as runtime, stoppable(f"Run {shlex.quote(words)} again.") as stopper:
+        gateway = Gateway(connection, backoff=Backoff(sleep=stopper.stop.wait))
+        known = _customers(app, policy, customers, connection, environment)
+        if again:
+            runtime.ledger.store.revive()
+        _seal(runtime, before)
+        sender = UsageSender(gateway, runtime.ledger.store, policy, known.get, patient=False, stop=stopper.stop)
+        report = sender.flush()
+    app.out.data(json.dumps(report_json(report), indent=2) + "\n" if form == "json" else report_text(report))
+    return stopper.exit_code or _ending(report)
+
+
+def _ending(report: Report) -> int:
+    if report.dead:
+        return Exit.ERROR
+    return Exit.PARTLY if report.waiting else Exit.OK
+
+
+def _seal(runtime: Entitlements, before: str | None) -> None:
+    """Hand over what was counted, everything by now unless an instant is given."""
+    now = runtime.ledger.store.now() // SECOND + 1
+    bound = now if before is None else -(-micros(instant_of(before, runtime.policy.zone)) // SECOND)
+    while runtime.seal(min(bound, now)):
+        continue
+
+
+def _customers(
+    app: App,
+    policy: Policy,
+    file: Path | None,
+    connection: Connection,
+    environment: tuple[str, Environment] | None,
+) -> dict[str, str]:
+    """Return the customers of tenants, from a file or from the account, which is the one the environment names."""
+    gateway = Gateway(connection, read_only=True)
+    check_account(gateway, environment)
+    if file is None:
+        marked = customers_by_mark(gateway, policy.namespace)
+        for tenant, ids in marked.doubled.items():
+            app.out.problem(f"{tenant} is marked on {' and '.join(ids)}; its usage waits until one of them is")
+        return dict(marked.customers)
+    try:
+        found = json.loads(read_bounded(file, _LARGEST_FILE))
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or not all(isinstance(each, str) for each in found.values()):
+        raise UsageError("E1035", f"{file} is no JSON object of tenant to customer")
+    return found
+
+
+def _names(store: Store) -> Iterator[str]:
+    after = ""
+    while page := store.names(after, PAGE):
+        yield from page
+        after = page[-1]
+
+
+def _entries(store: Store, tenant: str) -> Iterator[Entry]:
+    after = 0
+    while page := store.entries(tenant, after, PAGE):
+        yield from page
+        after = page[-1].seq
+
+
+def _month(text: str, zone: str) -> tuple[int, int]:
+    try:
+        day = datetime.strptime(text, "%Y-%m").replace(day=15, tzinfo=zone_of(zone))
+    except ValueError:
+        raise UsageError("E1034", f"{text!r} is not a month such as 2027-01") from None
+    return Calendar("month", zone_of(zone)).at(micros(day))
+
+
+def _stretch(since: str | None, until: str | None, zone: str) -> tuple[int, int] | None:
+    if since is None and until is None:
+        return None
+    if since is None or until is None:
+        raise UsageError("E1034", "--from and --to go together")
+    start, end = (micros(instant_of(text, zone)) for text in (since, until))
+    if end <= start:
+        raise UsageError("E1034", "--to is not after --from")
+    return start, end

@@ -1,0 +1,133 @@
+"""What was used, as text, CSV and JSON, and what a flush did."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
+from typing import Any
+
+from reconciler import money
+from reconciler.cli.tables import table
+from reconciler.config.words import count
+from reconciler.diagnostics.visible import visible
+from reconciler.entitlements.explain import amount, moment
+from reconciler.entitlements.periods import SECOND
+from reconciler.entitlements.usage_export import FIELDS
+from reconciler.entitlements.usage_report import Row, TenantUsage
+from reconciler.ledger.base import Export
+from reconciler.provider.usage import Report
+
+#: What a spreadsheet would take for a formula.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_HEAD = ("tool", "meter", "calls", "units", "included", "beyond", "credits", "money")
+_NUMBERS = range(2, 8)
+
+
+def usage_text(usage: TenantUsage) -> str:
+    """Return a tenant's use as a table: a line for each tool and meter, then the sums."""
+    plan = f"plan {usage.plan}" if usage.plan else "no plan"
+    head = f"{usage.tenant}: {plan}, {moment(usage.start)} to {moment(usage.end)}\n"
+    if not usage.rows:
+        return f"{visible(head.rstrip())}\n  nothing used\n"
+    sums = [_cells(row, "all tools") for row in usage.by_meter()]
+    return visible(head.rstrip()) + "\n" + table([_HEAD, *(_cells(row) for row in usage.rows), *sums], _NUMBERS, "  ")
+
+
+def _cells(row: Row, tool: str | None = None) -> tuple[str, ...]:
+    number = "{:,}".format
+    return (
+        tool or row.tool or "(directly)",
+        row.meter or "(calls)",
+        number(row.calls) if not row.meter else "",
+        number(row.units) if row.meter else "",
+        "" if row.within is None else number(row.within),
+        "" if row.beyond is None else number(row.beyond),
+        money.plain(Decimal(row.credits).scaleb(-6)) if row.credits else "",
+        money.display(money.to_minor(row.money, row.currency), row.currency) if row.money else "",
+    )
+
+
+def csv_text(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """Yield CSV, header first. Text a spreadsheet would take for a formula begins with an apostrophe."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, FIELDS, lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({name: _harmless(value) for name, value in row.items()})
+        yield buffer.getvalue()
+        buffer.seek(0)
+        buffer.truncate()
+    yield buffer.getvalue()
+
+
+def _harmless(value: Any) -> Any:
+    """Return a cell as it is, unless it is text that acts; a negative amount is a number."""
+    if not isinstance(value, str) or not value.startswith(_FORMULA) or _is_number(value):
+        return value
+    return f"'{value}"
+
+
+def _is_number(text: str) -> bool:
+    return text.removeprefix("-").replace(".", "", 1).isdigit() and text.isascii()
+
+
+def json_text(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """Yield one JSON list, row by row."""
+    between = "[\n"
+    for row in rows:
+        yield between + json.dumps(row)
+        between = ",\n"
+    yield "[]\n" if between == "[\n" else "\n]\n"
+
+
+def jsonl_text(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """Yield one JSON object a line."""
+    for row in rows:
+        yield json.dumps(row) + "\n"
+
+
+def report_text(report: Report) -> str:
+    """Return what a flush did: what is sent, and every export that is not, with its reason."""
+    events = count(report.taken, "event")
+    known = f", and {report.known} that Stripe had already" if report.known else ""
+    lines = [f"Sent {count(len(report.sent), 'export')} in {events}{known}.\n"]
+    if report.waiting:
+        lines += [f"{count(len(report.waiting), 'export')} waiting for another try:\n", exports_text(report.waiting)]
+    if report.dead:
+        lines += [f"{count(len(report.dead), 'dead letter')}, kept until --again:\n", exports_text(report.dead)]
+    return "".join(lines)
+
+
+def exports_text(exports: Iterable[Export]) -> str:
+    """Return exports as a table, with state and reason."""
+    rows = [
+        (each.tenant, each.meter, moment(each.window * SECOND), f"{each.units:,}", each.state, each.error or "")
+        for each in exports
+    ]
+    return table(rows, (3,), "  ")
+
+
+def report_json(report: Report) -> dict[str, Any]:
+    """Return what a flush did as JSON values."""
+    return {
+        "sent": len(report.sent),
+        "events": report.taken,
+        "known": report.known,
+        "waiting": [export._asdict() for export in report.waiting],
+        "dead": [export._asdict() for export in report.dead],
+    }
+
+
+def sums_text(usages: Iterable[TenantUsage]) -> str:
+    """Return what all tenants come to, by currency, and their credits."""
+    taken, sums, number = 0, dict[str, Decimal](), 0
+    for usage in usages:
+        number += 1
+        for row in usage.rows:
+            taken += row.credits
+            if row.money:
+                sums[row.currency] = money.EXACT.add(sums.get(row.currency, Decimal(0)), row.money)
+    told = [money.display(money.to_minor(sums[name], name), name) for name in sorted(sums)]
+    told += [amount(taken, "credit")] if taken else []
+    return f"\n{count(number, 'tenant')}: {', '.join(told) or 'nothing to pay'}.\n"
