@@ -12,11 +12,13 @@ from reconciler.entitlements.reservation import Reservation
 from reconciler.entitlements.runtime import Entitlements
 from reconciler.entitlements.standing import Subscription
 from reconciler.entitlements.views import Balance
+from reconciler.entitlements.why import Explanation
 
 __all__ = [
     "Balance",
     "Decision",
     "Entitlements",
+    "Explanation",
     "KeyConflictError",
     "MeasureError",
     "Policy",

@@ -15,6 +15,7 @@ from reconciler.entitlements.acts import Request, checked, unknown
 from reconciler.entitlements.bookkeeping import Bookkeeping
 from reconciler.entitlements.decision import Decision, Reason, replay
 from reconciler.entitlements.degraded import Degraded
+from reconciler.entitlements.kinds.bounds import Ask
 from reconciler.entitlements.leases import Leases
 from reconciler.entitlements.measure import ask_of, measured_on
 from reconciler.entitlements.opening import policy_of
@@ -23,8 +24,9 @@ from reconciler.entitlements.policy import Policy
 from reconciler.entitlements.remedies import Urls, with_remedy
 from reconciler.entitlements.reservation import Reservation
 from reconciler.entitlements.steps import Steps, ask, carry_out
-from reconciler.entitlements.terms import Terms
+from reconciler.entitlements.terms import Call, Terms
 from reconciler.entitlements.weigh import FOREVER, decision_of, holds_until, weigh
+from reconciler.entitlements.why import Explanation, steps_of
 from reconciler.ledger.base import Clock, StoreUnavailableError
 from reconciler.ledger.book import Book
 from reconciler.ledger.jobs import Outcome
@@ -105,13 +107,34 @@ class Entitlements(Bookkeeping):
             return unknown(tenant, name, self._policy.revision)
         call = terms.call(name, meter=tool is None)
         ask = ask_of(call, quantity, units)
-        verdict = weigh(call, book, now, ask)
-        decision = decision_of(verdict, call, terms, book)
-        if verdict.refusal is not None:
-            decision = with_remedy(decision, verdict.refusal, call, terms, book, now, ask, self._urls)
+        decision = self._answer(call, terms, book, now, ask)
         if plain and (until := holds_until(call, book, now)) is not None:
             look.known[tool] = (terms.policy, until, decision)
         return decision
+
+    def explain(
+        self,
+        tenant: str,
+        tool: str | None = None,
+        *,
+        meter: str | None = None,
+        quantity: int = 1,
+        units: Mapping[str, int] | None = None,
+    ) -> Explanation:
+        """Return what a check would answer, with every question on the way to it; StoreUnavailableError as it is."""
+        name = _one(tool, meter)
+        _, book, terms, now = self._look(tenant)
+        call = terms.call(name, meter=tool is None)
+        ask = ask_of(call, quantity, units)
+        return Explanation(self._answer(call, terms, book, now, ask), steps_of(call, terms, book, now, ask))
+
+    def _answer(self, call: Call, terms: Terms, book: Book, now: int, ask: Ask) -> Decision:
+        """Decide a call by a book that is only looked at."""
+        verdict = weigh(call, book, now, ask)
+        decision = decision_of(verdict, call, terms, book)
+        if verdict.refusal is None:
+            return decision
+        return with_remedy(decision, verdict.refusal, call, terms, book, now, ask, self._urls)
 
     def check_many(self, tenant: str, tools: Iterable[str]) -> dict[str, Decision]:
         """Decide one call of each tool, each as if it were the only one; what is measured on the call counts as one."""
