@@ -47,6 +47,8 @@ class AsyncEntitlements:
             if found is not None:
                 return found
         try:
+            if runtime.leases is None:
+                return runtime.answered(tenant, request.name, await self._submit(runtime.asking(tenant, request)))
             return await self._carry_out(runtime.consuming(tenant, request))
         except StoreUnavailableError:
             return await asyncio.to_thread(runtime.degraded.let_through, runtime.terms(tenant), request)

@@ -29,7 +29,7 @@ from reconciler.entitlements.weigh import FOREVER, decision_of, holds_until, wei
 from reconciler.entitlements.why import Explanation, steps_of
 from reconciler.ledger.base import Clock, StoreUnavailableError
 from reconciler.ledger.book import Book
-from reconciler.ledger.jobs import Outcome
+from reconciler.ledger.jobs import Job, Outcome
 from reconciler.ledger.ledger import Ledger, open_ledger
 
 #: How long a hold lasts unless said otherwise, in seconds.
@@ -197,6 +197,10 @@ class Entitlements(Bookkeeping):
             if request.plain:
                 return (yield from self.leases.decide(tenant, request))
         return self.answered(tenant, request.name, (yield from ask(self._acts.consume(tenant, request))))
+
+    def asking(self, tenant: str, request: Request) -> Job:
+        """Return the job that decides a call and books it, where nothing is leased."""
+        return self._acts.consume(tenant, request)
 
     def reserving(self, tenant: str, request: Request, seconds: int) -> Steps[Reservation]:
         """Set aside what a call may cost, in steps."""

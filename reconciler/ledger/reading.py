@@ -6,7 +6,8 @@ from typing import NoReturn
 from urllib.parse import quote
 
 from reconciler.ledger.base import LedgerError
-from reconciler.ledger.sqlite import MIGRATIONS, PATIENCE, SqliteStore
+from reconciler.ledger.sqlite import PATIENCE, SqliteStore
+from reconciler.ledger.sqlite_schema import MIGRATIONS
 
 
 class SqliteReader(SqliteStore):

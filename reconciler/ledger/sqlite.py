@@ -23,11 +23,16 @@ from reconciler.ledger.book import Book
 from reconciler.ledger.entry import Entry
 from reconciler.ledger.forking import watch
 from reconciler.ledger.jobs import Job, Outcome, keys_of, run
+from reconciler.ledger.sqlite_schema import BY_KEY, CLAIM, COLUMNS, EXPORTS, MIGRATIONS, SETTLE
 
 #: How long a statement waits for another process, in seconds, before the store counts as unavailable.
 PATIENCE = 5.0
 #: Books the writer keeps in memory between transactions.
 CACHED = 10_000
+#: Pages of the write-ahead log from which on it is put into the file.
+LOG_PAGES = 4000
+#: So many batches look their keys up first after one that met a key again.
+CAREFUL = 64
 
 #: The path of a ledger that is gone when it is closed; threads of one process share it.
 MEMORY = ":memory:"
@@ -36,54 +41,9 @@ MEMORY = ":memory:"
 _OPEN, _RESTING, _LEFT, _CLOSED = range(4)
 _OPEN_LATER = "Open the ledger after the fork."
 
-#: The schema, step by step; a file's ``user_version`` is how many it has.
-MIGRATIONS = (
-    """
-    CREATE TABLE tenant (
-      tenant TEXT PRIMARY KEY, seq INTEGER NOT NULL, head BLOB NOT NULL, book TEXT NOT NULL,
-      credits INTEGER NOT NULL CHECK (credits >= 0), held INTEGER NOT NULL CHECK (held >= 0),
-      due INTEGER, unsent INTEGER
-    ) STRICT, WITHOUT ROWID;
-    CREATE INDEX tenant_due ON tenant (due) WHERE due IS NOT NULL;
-    CREATE INDEX tenant_unsent ON tenant (unsent) WHERE unsent IS NOT NULL;
-    CREATE TABLE entry (
-      tenant TEXT NOT NULL, seq INTEGER NOT NULL CHECK (seq > 0), at INTEGER NOT NULL, kind TEXT NOT NULL,
-      key TEXT, digest TEXT NOT NULL, body TEXT NOT NULL, hash BLOB NOT NULL,
-      PRIMARY KEY (tenant, seq)
-    ) STRICT, WITHOUT ROWID;
-    CREATE UNIQUE INDEX entry_key ON entry (tenant, key) WHERE key IS NOT NULL;
-    CREATE TRIGGER entry_stays BEFORE UPDATE ON entry BEGIN SELECT RAISE(ABORT, 'entries are append-only'); END;
-    CREATE TRIGGER entry_kept BEFORE DELETE ON entry BEGIN SELECT RAISE(ABORT, 'entries are append-only'); END;
-    CREATE TABLE export (
-      tenant TEXT NOT NULL, meter TEXT NOT NULL, window INTEGER NOT NULL, seq INTEGER NOT NULL,
-      units INTEGER NOT NULL CHECK (units <> 0), state TEXT NOT NULL CHECK (state IN ('pending', 'sent', 'dead')),
-      attempts INTEGER NOT NULL, due INTEGER NOT NULL, error TEXT, doubt INTEGER NOT NULL,
-      PRIMARY KEY (tenant, meter, window, seq)
-    ) STRICT, WITHOUT ROWID;
-    CREATE INDEX export_due ON export (due, window) WHERE state = 'pending';
-    CREATE INDEX export_waiting ON export (tenant, meter, due) WHERE state = 'pending';
-    CREATE INDEX export_dead ON export (tenant) WHERE state = 'dead';
-    """,
-)
-_COLUMNS = "SELECT tenant, seq, credits, held, due, unsent FROM tenant"
-_BY_KEY = "SELECT * FROM entry WHERE tenant = ? AND key = ?"
-_CLAIM = """
-    UPDATE export SET due = ?2, attempts = attempts + 1, doubt = CASE doubt WHEN 0 THEN ?1 ELSE doubt END
-    WHERE (tenant, meter, window, seq) IN (
-      SELECT tenant, meter, window, seq FROM export AS due WHERE state = 'pending' AND due <= ?1 AND NOT EXISTS (
-        SELECT 1 FROM export AS busy
-        WHERE busy.tenant = due.tenant AND busy.meter = due.meter AND busy.state = 'pending' AND busy.due > ?1
-      ) ORDER BY window, seq, tenant, meter LIMIT ?3
-    ) RETURNING *
-"""
-_SETTLE = """
-    UPDATE export SET state = ?1, due = ?2, error = ?3, doubt = ?4
-    WHERE tenant = ?5 AND meter = ?6 AND window = ?7 AND seq = ?8 AND state = 'pending'
-    AND (?1 = 'sent' OR attempts = ?9)
-"""
-_EXPORTS = """
-    SELECT * FROM export WHERE (?1 IS NULL OR tenant = ?1) AND (?2 IS NULL OR state = ?2) ORDER BY 1, 2, 3, 4
-"""
+
+class _RepeatedError(Exception):
+    """A job that entered nothing has a key the ledger knows already."""
 
 
 class SqliteStore(Store):
@@ -105,6 +65,7 @@ class SqliteStore(Store):
     def _open(self) -> None:
         self._books: dict[str, Book] = {}
         self._version = -1
+        self._careful = 0
         self._lock = -1
         try:
             self._db, self._reader = self._connections()
@@ -127,6 +88,7 @@ class SqliteStore(Store):
     def _prepare(self) -> None:
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
+        self._db.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
         with self._locked():
             self._migrate()
         if self._reader is not self._db:
@@ -202,10 +164,27 @@ class SqliteStore(Store):
             return apart(self._transact, jobs)
 
     def _transact(self, jobs: Sequence[Job]) -> list[Outcome]:
+        """Run jobs, at first trusting that their keys are new: to look each of them up costs as much as to decide.
+
+        A job that enters something under an old key violates the index on keys, one that enters nothing is looked up
+        then. In both cases all run again, knowing what is there, and so do the next batches: repeats come together.
+        """
+        if not self._careful:
+            try:
+                return self._kept(jobs, trusting=True)
+            except (_RepeatedError, RefusedError):
+                self._careful = CAREFUL
+        self._careful -= 1
+        return self._kept(jobs, trusting=False)
+
+    def _kept(self, jobs: Sequence[Job], *, trusting: bool) -> list[Outcome]:
         try:
             self._db.execute("BEGIN IMMEDIATE")
             books = self._load(jobs)
-            outcomes = run(jobs, books, self._found(jobs), self._clock(), self._again)
+            found = self._found(keys_of(job for job in jobs if job.refers) if trusting else keys_of(jobs))
+            outcomes = run(jobs, books, found, self._clock(), self._again)
+            if trusting:
+                self._check_new(keys_of(jobs) - found.keys())
             self._save(books)
             self._db.execute("COMMIT")
         except BaseException as error:
@@ -218,6 +197,10 @@ class SqliteStore(Store):
         for book in books.values():
             book.saved()
         return outcomes
+
+    def _check_new(self, names: Iterable[tuple[str, str]]) -> None:
+        if self._found(names):
+            raise _RepeatedError
 
     def _undo(self) -> None:
         """Forget every book: those of the batch have changed, and the file has not."""
@@ -240,8 +223,8 @@ class SqliteStore(Store):
         self._books[tenant] = book = _book(self._db, tenant)
         return book
 
-    def _found(self, jobs: Sequence[Job]) -> dict[tuple[str, str], Entry]:
-        rows = ((named, self._db.execute(_BY_KEY, named).fetchone()) for named in keys_of(jobs))
+    def _found(self, names: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Entry]:
+        rows = ((named, self._db.execute(BY_KEY, named).fetchone()) for named in names)
         return {named: Entry(*row) for named, row in rows if row}
 
     def _save(self, books: Mapping[str, Book]) -> None:
@@ -289,7 +272,7 @@ class SqliteStore(Store):
 
     def entry(self, tenant: str, key: str) -> Entry | None:
         """Return the entry written under a key."""
-        rows = self._ask(_BY_KEY, tenant, key)
+        rows = self._ask(BY_KEY, tenant, key)
         return Entry(*rows[0]) if rows else None
 
     def entries(self, tenant: str, after: int = 0, limit: int = 1000) -> list[Entry]:
@@ -304,14 +287,12 @@ class SqliteStore(Store):
 
     def balance(self, tenant: str) -> Balance | None:
         """Return the columns of a tenant."""
-        rows = self._ask(f"{_COLUMNS} WHERE tenant = ?", tenant)
+        rows = self._ask(f"{COLUMNS} WHERE tenant = ?", tenant)
         return Balance(*rows[0]) if rows else None
 
     def balances(self, after: str = "", limit: int = 1000) -> list[Balance]:
         """Return the columns of tenants behind a name, by name."""
-        return [
-            Balance(*row) for row in self._ask(f"{_COLUMNS} WHERE tenant > ? ORDER BY tenant LIMIT ?", after, limit)
-        ]
+        return [Balance(*row) for row in self._ask(f"{COLUMNS} WHERE tenant > ? ORDER BY tenant LIMIT ?", after, limit)]
 
     def due(self, now: int, limit: int = 1000) -> list[str]:
         """Return tenants for whom something expires or begins by an instant."""
@@ -327,7 +308,7 @@ class SqliteStore(Store):
     def claim(self, now: int, until: int, limit: int = 1000) -> list[Export]:
         """Take pending exports that are due; no other worker gets them or their like before ``until``."""
         with self._alone():
-            rows = self._run(_CLAIM, (now, until, limit))
+            rows = self._run(CLAIM, (now, until, limit))
         return sorted((Export(*row) for row in rows), key=lambda export: (export.window, export.seq, export))
 
     def settle(self, exports: Iterable[Export]) -> None:
@@ -336,7 +317,7 @@ class SqliteStore(Store):
         with self._alone():
             self._run("BEGIN IMMEDIATE")
             for row in rows:
-                self._run(_SETTLE, row)
+                self._run(SETTLE, row)
             self._run("COMMIT")
 
     def revive(self, tenant: str | None = None) -> int:
@@ -354,7 +335,7 @@ class SqliteStore(Store):
 
     def exports(self, tenant: str | None = None, state: str | None = None) -> Iterator[Export]:
         """Yield exports by tenant, meter, window, number."""
-        return iter([Export(*row) for row in self._ask(_EXPORTS, tenant, state)])
+        return iter([Export(*row) for row in self._ask(EXPORTS, tenant, state)])
 
     def close(self) -> None:
         """Close the connections of this process."""
