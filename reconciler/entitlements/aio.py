@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -18,7 +19,8 @@ Result = TypeVar("Result")
 class AsyncEntitlements:
     """Wraps a runtime: checks are answered at once, what writes is awaited. The rest is called on ``runtime``.
 
-    A task that is cancelled while it waits has asked already: what it asked for is booked, as with any lost answer.
+    A task that is cancelled while it consumes has asked already: the call is booked, as with any lost answer. One that
+    is cancelled while it reserves gives back what it gets.
     """
 
     def __init__(self, runtime: Entitlements) -> None:
@@ -67,10 +69,14 @@ class AsyncEntitlements:
         """Set aside what a call may cost at most; see :meth:`Entitlements.reserve`."""
         runtime = self.runtime
         request = runtime.keyed(tenant, tool, meter, quantity, units, key)
+        reserving = asyncio.ensure_future(self._carry_out(runtime.reserving(tenant, request, seconds)))
         try:
-            return AsyncReservation(await self._carry_out(runtime.reserving(tenant, request, seconds)), self)
+            return AsyncReservation(await asyncio.shield(reserving), self)
         except StoreUnavailableError:
             return AsyncReservation(runtime.without_ledger(tenant, request), self)
+        except asyncio.CancelledError:
+            await _give_back(reserving)
+            raise
 
     async def _carry_out(self, steps: Steps[Result]) -> Result:
         sent: Outcome | None = None
@@ -93,6 +99,13 @@ class AsyncEntitlements:
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         group.put(job, future)
         return self._ledger.told(job, await future)
+
+
+async def _give_back(reserving: "asyncio.Future[Reservation]") -> None:
+    """Release what a cancelled task had asked for already; nobody else will."""
+    with suppress(StoreUnavailableError):
+        held = await reserving
+        await asyncio.to_thread(held.release)
 
 
 class AsyncReservation:

@@ -131,7 +131,7 @@ def test_time_zones_are_listed_only_where_one_is_written(monkeypatch: pytest.Mon
     """Listing the zones reads hundreds of files: who stays with UTC does not pay for it."""
     listed: list[str] = []
     zones = lambda: listed.append("") or {"Asia/Tokyo"}  # noqa: E731
-    monkeypatch.setattr("reconciler.config.checks.references.available_timezones", zones)
+    monkeypatch.setattr("reconciler.config.checks.references._zones", zones)
     load(SETTINGS)
     load("settings: {namespace: acme, timezone: UTC}")
     assert not listed

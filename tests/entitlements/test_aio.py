@@ -81,3 +81,28 @@ def test_a_cancelled_block_is_released(mode: Mode, tmp_path: Path) -> None:
         ent.grant("acme", 10, key="g")
         asyncio.run(main(ent))
         assert (ent.balance("acme").credits, ent.balance("acme").held) == (7 * 10**6, 0)
+
+
+@modes
+def test_a_task_cancelled_while_it_reserves_holds_nothing(mode: Mode, tmp_path: Path) -> None:
+    """Whenever a task is cancelled, before its reservation is asked for, meanwhile or after, nothing stays held."""
+
+    async def main(ent: Entitlements) -> None:
+        runtime = AsyncEntitlements(ent)
+
+        async def work() -> None:
+            async with await runtime.reserve("acme", "x", quantity=5):
+                await asyncio.sleep(60)
+
+        for steps in range(8):
+            task = asyncio.create_task(work())
+            for _ in range(steps):
+                await asyncio.sleep(0.001 if steps > 4 else 0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    with opened(tmp_path, mode) as ent:
+        ent.grant("acme", 10, key="g")
+        asyncio.run(main(ent))
+        assert (ent.ledger.store.read("acme").credits, ent.ledger.store.read("acme").held) == (10 * 10**6, 0)
