@@ -44,7 +44,10 @@ class Ledger:
 
     def submit(self, job: Job) -> Outcome:
         """Run a job and return its outcome once it is durable; an error of the store is raised."""
-        outcome = self.group.submit(job) if self.group is not None else self.store.transact((job,))[0]
+        try:
+            outcome = self.group.submit(job) if self.group is not None else self.store.transact((job,))[0]
+        except LedgerError as error:
+            outcome = Outcome(error=error)
         return self.told(job, outcome)
 
     def told(self, job: Job, outcome: Outcome) -> Outcome:
@@ -62,7 +65,11 @@ class Ledger:
             return look
         if len(self.looks) >= _CACHED:
             self.looks.clear()
-        self.looks[tenant] = look = Look(self.store.read(tenant), instant + self._fresh_for)
+        reading = self.looks[tenant] = Look(Book(tenant), 0.0)
+        look = Look(self.store.read(tenant), instant + self._fresh_for)
+        # A job that was answered meanwhile has taken the mark away: this book may be older than that answer.
+        if self.looks.get(tenant) is reading:
+            self.looks[tenant] = look
         return look
 
     def close(self) -> None:
