@@ -56,19 +56,20 @@ class GroupCommit:
         """Queue a job for a waiter: one of :meth:`submit`, or a future of an event loop, which goes on meanwhile."""
         if self._closed:
             raise _closed()
+        if self._thread is None:
+            self._launch()
         self._queue.append((job, waiter))
         if not self._waiting.is_set():
             self._waiting.set()
-        if self._thread is None:
-            self._launch()
         if self._closed:
             self._end()
 
     def _launch(self) -> None:
         with self._starting:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._write, name="ledger-writer", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._write, name="ledger-writer", daemon=True)
+                thread.start()
+                self._thread = thread
 
     def _write(self) -> None:
         queue, waiting = self._queue, self._waiting
