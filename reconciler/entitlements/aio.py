@@ -1,7 +1,7 @@
 """The runtime for asyncio: the same calls, awaited; the event loop goes on while the ledger writes."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -26,6 +26,8 @@ class AsyncEntitlements:
     def __init__(self, runtime: Entitlements) -> None:
         self.runtime = runtime
         self._ledger = runtime.ledger
+        # The loop itself holds tasks weakly.
+        self._running: set[asyncio.Task[Any]] = set()
 
     def check(self, tenant: str, tool: str | None = None, **given: Any) -> Decision:
         """Decide a call without making it; see :meth:`Entitlements.check`."""
@@ -51,7 +53,7 @@ class AsyncEntitlements:
         try:
             if runtime.leases is None:
                 return runtime.answered(tenant, request.name, await self._submit(runtime.asking(tenant, request)))
-            return await self._carry_out(runtime.consuming(tenant, request))
+            return await asyncio.shield(self._apart(self._carry_out(runtime.consuming(tenant, request))))
         except StoreUnavailableError:
             return await asyncio.to_thread(runtime.degraded.let_through, runtime.terms(tenant), request)
 
@@ -69,28 +71,36 @@ class AsyncEntitlements:
         """Set aside what a call may cost at most; see :meth:`Entitlements.reserve`."""
         runtime = self.runtime
         request = runtime.keyed(tenant, tool, meter, quantity, units, key)
-        reserving = asyncio.ensure_future(self._carry_out(runtime.reserving(tenant, request, seconds)))
+        reserving = self._apart(self._carry_out(runtime.reserving(tenant, request, seconds)))
         try:
             return AsyncReservation(await asyncio.shield(reserving), self)
         except StoreUnavailableError:
             return AsyncReservation(runtime.without_ledger(tenant, request), self)
         except asyncio.CancelledError:
-            await _give_back(reserving)
+            # Waits without raising: what goes wrong there is reported by the loop, and the caller is told the end.
+            await asyncio.wait((self._apart(_give_back(reserving)),))
             raise
 
+    def _apart(self, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
+        """Run in a task of its own what has to end also where its caller is cancelled."""
+        task = asyncio.ensure_future(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return task
+
     async def _carry_out(self, steps: Steps[Result]) -> Result:
-        sent: Outcome | None = None
-        while True:
-            try:
-                step = steps.send(sent)
-            except StopIteration as end:
-                result: Result = end.value
-                return result
-            sent = None
-            if isinstance(step, Job):
-                sent = await self._submit(step)
-            else:
-                await asyncio.sleep(step)
+        try:
+            step = next(steps)
+            while True:
+                try:
+                    sent = await (self._submit(step) if isinstance(step, Job) else asyncio.sleep(step))
+                except BaseException as error:  # noqa: BLE001  the steps raise it again, once what they hold is let go
+                    step = steps.throw(error)
+                else:
+                    step = steps.send(sent)
+        except StopIteration as end:
+            result: Result = end.value
+            return result
 
     async def _submit(self, job: Job) -> Outcome:
         group = self._ledger.group
@@ -102,18 +112,23 @@ class AsyncEntitlements:
 
 
 async def _give_back(reserving: "asyncio.Future[Reservation]") -> None:
-    """Release what a cancelled task had asked for already; nobody else will."""
+    """Release what a cancelled task had asked for already; nobody else will, unless it was reserved before it asked."""
     with suppress(StoreUnavailableError):
         held = await reserving
-        await asyncio.to_thread(held.release)
+        if not held.decision.replayed:
+            await asyncio.to_thread(held.release)
 
 
 class AsyncReservation:
-    """A reserved call in asyncio: leave the block and it is committed, raise or be cancelled and it is released."""
+    """A reserved call in asyncio: leave the block and it is committed, raise or be cancelled and it is released.
+
+    A task that is cancelled while it commits or releases has done so.
+    """
 
     def __init__(self, held: Reservation, runtime: AsyncEntitlements) -> None:
         self._held = held
         self._runtime = runtime
+        self._ending: asyncio.Future[Any] | None = None
 
     @property
     def decision(self) -> Decision:
@@ -125,11 +140,15 @@ class AsyncReservation:
 
     async def commit(self, quantity: int | None = None, units: Mapping[str, int] | None = None) -> Decision:
         """Charge what was used; see :meth:`Reservation.commit`."""
-        return await asyncio.to_thread(self._held.commit, quantity, units)
+        return await self._end(self._held.commit, quantity, units)
 
     async def release(self) -> bool:
         """Give everything back; see :meth:`Reservation.release`."""
-        return await asyncio.to_thread(self._held.release)
+        return await self._end(self._held.release)
+
+    async def _end(self, end: Callable[..., Result], *given: Any) -> Result:
+        ending = self._ending = asyncio.ensure_future(asyncio.to_thread(end, *given))
+        return await asyncio.shield(ending)
 
     async def __aenter__(self) -> Self:
         return self
@@ -137,4 +156,10 @@ class AsyncReservation:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await asyncio.shield(asyncio.to_thread(self._held.__exit__, kind, error, trace))
+        await asyncio.shield(self._leave(kind, error, trace))
+
+    async def _leave(self, *left: Any) -> None:
+        if self._ending is not None:
+            # A commit that is under way must not meet the release of the block its task is cancelled in.
+            await asyncio.wait((self._ending,))
+        await asyncio.to_thread(self._held.__exit__, *left)

@@ -38,18 +38,20 @@ class Reservation:
         """
         if not self.decision.allowed:
             return self.decision
-        self._open = False
         asked = self._request
         used = asked.quantity if quantity is None else quantity
         final = asked._replace(quantity=used, units={**(asked.units or {}), **(units or {})} or None)
-        return self._keeper.commit(self.decision.tenant, final, owed=self.decision.degraded)
+        answer = self._keeper.commit(self.decision.tenant, final, owed=self.decision.degraded)
+        self._open = False
+        return answer
 
     def release(self) -> bool:
         """Give everything back; false where there was nothing to give back any more."""
         if not self.decision.allowed:
             return False
+        given = not self.decision.degraded and self._keeper.release(self.decision.tenant, self.key)
         self._open = False
-        return not self.decision.degraded and self._keeper.release(self.decision.tenant, self.key)
+        return given
 
     def __enter__(self) -> Self:
         return self

@@ -13,19 +13,26 @@ Steps = Generator[Job | float, Outcome | None, Result]
 
 
 def carry_out(steps: Steps[Result], ledger: Ledger) -> Result:
-    """Carry out steps on this thread and return what they come to."""
-    sent: Outcome | None = None
-    while True:
-        try:
-            step = steps.send(sent)
-        except StopIteration as end:
-            result: Result = end.value
-            return result
-        sent = None
-        if isinstance(step, Job):
-            sent = ledger.submit(step)
-        else:
-            sleep(step)
+    """Carry out steps on this thread and return what they come to; they are told what the ledger raises."""
+    try:
+        step = next(steps)
+        while True:
+            try:
+                sent = _done(step, ledger)
+            except BaseException as error:  # noqa: BLE001  the steps raise it again, once what they hold is let go
+                step = steps.throw(error)
+            else:
+                step = steps.send(sent)
+    except StopIteration as end:
+        result: Result = end.value
+        return result
+
+
+def _done(step: Job | float, ledger: Ledger) -> Outcome | None:
+    if isinstance(step, Job):
+        return ledger.submit(step)
+    sleep(step)
+    return None
 
 
 def ask(job: Job) -> Steps[Outcome]:
