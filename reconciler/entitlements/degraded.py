@@ -10,10 +10,9 @@ from reconciler.entitlements.decision import Decision, Reason
 from reconciler.entitlements.measure import ask_of
 from reconciler.entitlements.terms import Terms
 from reconciler.ledger.base import StoreUnavailableError
-from reconciler.ledger.journal import JournalFile, orphans
+from reconciler.ledger.journal import JournalFile, kind_of, orphans
 from reconciler.ledger.ledger import Ledger
 
-_KIND = "degraded"
 #: ``on_error`` of a tool whose every call is let through.
 _ALL = -1
 
@@ -25,6 +24,7 @@ class Degraded:
         self._ledger = ledger
         self._acts = acts
         self._directory = directory
+        self._kind = kind_of("degraded", ledger.store.identity)
         self._turn = threading.Lock()
         self._file: JournalFile | None = None
         self._notes: list[dict[str, Any]] = []
@@ -56,7 +56,7 @@ class Degraded:
         with self._turn:
             try:
                 if self._file is None:
-                    self._file = JournalFile(self._directory, _KIND)
+                    self._file = JournalFile(self._directory, self._kind)
                 self._file.append([{"tenant": terms.tenant, "held": held, "request": kept}], sync=True)
             except StoreUnavailableError:
                 return decision
@@ -75,7 +75,7 @@ class Degraded:
                 self._file.clear()
                 self._notes = []
             self._let_through = {}
-        for path, notes in orphans(self._directory, _KIND):
+        for path, notes in orphans(self._directory, self._kind):
             booked += self._book(notes)
             path.unlink(missing_ok=True)
         return booked

@@ -65,6 +65,9 @@ class Export(NamedTuple):
 class Store(Protocol):
     """Books in a database, for any thread; StoreUnavailableError from every method where the database is not there."""
 
+    #: What tells this ledger from every other one on the machine, the same in each process that opens it.
+    identity: str
+
     @abstractmethod
     def transact(self, jobs: Sequence[Job]) -> list[Outcome]:
         """Run jobs in one durable transaction and return what came of each; nothing is told before it is kept."""

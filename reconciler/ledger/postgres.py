@@ -128,6 +128,7 @@ class PostgresStore(Store):
                     check(db, name)
                 else:
                     migrate(db, name, own.get("partitions"))
+                self.identity = _identity(db, options)
         except BaseException:
             self.close()
             raise
@@ -331,6 +332,13 @@ def _book(tenant: str, row: Sequence[Any] | None) -> Book:
 
 def _columns(rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
     return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _identity(db: Connection, options: Mapping[str, Any]) -> str:
+    """Return which schema of which database a connection writes to, by the host and port the address names."""
+    row = db.execute("SELECT current_schema()").fetchone()
+    host, port = options.get("host") or db.info.host, options.get("port") or db.info.port
+    return f"postgresql://{host}:{port}/{db.info.dbname}/{row[0] if row else ''}"
 
 
 def _address(url: str) -> tuple[dict[str, Any], dict[str, int]]:

@@ -4,6 +4,7 @@ import fcntl
 import os
 import sqlite3
 import threading
+import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -55,6 +56,7 @@ class SqliteStore(Store):
 
     def __init__(self, path: str, clock: Clock = system_clock) -> None:
         self._path = path
+        self.identity = f"{MEMORY}{uuid.uuid4().hex}" if path == MEMORY else os.path.realpath(path)
         self._clock = clock
         self._state = _CLOSED
         self._turn = threading.RLock()
