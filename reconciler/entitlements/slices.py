@@ -83,12 +83,13 @@ def settle_slice(
     window, repeated, short = terms.window(now), 0, 0
     unkeyed = used - len(keys)
     counts = [[name, start, one.counted(what)] for name, start, _, what in kept["counts"]]
+    seen = {key: entry.digest for (tenant, key), entry in found.items() if tenant == book.tenant}
     for key, digest in keys:
-        before = found.get((book.tenant, key))
-        if before is not None:
-            repeated += before.digest == digest
-            unkeyed += before.digest != digest
+        if key in seen:
+            repeated += seen[key] == digest
+            unkeyed += seen[key] != digest
             continue
+        seen[key] = digest
         parts, missing = _pay(book, hold, credits, late=late)
         short += missing
         meter_units(book, one.units, spends, apart, window)

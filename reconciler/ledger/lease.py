@@ -3,6 +3,7 @@
 Gray and Cheriton, *Leases*, SOSP 1989: the term bounds what a dead holder keeps from the others.
 """
 
+import hashlib
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -73,18 +74,18 @@ class Unsettled(NamedTuple):
 class LeaseJournal:
     """What a process has borrowed and used. With ``sync`` every note is on the disk before it counts as made."""
 
-    def __init__(self, directory: Path, *, sync: bool = False) -> None:
+    def __init__(self, directory: Path, kind: str, *, sync: bool = False) -> None:
         self._sync = sync
-        self._file = JournalFile(directory, _KIND)
-        self._open = 0
+        self._file = JournalFile(directory, kind)
+        self._open: set[str] = set()
         self._turn = threading.Lock()
 
     def opened(self, slice_: Slice) -> None:
         """Note a slice before its first call is used."""
         with self._turn:
-            self._open += 1
             note = {"open": slice_.hold, "tenant": slice_.tenant, "name": slice_.name}
             self._file.append([note], sync=self._sync)
+            self._open.add(slice_.hold)
 
     def note(self, slices: Sequence[Slice]) -> None:
         """Note what was used of slices since the last time."""
@@ -101,7 +102,7 @@ class LeaseJournal:
     def settled(self, slice_: Slice) -> None:
         """Note that the ledger has what was used; a journal with nothing open begins anew."""
         with self._turn:
-            self._open -= 1
+            self._open.discard(slice_.hold)
             if self._open:
                 self._file.append([{"settled": slice_.hold}], sync=self._sync)
             else:
@@ -119,12 +120,14 @@ class LeaseJournal:
             self._file.remove()
 
 
-_KIND = "lease"
+def kind_of(identity: str) -> str:
+    """Return the kind of the journals of one ledger; processes of another one leave them alone."""
+    return f"lease-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
 
 
-def left_behind(directory: Path) -> Iterator[tuple[Path, list[Unsettled]]]:
+def left_behind(directory: Path, kind: str) -> Iterator[tuple[Path, list[Unsettled]]]:
     """Yield journals of processes that are gone, each with what it did not settle."""
-    for path, notes in orphans(directory, _KIND):
+    for path, notes in orphans(directory, kind):
         yield path, unsettled(notes)
 
 
@@ -137,7 +140,7 @@ def unsettled(notes: Iterable[dict[str, Any]]) -> list[Unsettled]:
         elif "used" in note and note["of"] in found:
             before = found[note["of"]]
             keys = [*before.keys, *((key, digest) for key, digest in note["keys"])]
-            found[note["of"]] = before._replace(used=note["used"], keys=keys)
+            found[note["of"]] = before._replace(used=max(before.used, note["used"], len(keys)), keys=keys)
         elif "settled" in note:
             found.pop(note["settled"], None)
     return list(found.values())

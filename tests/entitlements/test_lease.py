@@ -5,11 +5,16 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
 from reconciler.entitlements import Entitlements, Reason
+from reconciler.entitlements.acts import Request
+from reconciler.entitlements.steps import carry_out
+from reconciler.ledger.base import LedgerError, StoreUnavailableError
 from reconciler.ledger.lease import unsettled
 
 from .worlds import policy
@@ -180,3 +185,112 @@ def test_a_journal_tells_what_is_not_settled() -> None:
         {"settled": "b"},
     ]
     assert unsettled(notes) == [("t", "x", "a", 3, [("k", "d"), ("l", "d")])]
+
+
+def test_two_threads_with_one_key_are_charged_once(tmp_path: Path) -> None:
+    """Threads that try the same keys at the same time use one call for each, and the slice can be settled."""
+    with lease(tmp_path) as ent:
+        ent.grant("acme", 100_000, key="g")
+        for _ in range(50):
+            ent.consume("acme", "search")
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(1e-6)
+        try:
+
+            def work() -> None:
+                for number in range(3000):
+                    assert ent.consume("acme", "search", key=f"k{number}")
+
+            threads = [threading.Thread(target=work) for _ in range(2)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        finally:
+            sys.setswitchinterval(interval)
+    with direct(tmp_path) as ent:
+        assert (ent.balance("acme").credits, ent.balance("acme").held) == ((100_000 - 3050) * 10**6, 0)
+
+
+def test_a_key_that_stands_twice_in_a_journal_is_charged_once(tmp_path: Path) -> None:
+    """A slice whose notes name a key twice is settled all the same."""
+    with lease(tmp_path) as ent:
+        ent.grant("acme", 1000, key="g")
+        for _ in range(20):
+            ent.consume("acme", "search")
+        (slice_,) = ent.leases._slices.values()
+        digest = Request("search").digest("consume")
+        assert slice_.take("same", digest)
+        assert slice_.take("same", digest)
+    with direct(tmp_path) as ent:
+        assert (ent.balance("acme").credits, ent.balance("acme").held) == (979 * 10**6, 0)
+
+
+def test_a_settlement_that_fails_is_tried_again(tmp_path: Path) -> None:
+    """What was used is charged although the ledger was away when it was to be settled, while the process lives."""
+    with lease(tmp_path) as ent:
+        ent.grant("acme", 1000, key="g")
+        for _ in range(60):
+            ent.consume("acme", "search")
+        real = ent.ledger.store.transact
+
+        def away(_jobs: object) -> None:
+            raise StoreUnavailableError("E1103", "the disk is gone")
+
+        with patch.object(ent.ledger.store, "transact", away), pytest.raises(StoreUnavailableError):
+            ent.leases.settle()
+        assert ent.ledger.store.transact == real
+        ent.leases.settle()
+        assert ent.ledger.store.read("acme").held == 0
+        assert ent.ledger.store.read("acme").credits == 940 * 10**6
+
+
+def test_two_borrows_at_once_lose_no_slice(tmp_path: Path) -> None:
+    """A slice that another borrow has put in the place of one is settled with what was used of it."""
+    with lease(tmp_path) as ent:
+        ent.grant("acme", 100_000, key="g")
+        for _ in range(40):
+            ent.consume("acme", "search")
+        carry_out(ent.leases._borrow("acme", "search"), ent.ledger)
+        for _ in range(10):
+            ent.consume("acme", "search")
+        carry_out(ent.leases._borrow("acme", "search"), ent.ledger)
+        for _ in range(10):
+            ent.consume("acme", "search")
+    with direct(tmp_path) as ent:
+        assert (ent.balance("acme").credits, ent.balance("acme").held) == ((100_000 - 60) * 10**6, 0)
+
+
+def test_one_failure_does_not_stop_the_others(tmp_path: Path) -> None:
+    """A slice the ledger refuses is tried again and again, and the threads go on with the rest."""
+    with lease(tmp_path) as ent:
+        ent.grant("acme", 1000, key="g")
+        ent.leases._guarded(lambda: (_ for _ in ()).throw(RuntimeError("refused")))
+        assert all(thread.is_alive() for thread in ent.leases._threads)
+
+
+def test_nothing_is_lost_when_it_is_closed_while_others_consume(tmp_path: Path) -> None:
+    """Every call that was allowed before and while a runtime is closed is charged, and nothing stays held."""
+    ent = lease(tmp_path)
+    ent.grant("acme", 1_000_000, key="g")
+    counts = [0] * 3
+
+    def work(place: int) -> None:
+        try:
+            while ent.consume("acme", "search"):
+                counts[place] += 1
+        except LedgerError:
+            return
+
+    threads = [threading.Thread(target=work, args=(place,)) for place in range(3)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.3)
+    ent.close()
+    for thread in threads:
+        thread.join()
+    with lease(tmp_path) as ent:
+        pass
+    with direct(tmp_path) as ent:
+        assert ent.balance("acme").held == 0
+        assert ent.balance("acme").credits == (1_000_000 - sum(counts)) * 10**6
