@@ -9,6 +9,7 @@ import weakref
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
+from time import perf_counter, sleep
 from typing import Any
 
 from reconciler.ledger.base import LedgerError, Store
@@ -16,6 +17,8 @@ from reconciler.ledger.jobs import Job, Outcome
 
 #: Callers one transaction takes; more only wait longer for each other.
 MAX_BATCH = 256
+#: How long a batch waits for callers that were answered last, and how long for the next of them, in seconds.
+GATHER, QUIET = 0.001, 0.0001
 
 
 class _Waiting:
@@ -72,7 +75,7 @@ class GroupCommit:
                 self._thread = thread
 
     def _write(self) -> None:
-        queue, waiting = self._queue, self._waiting
+        queue, waiting, expected = self._queue, self._waiting, 0
         while True:
             if not queue:
                 if self._closed:
@@ -80,7 +83,10 @@ class GroupCommit:
                 waiting.wait()
                 waiting.clear()
                 continue
-            batch = [queue.popleft() for _ in range(min(len(queue), MAX_BATCH))]
+            if len(queue) < expected:
+                _gather(queue, expected)
+            expected = min(len(queue), MAX_BATCH)
+            batch = [queue.popleft() for _ in range(expected)]
             _answer(batch, self._outcomes([job for job, _ in batch]))
 
     def _outcomes(self, jobs: Sequence[Job]) -> list[Outcome]:
@@ -109,6 +115,21 @@ class GroupCommit:
 
 def _closed() -> LedgerError:
     return LedgerError("E1104", "the ledger is closed")
+
+
+def _gather(queue: Sequence[Any], expected: int) -> None:
+    """Wait, a moment at most, while as many callers come back as were answered last.
+
+    Without it the first of them is written alone and the others wait for that.
+    """
+    seen, until = 0, perf_counter() + GATHER
+    quiet = until
+    while (now := perf_counter()) < until and seen < expected:
+        if len(queue) > seen:
+            seen, quiet = len(queue), now + QUIET
+        elif now > quiet:
+            return
+        sleep(0)
 
 
 def _answer(batch: Sequence[tuple[Job, Any]], outcomes: Sequence[Outcome]) -> None:
