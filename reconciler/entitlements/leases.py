@@ -24,7 +24,8 @@ from reconciler.entitlements.slices import Lent
 from reconciler.entitlements.steps import Steps, ask, carry_out
 from reconciler.ledger.base import StoreUnavailableError
 from reconciler.ledger.jobs import Outcome
-from reconciler.ledger.lease import LeaseJournal, Slice, kind_of, left_behind
+from reconciler.ledger.journal import kind_of
+from reconciler.ledger.lease import LeaseJournal, Slice, left_behind
 from reconciler.ledger.ledger import Ledger
 
 #: How long the ledger keeps a slice for a holder that says nothing, in seconds.
@@ -61,7 +62,7 @@ class Leases:
         self._acts = acts
         self._answered = answered
         self._journal_at = journal
-        self._kind = kind_of(getattr(ledger.store, "identity", ""))
+        self._kind = kind_of("lease", ledger.store.identity)
         self._reset()
         self._recover()
         self._start()

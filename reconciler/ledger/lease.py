@@ -3,7 +3,6 @@
 Gray and Cheriton, *Leases*, SOSP 1989: the term bounds what a dead holder keeps from the others.
 """
 
-import hashlib
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -118,11 +117,6 @@ class LeaseJournal:
             self._file.leave()
         else:
             self._file.remove()
-
-
-def kind_of(identity: str) -> str:
-    """Return the kind of the journals of one ledger; processes of another one leave them alone."""
-    return f"lease-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
 
 
 def left_behind(directory: Path, kind: str) -> Iterator[tuple[Path, list[Unsettled]]]:
