@@ -97,15 +97,17 @@ class Acts:
     def owed(self, tenant: str, request: Request) -> Job:
         """Return the job of a call that was made while the ledger was away: it is booked, whatever it finds.
 
-        What credits are short of is written down; everything else is counted beyond its bound.
+        What credits are short of is written down; everything else is counted beyond its bound. The act returns a list
+        whose first is the decision as the ledger keeps it, like that of :meth:`commit`.
         """
         digest, terms_of = request.digest("consume"), self._terms_of
 
-        def act(book: Book, now: int, _found: Found) -> None:
+        def act(book: Book, now: int, _found: Found) -> list[Any]:
             terms, call, ask = _prepared(book, now, request, terms_of)
-            _, verdict = books.consume(book, terms, call, now, ask, request.key, digest)
+            decision, verdict = books.consume(book, terms, call, now, ask, request.key, digest)
             if verdict.refusal is not None:
-                books.force(book, terms, call, now, ask, str(request.key), digest)
+                decision = books.force(book, terms, call, now, ask, str(request.key), digest)
+            return [decision.stored()]
 
         return Job(tenant, act, request.key, digest)
 

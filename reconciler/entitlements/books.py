@@ -129,7 +129,7 @@ def consume(
     return decision, verdict
 
 
-def force(book: Book, terms: Terms, call: Call, now: int, ask: Ask, key: str, digest: str) -> None:
+def force(book: Book, terms: Terms, call: Call, now: int, ask: Ask, key: str, digest: str) -> Decision:
     """Book a call that was made although it would be refused now: counted, and paid as far as credits are there."""
     verdict = forced(call, book, now, ask)
     decision = decision_of(verdict, call, terms, book)._replace(degraded=True)
@@ -137,6 +137,7 @@ def force(book: Book, terms: Terms, call: Call, now: int, ask: Ask, key: str, di
     there = min(price, book.credits)
     counts, parts = _change(book, verdict, ask, there, terms.window(now))
     book.enter("owed", now, [decision.stored(), counts, parts, price - there], key, digest)
+    return decision
 
 
 def _change(

@@ -182,7 +182,7 @@ class Entitlements(Bookkeeping):
             found = self.leases.consume(tenant, tool, key)
             if found is not None:
                 return found
-        request = self.request(tenant, tool, meter, quantity, units, key)
+        request = self.consumed(tenant, tool, meter, quantity, units, key)
         try:
             return carry_out(self.consuming(tenant, request), self._ledger)
         except StoreUnavailableError:
@@ -209,7 +209,10 @@ class Entitlements(Bookkeeping):
 
     def committing(self, tenant: str, request: Request, *, owed: bool) -> Steps[Decision]:
         """End a reservation, in steps."""
-        outcome = yield from ask(self._acts.owed(tenant, request) if owed else self._acts.commit(tenant, request))
+        if owed:
+            outcome = yield from self.degraded.owing(tenant, request, ends=True)
+        else:
+            outcome = yield from ask(self._acts.commit(tenant, request))
         answer = outcome.value if outcome.entry is None else outcome.entry.answer
         if outcome.conflict or answer is None:
             return self._conflict(tenant, request.name)
@@ -245,7 +248,7 @@ class Entitlements(Bookkeeping):
         try:
             return carry_out(self.committing(tenant, request, owed=owed), self._ledger)
         except StoreUnavailableError:
-            return self.degraded.note(self.terms(tenant), request, held=not owed)
+            return self.degraded.note(self.terms(tenant), request, held=not owed, ends=owed)
 
     def release(self, tenant: str, key: str) -> bool:
         """Give back what a reservation holds; false where it was ended before, or its end has to do it."""
@@ -266,6 +269,23 @@ class Entitlements(Bookkeeping):
         """Return a call as the ledger's jobs take it; ValueError where tenant, key or what is called cannot be."""
         checked(tenant, key)
         return Request(_one(tool, meter), tool is None, quantity, units, key)
+
+    def consumed(
+        self,
+        tenant: str,
+        tool: str | None,
+        meter: str | None,
+        quantity: int,
+        units: Mapping[str, int] | None,
+        key: str | None,
+    ) -> Request:
+        """Return a call as :meth:`request`, with a key where it may be let through while the ledger is away.
+
+        The ledger may have booked what it did not answer; only by the key it is not booked again.
+        """
+        found = None if tool is None or key is not None else self._policy.tools.of(tool)
+        own = uuid.uuid4().hex if found is not None and found.on_error else key
+        return self.request(tenant, tool, meter, quantity, units, own)
 
     def keyed(
         self,
