@@ -45,7 +45,7 @@ class AsyncEntitlements:
     ) -> Decision:
         """Decide a call and book it; see :meth:`Entitlements.consume`."""
         runtime = self.runtime
-        request = runtime.request(tenant, tool, meter, quantity, units, key)
+        request = runtime.consumed(tenant, tool, meter, quantity, units, key)
         if runtime.leases is not None and request.plain:
             found = runtime.leases.consume(tenant, request.name, key)
             if found is not None:

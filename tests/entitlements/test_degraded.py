@@ -1,5 +1,6 @@
 """While the ledger is away: deny by default, otherwise by the tool's rule, noted, settled later, once."""
 
+import asyncio
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from unittest.mock import patch
 import pytest
 
 from reconciler.entitlements import Entitlements, Reason
+from reconciler.entitlements.aio import AsyncEntitlements
 from reconciler.entitlements.measure import MeasureError
 from reconciler.ledger.base import StoreUnavailableError
 from reconciler.ledger.jobs import Job, Outcome
@@ -259,3 +261,11 @@ def test_a_copy_of_the_process_settles_nothing_of_the_parent(ent: Entitlements) 
     assert in_child(work)()
     assert ent.degraded.settle() == 1
     assert ent.balance("acme").credits == 80 * 10**6
+
+
+def test_a_task_is_charged_once_for_an_answer_that_was_lost(ent: Entitlements) -> None:
+    """A call without a key, made in asyncio, kept by the ledger and never answered, is not booked again later."""
+    with away(after=True):
+        assert asyncio.run(AsyncEntitlements(ent).consume("acme", "open")).degraded
+    ent.degraded.settle()
+    assert ent.balance("acme").credits == 90 * 10**6
