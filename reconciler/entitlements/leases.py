@@ -41,7 +41,7 @@ HOT, MOST = 16, 32768
 #: How long a refusal waits for slices of others to come back, and how long after that none are borrowed, in seconds.
 RECALL, COOL = 0.5, 2.0
 #: How long the end waits for somebody who is borrowing, in seconds.
-PATIENCE = 1.0
+PATIENCE = 5.0
 #: How often journals of processes that are gone are looked for, in seconds.
 RECOVER = 5.0
 #: Keys a process remembers at least, beside those of slices the ledger does not know yet.
