@@ -8,7 +8,7 @@ from typing import Any, Self, TypeVar
 
 from reconciler.entitlements.decision import Decision
 from reconciler.entitlements.reservation import Reservation
-from reconciler.entitlements.runtime import HOLD_SECONDS, Entitlements
+from reconciler.entitlements.runtime import HOLD_SECONDS, Entitlements, keyed
 from reconciler.entitlements.steps import Steps
 from reconciler.ledger.base import StoreUnavailableError
 from reconciler.ledger.jobs import Job, Outcome
@@ -45,7 +45,7 @@ class AsyncEntitlements:
     ) -> Decision:
         """Decide a call and book it; see :meth:`Entitlements.consume`."""
         runtime = self.runtime
-        request = runtime.consumed(tenant, tool, meter, quantity, units, key)
+        request = runtime.consumed(runtime.request(tenant, tool, meter, quantity, units, key))
         if runtime.leases is not None and request.plain:
             found = runtime.leases.consume(tenant, request.name, key)
             if found is not None:
@@ -70,12 +70,12 @@ class AsyncEntitlements:
     ) -> "AsyncReservation":
         """Set aside what a call may cost at most; see :meth:`Entitlements.reserve`."""
         runtime = self.runtime
-        request = runtime.keyed(tenant, tool, meter, quantity, units, key)
+        request = keyed(runtime.request(tenant, tool, meter, quantity, units, key))
         reserving = self._apart(self._carry_out(runtime.reserving(tenant, request, seconds)))
         try:
-            return AsyncReservation(await asyncio.shield(reserving), self)
+            return AsyncReservation(await asyncio.shield(reserving))
         except StoreUnavailableError:
-            return AsyncReservation(runtime.without_ledger(tenant, request), self)
+            return AsyncReservation(runtime.without_ledger(tenant, request))
         except asyncio.CancelledError:
             # Waits without raising: what goes wrong there is reported by the loop, and the caller is told the end.
             await asyncio.wait((self._apart(_give_back(reserving)),))
@@ -125,9 +125,8 @@ class AsyncReservation:
     A task that is cancelled while it commits or releases has done so.
     """
 
-    def __init__(self, held: Reservation, runtime: AsyncEntitlements) -> None:
+    def __init__(self, held: Reservation) -> None:
         self._held = held
-        self._runtime = runtime
         self._ending: asyncio.Future[Any] | None = None
 
     @property

@@ -6,10 +6,8 @@ settled, so a repeat that reaches another process meanwhile is let through, thou
 killed process had not yet noted in its journal is not charged.
 """
 
-import os
 import threading
 import uuid
-import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -23,6 +21,7 @@ from reconciler.entitlements.periods import SECOND
 from reconciler.entitlements.slices import Lent
 from reconciler.entitlements.steps import Steps, ask, carry_out
 from reconciler.ledger.base import StoreUnavailableError
+from reconciler.ledger.forking import watch
 from reconciler.ledger.jobs import Outcome
 from reconciler.ledger.journal import kind_of
 from reconciler.ledger.lease import LeaseJournal, Slice, left_behind
@@ -66,7 +65,7 @@ class Leases:
         self._reset()
         self._recover()
         self._start()
-        _ALL.add(self)
+        watch(self)
 
     def _reset(self) -> None:
         self._slices: dict[tuple[str, str], Slice] = {}
@@ -287,18 +286,19 @@ class Leases:
                 self._ledger.submit(self._acts.settle(each.tenant, each.hold, each.used, each.keys))
             path.unlink(missing_ok=True)
 
-    def after_fork(self) -> None:
+    def before_fork(self) -> None:
+        """Go on: the copy takes nothing over."""
+
+    def after_fork(self, *, child: bool) -> None:
         """Begin anew in a child: slices and journal are the parent's. Without a journal nothing is borrowed."""
-        journal = self._journal
+        if not child or self._stop.is_set():
+            return
         self._reset()
         with suppress(StoreUnavailableError):
-            if journal is not None:
-                journal.abandon()
-                self._start()
+            self._start()
 
     def close(self) -> None:
         """Settle every slice and end the threads; what the ledger cannot be told stays in the journal."""
-        _ALL.discard(self)
         with self._turn:
             self._stop.set()
         for thread in self._threads:
@@ -328,14 +328,3 @@ class Leases:
                 failed = error
         if failed is not None:
             raise failed
-
-
-_ALL: "weakref.WeakSet[Leases]" = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for leases in list(_ALL):
-        leases.after_fork()
-
-
-os.register_at_fork(after_in_child=_after_fork)

@@ -182,7 +182,7 @@ class Entitlements(Bookkeeping):
             found = self.leases.consume(tenant, tool, key)
             if found is not None:
                 return found
-        request = self.consumed(tenant, tool, meter, quantity, units, key)
+        request = self.consumed(self.request(tenant, tool, meter, quantity, units, key))
         try:
             return carry_out(self.consuming(tenant, request), self._ledger)
         except StoreUnavailableError:
@@ -230,7 +230,7 @@ class Entitlements(Bookkeeping):
         seconds: int = HOLD_SECONDS,
     ) -> Reservation:
         """Set aside what a call may cost at most until it is committed or released, or so many seconds have passed."""
-        request = self.keyed(tenant, tool, meter, quantity, units, key)
+        request = keyed(self.request(tenant, tool, meter, quantity, units, key))
         try:
             return carry_out(self.reserving(tenant, request, seconds), self._ledger)
         except StoreUnavailableError:
@@ -270,34 +270,13 @@ class Entitlements(Bookkeeping):
         checked(tenant, key)
         return Request(_one(tool, meter), tool is None, quantity, units, key)
 
-    def consumed(
-        self,
-        tenant: str,
-        tool: str | None,
-        meter: str | None,
-        quantity: int,
-        units: Mapping[str, int] | None,
-        key: str | None,
-    ) -> Request:
-        """Return a call as :meth:`request`, with a key where it may be let through while the ledger is away.
+    def consumed(self, request: Request) -> Request:
+        """Return a call to consume, with a key where it may be let through while the ledger is away.
 
         The ledger may have booked what it did not answer; only by the key it is not booked again.
         """
-        found = None if tool is None or key is not None else self._policy.tools.of(tool)
-        own = uuid.uuid4().hex if found is not None and found.on_error else key
-        return self.request(tenant, tool, meter, quantity, units, own)
-
-    def keyed(
-        self,
-        tenant: str,
-        tool: str | None,
-        meter: str | None,
-        quantity: int,
-        units: Mapping[str, int] | None,
-        key: str | None,
-    ) -> Request:
-        """Return a call with a key, one of its own where none was given."""
-        return self.request(tenant, tool, meter, quantity, units, key or uuid.uuid4().hex)
+        tool = None if request.meter else self._policy.tools.of(request.name)
+        return keyed(request) if tool is not None and tool.on_error else request
 
     def terms(self, tenant: str) -> Terms:
         """Return a tenant's terms by what is known of it without asking the ledger."""
@@ -313,9 +292,11 @@ class Entitlements(Bookkeeping):
         try:
             if self.leases is not None:
                 self.leases.close()
-            self.degraded.close()
         finally:
-            self._ledger.close()
+            try:
+                self.degraded.close()
+            finally:
+                self._ledger.close()
 
     def __enter__(self) -> Self:
         return self
@@ -334,6 +315,11 @@ class Entitlements(Bookkeeping):
 
     def _conflict(self, tenant: str, name: str) -> Decision:
         return Decision(False, Reason.KEY_CONFLICT, tenant, name, config_digest=self._policy.revision)
+
+
+def keyed(request: Request) -> Request:
+    """Return a call with a key, one of its own where none was given."""
+    return request if request.key is not None else request._replace(key=uuid.uuid4().hex)
 
 
 def _one(tool: str | None, meter: str | None) -> str:

@@ -3,9 +3,7 @@
 DeWitt et al., *Implementation Techniques for Main Memory Database Systems*, SIGMOD 1984: one flush for many commits.
 """
 
-import os
 import threading
-import weakref
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
@@ -13,6 +11,7 @@ from time import perf_counter, sleep
 from typing import Any
 
 from reconciler.ledger.base import LedgerError, Store
+from reconciler.ledger.forking import watch
 from reconciler.ledger.jobs import Job, Outcome
 
 #: Callers one transaction takes; more only wait longer for each other.
@@ -38,7 +37,7 @@ class GroupCommit:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._start()
-        _ALL.add(self)
+        watch(self)
 
     def _start(self) -> None:
         self._queue: deque[tuple[Job, Any]] = deque()
@@ -46,6 +45,14 @@ class GroupCommit:
         self._closed = False
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
+
+    def before_fork(self) -> None:
+        """Go on: what waits is the parent's."""
+
+    def after_fork(self, *, child: bool) -> None:
+        """Begin anew in a child: it has no writer thread."""
+        if child:
+            self._start()
 
     def submit(self, job: Job) -> Outcome:
         """Run a job and return its outcome; the calling thread sleeps until it is durable."""
@@ -151,15 +158,3 @@ def _settle(answered: Sequence[tuple[Any, Outcome]]) -> None:
     for future, outcome in answered:
         if not future.done():
             future.set_result(outcome)
-
-
-_ALL: "weakref.WeakSet[GroupCommit]" = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    """Begin anew in a child: it has no writer thread, and what waited in the parent is the parent's."""
-    for group in _ALL:
-        group._start()  # noqa: SLF001  the same module
-
-
-os.register_at_fork(after_in_child=_after_fork)

@@ -107,10 +107,6 @@ class LeaseJournal:
             else:
                 self._file.clear()
 
-    def abandon(self) -> None:
-        """Leave the journal to the parent of this process."""
-        self._file.leave()
-
     def close(self) -> None:
         """Remove the journal, or leave it to the next process where something is not settled."""
         if self._open:

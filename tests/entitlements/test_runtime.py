@@ -76,3 +76,12 @@ def test_a_policy_survives_its_file() -> None:
         read = Policy.load(ent.policy.dump())
         assert read.digest == ent.policy.digest
         assert read.content() == ent.policy.content()
+
+
+def test_tools_are_checked_together_as_if_each_were_the_only_one() -> None:
+    """Many checks give what single ones give, and none of them takes from the others."""
+    with runtime(CREDITS) as ent:
+        ent.grant("acme", 10, key="g")
+        answers = ent.check_many("acme", ["search", "draw", "other"])
+        assert answers == {name: ent.check("acme", name) for name in ("search", "draw", "other")}
+        assert [bool(answer) for answer in answers.values()] == [True, True, False]
