@@ -74,6 +74,10 @@ class _Compiler:
         where = self._catalog.at(*path)
         return "" if where is None else str(where)
 
+    def _adds_up(self, meter: str) -> bool:
+        """Tell whether the runtime can count on a meter; one that keeps the last value is Stripe's alone."""
+        return self._file.meters[meter].aggregation != "last"
+
     def _meters(self) -> dict[str, Meter]:
         file, namespace = self._file, self._catalog.namespace
         found = {
@@ -85,6 +89,7 @@ class _Compiler:
                 _WINDOWS[meter.event_time_window],
             )
             for name, meter in file.meters.items()
+            if self._adds_up(name)
         }
         for currency in sorted(spend_currencies(file)):
             address = spend_meter_address(currency)
@@ -113,6 +118,7 @@ class _Compiler:
             {
                 meter: self._line(meter, line, plan, currency, (*here, "usage", meter))
                 for meter, line in plan.usage.items()
+                if self._adds_up(meter)
             },
             self._calls(plan.per_call, currency, name) if plan.per_call else None,
             self._credits(plan.credits, name) if plan.credits else None,
@@ -241,6 +247,7 @@ class _Compiler:
             {
                 meter: self._line(meter, line, plan, currency, (*here, "usage", meter))
                 for meter, line in tenant.usage.items()
+                if self._adds_up(meter)
             },
             tuple(
                 Grant(

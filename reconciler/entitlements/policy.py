@@ -194,7 +194,7 @@ class Pack(NamedTuple):
 
 
 class Meter(NamedTuple):
-    """A meter as the export needs it: event name, payload keys, aggregation.
+    """A meter as the export needs it: event name, payload keys, aggregation (``sum`` or ``count``).
 
     ``window`` is the length in seconds of the UTC hours or days in which only the newest event counts; 0 is none.
     """

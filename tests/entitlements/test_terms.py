@@ -104,3 +104,23 @@ tenants: {acme: {name: Acme, plan: flat}}
         assert ent.consume("acme", meter="spend.usd", quantity=10**6).reason is Reason.UNKNOWN_TOOL
         assert ent.consume("acme", meter="calls", quantity=2)
         assert set(audit(ent).used) == {"calls"}
+
+
+def test_what_keeps_the_last_value_is_stripe_s_alone() -> None:
+    """A line sold on a meter that keeps the last value is none of the runtime's: its plan is paid by the flat price.
+
+    Beside it a line on a meter that adds up is paid and counted as ever.
+    """
+    seats = "seats: {included: 5, overage: {unit_amount: 2}}"
+    files = f"""
+meters: {{calls: {{name: Calls}}, seats: {{name: Seats, aggregation: last}}}}
+plans:
+  flat: {{name: Flat, usage: {{{seats}}}}}
+  both: {{name: Both, usage: {{{seats}, calls: {{included: 1, overage: deny}}}}}}
+tenants: {{a: {{name: A, plan: flat, usage: {{{seats}}}}}, b: {{name: B, plan: both}}}}
+"""
+    with runtime(files) as ent:
+        assert list(ent.policy.meters) == ["calls"]
+        assert [bool(ent.consume("a", "search")) for _ in range(3)] == [True] * 3
+        assert ent.consume("a", meter="seats", quantity=3).reason is Reason.UNKNOWN_TOOL
+        assert [bool(ent.consume("b", "search")) for _ in range(3)] == [True, False, False]

@@ -468,10 +468,12 @@ def test_a_meter_that_counts_gets_an_event_for_each_unit() -> None:
 
 
 def test_a_meter_that_keeps_the_last_value_gets_no_sum() -> None:
-    """A sum sent to a meter that bills the last value would be billed: it is a dead letter that says so."""
-    files = FILES.replace("tokens: {name: Tokens}", "tokens: {name: Tokens, aggregation: last}")
-    with UsageWorld(files.replace(", tokens: {included: 0, overage: {unit_amount: 0.001}}", "")) as world:
+    """A sum that was counted before the meter kept the last value would be billed as one: it is a dead letter."""
+    with UsageWorld() as world:
         world.use("a", 3, "tokens")
+        world.policy.meters = world.policy.meters | {  # type: ignore[operator]
+            "tokens": world.policy.meters["tokens"]._replace(aggregation="last")
+        }
         assert "last value" in str(world.flush().dead[0].error)
         assert world.posts() == []
 

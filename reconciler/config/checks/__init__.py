@@ -57,6 +57,7 @@ CHECKS: tuple[Check, ...] = (
     plans.limits_meant,
     usage.periods_used,
     usage.counts_fit,
+    usage.last_values,
     selling.tenants_buy,
     selling.subscriptions_possible,
     selling.links_sell,

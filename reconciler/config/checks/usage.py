@@ -1,8 +1,10 @@
-"""Usage lines whose keys have an effect, and counts that fit their meters."""
+"""Usage lines whose keys have an effect, and counts and limits that fit their meters."""
 
 from collections.abc import Iterator
 
 from reconciler.config.models import Overage, Price, UsageLine
+from reconciler.config.models.offers import Limit
+from reconciler.config.source import Path_
 from reconciler.config.terms import Line, lines, sold, through_spend
 from reconciler.config.view import View
 from reconciler.diagnostics import Diagnostic
@@ -51,21 +53,37 @@ def _written(overage: Overage, keys: tuple[str, ...], reason: str) -> Iterator[t
 
 
 def counts_fit(view: View) -> Iterator[Diagnostic]:
-    """E0416: what a call counts on a meter is something the meter's aggregation can hold."""
-    default = view.file.meters.get(view.settings.default_meter or "")
-    if default and default.aggregation == "last":
-        summary = f"meter {quoted(view.settings.default_meter or '')} keeps the last value, it cannot count calls"
-        remedy = "name a meter with aggregation sum or count"
-        other = (("meters", view.settings.default_meter or "", "aggregation"), "its aggregation")
-        yield view.error("E0416", ("settings", "default_meter"), summary, remedy, other)
+    """E0416: a meter that counts its events is counted one a call."""
     for tool, terms in view.file.tools.items():
         for name, counted in terms.counts.items():
             meter = view.file.meters.get(name)
-            path = ("tools", tool, "counts", name)
-            other = (("meters", name, "aggregation"), "its aggregation")
             if meter and meter.aggregation == "count" and counted != 1:
                 summary = f"meter {quoted(name)} counts calls, whatever number they carry"
+                other = (("meters", name, "aggregation"), "its aggregation")
+                path = ("tools", tool, "counts", name)
                 yield view.error("E0416", path, summary, "write 1, or give the meter aggregation sum", other)
-            elif meter and meter.aggregation == "last" and isinstance(counted, int):
-                summary = f"meter {quoted(name)} keeps the last value, a fixed number says nothing"
-                yield view.error("E0416", path, summary, "write {from: …}, or give the meter aggregation sum", other)
+
+
+def last_values(view: View) -> Iterator[Diagnostic]:
+    """E0416: nothing that the runtime would have to count is on a meter that keeps the last value.
+
+    A line that is one Stripe price on such a meter is sound: Stripe bills what the service reports there itself.
+    """
+    for path, name in _counted(view):
+        meter = view.file.meters.get(name)
+        if meter and meter.aggregation == "last":
+            summary = f"meter {quoted(name)} keeps the last value, and what is counted is added up"
+            remedy = "give the meter aggregation sum, or name another; last values only you can report to Stripe"
+            yield view.error("E0416", path, summary, remedy, (("meters", name, "aggregation"), "its aggregation"))
+
+
+def _counted(view: View) -> Iterator[tuple[Path_, str]]:
+    """Yield every place that lets the runtime count on a meter, or ask what was counted, with the meter."""
+    if view.settings.default_meter:
+        yield ("settings", "default_meter"), view.settings.default_meter
+    for tool, terms in view.file.tools.items():
+        yield from ((("tools", tool, "counts", name), name) for name in terms.counts)
+    yield from (((*path, "of"), limit.of) for path, limit in view.each(Limit))
+    for line in lines(view.file):
+        if sold(line.terms) is None or through_spend(view.file, line.plan, line.terms):
+            yield line.path, str(line.path[-1])

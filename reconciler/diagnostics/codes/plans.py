@@ -147,8 +147,10 @@ _PLANS = {
     ),
     "E0416": Explanation(
         "count that does not fit the meter",
-        "A meter with aggregation count ignores the number it is sent, one with aggregation last keeps the newest, "
-        "so a fixed number says nothing.",
+        "A meter with aggregation count ignores the number it is sent. One with aggregation last keeps the newest "
+        "value, as of seats or of storage, while the runtime adds up what is used: nothing that it counts, refuses or "
+        "charges for can be on such a meter. Units of one can be sold by a Stripe price of their own, where the "
+        "service reports the value to Stripe itself.",
         "meters: {calls: {name: Calls, aggregation: count}}\ntools: {search: {counts: {calls: 2}}}\n",
         "meters: {calls: {name: Calls, aggregation: sum}}\ntools: {search: {counts: {calls: 2}}}\n",
     ),
