@@ -137,16 +137,15 @@ class Bookkeeping:
     ) -> Subscription:
         """Keep what Stripe says of a tenant's subscription; ``since`` is when the status began, now unless said.
 
-        ``anchor`` is the billing cycle's; without one the period's start is. ValueError for a status Stripe does not
-        have.
+        ``anchor`` is the billing cycle's. Without one the known one stays where the period fits it; else it is the end
+        of the period that a short month has not moved, and its start where both may be (or it is no whole months).
+        ValueError for a status Stripe does not have.
         """
         checked(tenant, key)
         if status not in STATUSES:
             raise ValueError(f"{status!r} is no status of a subscription: {', '.join(sorted(STATUSES))}")
         start, end = (micros(period[0]), micros(period[1])) if period else (None, None)
-        kept = Subscription(
-            plan, status, start, end, micros(anchor) if anchor else start, micros(since) if since else 0
-        )
+        kept = Subscription(plan, status, start, end, micros(anchor) if anchor else None, micros(since) if since else 0)
         outcome = self._once(self._acts.subscribe(tenant, kept, key))
         return Subscription(*(outcome.entry.answer if outcome.entry else outcome.value))
 

@@ -10,6 +10,7 @@ from reconciler.entitlements.decision import Decision, committed
 from reconciler.entitlements.kinds import per_call, usage
 from reconciler.entitlements.kinds.bounds import Ask, Count
 from reconciler.entitlements.measure import measures_of
+from reconciler.entitlements.periods import anchor_of
 from reconciler.entitlements.policy import Grant
 from reconciler.entitlements.standing import Subscription, subscription_of
 from reconciler.entitlements.terms import OF_A_TOOL, Call, Terms
@@ -284,8 +285,14 @@ def meter_units(
 
 
 def subscribe(book: Book, subscription: Subscription, now: int, key: str | None, digest: str) -> Subscription:
-    """Keep a subscription's state; credits of its month are worked out anew. A status keeps the time it began at."""
+    """Keep a subscription's state; credits of its month are worked out anew. A status keeps the time it began at.
+
+    A period without an anchor gets the one that fits, which is the one that was known where it does.
+    """
     before = subscription_of(book.facts)
+    start, end = subscription.start, subscription.end
+    if subscription.anchor is None and start is not None and end is not None:
+        subscription = subscription._replace(anchor=anchor_of(start, end, before.anchor if before else None))
     if before is not None and before.status == subscription.status:
         subscription = subscription._replace(since=before.since)
     elif not subscription.since:

@@ -195,3 +195,16 @@ class Anchored:
         month = anchor.year * 12 + anchor.month - 1 + number * _MONTHS[self._interval] * self._count
         day = _clamped(month // 12, month % 12 + 1, anchor.day)
         return micros(anchor.replace(year=day.year, month=day.month, day=day.day))
+
+
+def anchor_of(start: int, end: int, known: int | None) -> int:
+    """Return the anchor of the billing cycle a period is of: the known one where both its ends fit, else its own.
+
+    Of the two ends the one fits that a short month has not moved: 28 February to 31 March is anchored at the end. A
+    period that is no whole number of months, as a trial or weeks, is anchored at its start.
+    """
+    for anchor in (start, end) if known is None else (known, start, end):
+        months = Anchored(anchor)
+        if months.at(start)[0] == start and months.at(end)[0] == end:
+            return anchor
+    return start

@@ -5,6 +5,8 @@ from decimal import Decimal
 
 import pytest
 
+from reconciler.entitlements.periods import micros
+
 from .audit import audit, entries_of, kinds
 from .worlds import HandClock, policy, runtime
 
@@ -63,6 +65,21 @@ def test_a_billing_cycle_moved_to_and_fro_brings_no_month_again() -> None:
             ent.set_subscription("acme", status="active", plan="pro", period=(start, on(4, start.day)))
         assert audit(ent).credits == 70_000_000
         assert kinds(ent).count("reset") == 2
+
+
+def test_a_renewal_without_an_anchor_keeps_the_day() -> None:
+    """From 28 February to 31 March a subscription of the 31st is one still, so its credits of March end on the 31st."""
+    clock = HandClock("2027-02-28T00:00:00")
+    with runtime(PLANS.replace("PLAN", "pro"), clock) as ent:
+        for start, end in ((on(1, 31), on(2, 28)), (on(2, 28), on(3, 31))):
+            kept = ent.set_subscription("acme", status="active", plan="pro", period=(start, end))
+            assert kept.anchor == micros(on(1, 31))
+        ent.consume("acme", "search", quantity=10)
+        clock.set("2027-03-30T00:00:00")
+        assert audit(ent).credits == 90_000_000
+        clock.set("2027-03-31T00:00:00")
+        ent.sweep()
+        assert audit(ent).credits == 100_000_000
 
 
 def test_a_plan_with_more_brings_the_difference_once() -> None:

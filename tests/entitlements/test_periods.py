@@ -13,7 +13,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from reconciler.entitlements.periods import Anchored, Calendar, instant, micros, zone_of
+from reconciler.entitlements.periods import Anchored, Calendar, anchor_of, instant, micros, zone_of
 
 from .calendars import SECOND, anchored_start, calendar_period, even_period
 
@@ -151,3 +151,56 @@ def test_anchored_periods_are_counted_from_the_anchor(
         assert period.at(asked) == (micros(start), micros(end))
     assert period.at(micros(end))[0] == micros(end)
     assert period.at(micros(start) - 1)[1] == micros(start)
+
+
+@given(INSTANTS, st.integers(-30, 30), st.lists(st.integers(0, 3), max_size=4))
+@example(datetime(2027, 1, 31, 9, 30, tzinfo=UTC), 1, [0, 0, 0])
+@example(datetime(2027, 1, 31, 9, 30, tzinfo=UTC), 3, [0, 0, 0])
+@example(datetime(2028, 1, 30, tzinfo=UTC), 1, [0])
+def test_months_are_told_by_any_of_their_periods(anchor: datetime, first: int, gaps: list[int]) -> None:
+    """From the first period one hears of, whichever it is, every period is the one Stripe bills, whatever is missed."""
+    assume(1975 < anchor.year < 2890)
+    known, number = None, first
+    for gap in (0, *gaps):
+        number += gap
+        start, end = (micros(anchored_start(anchor, "month", 1, each)) for each in (number, number + 1))
+        known = anchor_of(start, end, known)
+        for other in range(number - 13, number + 14):
+            begun = micros(anchored_start(anchor, "month", 1, other))
+            assert Anchored(known).at(begun)[0] == begun
+
+
+@given(INSTANTS, st.sampled_from([2, 3, 6, 12]), st.integers(1, 24))
+def test_a_known_anchor_outlives_short_months(anchor: datetime, months: int, following: int) -> None:
+    """Quarters and years of an anchor that was heard of once are counted from it, through months that lack its day."""
+    assume(1975 < anchor.year < 2800)
+    starts = [micros(anchored_start(anchor, "month", months, number)) for number in range(following + 2)]
+    known = micros(anchor)
+    for start, end in zip(starts, starts[1:], strict=False):
+        known = anchor_of(start, end, known)
+    assert known == micros(anchor)
+
+
+@pytest.mark.parametrize(
+    ("period", "known", "anchor"),
+    [
+        (("2027-03-15", "2027-04-15"), "2027-01-31", "2027-03-15"),
+        (("2027-02-28", "2027-03-28"), "2027-01-31", "2027-02-28"),
+        (("2027-02-28", "2027-03-31"), None, "2027-03-31"),
+        (("2027-01-10", "2027-01-24"), None, "2027-01-10"),
+        (("2027-01-24", "2027-02-24"), "2027-01-10", "2027-01-24"),
+        (("2027-01-31", "2027-02-07"), "2027-01-24", "2027-01-31"),
+    ],
+    ids=["moved", "moved to a last day", "seen at its end", "trial", "after a trial", "weeks"],
+)
+def test_a_period_that_does_not_fit_has_an_anchor_of_its_own(
+    period: tuple[str, str], known: str | None, anchor: str
+) -> None:
+    """A cycle that was moved is not held to the anchor from before; a trial or weeks are counted from their start."""
+    start, end = map(midnight, period)
+    assert anchor_of(start, end, known and midnight(known)) == midnight(anchor)
+
+
+def midnight(day: str) -> int:
+    """Return the beginning of a day in UTC, in microseconds."""
+    return micros(datetime.fromisoformat(day).replace(tzinfo=UTC))
