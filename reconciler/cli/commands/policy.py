@@ -6,17 +6,13 @@ from pathlib import Path
 import click
 
 from reconciler.cli.books import BookOptions, policy_of, policy_options
-from reconciler.cli.config import refuse
 from reconciler.cli.context import App, common_options, pass_app
 from reconciler.cli.exits import Exit
 from reconciler.cli.files import write_private
 from reconciler.cli.options import detailed_exitcode, format_option
 from reconciler.cli.policies import changes_text, policy_text
-from reconciler.config.catalog import inspect
-from reconciler.entitlements import Policy
+from reconciler.cli.revisions import policy_at
 from reconciler.entitlements.changes import changes
-from reconciler.entitlements.compile import compile_catalog
-from reconciler.entitlements.policy import read_policy
 
 
 @click.group("policy", no_args_is_help=True)
@@ -52,32 +48,24 @@ def _show(app: App, *, books: BookOptions, form: str) -> None:
 
 
 @command.command("diff")
-@click.argument("before", type=click.Path(path_type=Path))
-@click.argument("after", type=click.Path(path_type=Path), required=False)
+@click.argument("before")
+@click.argument("after", required=False)
 @policy_options
 @format_option("text", "json")
 @detailed_exitcode
 @common_options
 @pass_app
-def _diff(app: App, before: Path, after: Path | None, *, books: BookOptions, form: str, detailed: bool) -> int:
-    """Show what changes from BEFORE to AFTER, each a compiled policy or a directory; AFTER is the files at hand.
+def _diff(app: App, before: str, after: str | None, *, books: BookOptions, form: str, detailed: bool) -> int:
+    """Show what changes from BEFORE to AFTER, each a compiled policy, a directory or a git revision.
 
+    AFTER is the files at hand where it is left out.
     Terms that differ come first, then the calls that become dearer, cheaper, refused or allowed, and for whom.
     """
-    old = _read(app, before, books.config.env)
-    new = policy_of(app, books)[0] if after is None else _read(app, after, books.config.env)
+    old = policy_at(app, before, books.config)
+    new = policy_of(app, books)[0] if after is None else policy_at(app, after, books.config)
     found = changes(old, new)
     text = (
         json.dumps(found.as_json(), indent=2) + "\n" if form == "json" else changes_text(found, unicode=app.out.unicode)
     )
     app.out.data(text)
     return Exit.CHANGES if detailed and found else Exit.OK
-
-
-def _read(app: App, source: Path, env: str | None) -> Policy:
-    if not source.is_dir():
-        return read_policy(source)
-    catalog, sources, diagnostics = inspect(source, env)
-    if catalog is None:
-        refuse(app, diagnostics, sources)
-    return compile_catalog(catalog)

@@ -200,4 +200,20 @@ _APPLY = {
     ),
 }
 
-CODES = {**_USAGE, **_BINDING, **_ACCOUNT, **_BOOKS, **_APPLY}
+_REVISIONS = {
+    "E1050": prose(
+        "no such revision",
+        "Files as they were are read from git: the clone has to have the revision, and git has to be there. A branch "
+        "of the server is there under its remote's name, and only where it was fetched.",
+        "reconciler plan --base main, in a clone of one commit",
+        "git fetch origin main, then reconciler plan --base origin/main",
+    ),
+    "E1051": prose(
+        "no files at the revision",
+        "The revision is there, and the configuration directory is not in it, or is larger than any that can be read.",
+        "reconciler plan --base v0.1, a tag from before billing.d",
+        "a revision that has the directory",
+    ),
+}
+
+CODES = {**_USAGE, **_BINDING, **_ACCOUNT, **_BOOKS, **_APPLY, **_REVISIONS}

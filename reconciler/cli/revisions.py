@@ -1,0 +1,44 @@
+"""The files as they were: a catalogue or a policy by a directory, a compiled file, or a git revision."""
+
+import tempfile
+from pathlib import Path
+
+from reconciler.cli.config import locate, refuse
+from reconciler.cli.context import App
+from reconciler.cli.options import ConfigOptions
+from reconciler.config.catalog import Catalog, inspect
+from reconciler.config.revisions import check_out
+from reconciler.diagnostics.visible import visible
+from reconciler.entitlements import Policy
+from reconciler.entitlements.compile import compile_catalog
+from reconciler.entitlements.policy import read_policy
+
+
+def catalog_at(app: App, spec: str, config: ConfigOptions) -> Catalog:
+    """Return the catalogue of a directory, else of the configuration directory at a git revision.
+
+    Problems of its files are shown and end the command with exit 3; ReconcilerError where there is neither.
+    """
+    if Path(spec).is_dir():
+        return _load(app, spec, Path(spec), config.env)
+    with tempfile.TemporaryDirectory(prefix="reconciler-") as target:
+        directory = check_out(spec, Path.cwd() / locate(config), Path(target))
+        return _load(app, spec, directory, config.env)
+
+
+def _load(app: App, spec: str, directory: Path, env: str | None) -> Catalog:
+    catalog, sources, diagnostics = inspect(directory, env)
+    if catalog is None:
+        app.out.problem(f"The files at {visible(spec)} are not valid:")
+        refuse(app, diagnostics, sources)
+    return catalog
+
+
+def policy_at(app: App, spec: str, config: ConfigOptions) -> Policy:
+    """Return a compiled policy's file as it is, else what the catalogue of :func:`catalog_at` compiles to."""
+    path = Path(spec)
+    return (
+        read_policy(path)
+        if path.is_file() or path.suffix == ".json"
+        else compile_catalog(catalog_at(app, spec, config))
+    )
