@@ -4,6 +4,7 @@ Time zones are those of the IANA database, from 1970 on. A calendar period begin
 local clock shows its first day or a later one; an hour, where it shows a full hour or is set by part of one.
 """
 
+import itertools
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -176,7 +177,7 @@ def test_a_known_anchor_outlives_short_months(anchor: datetime, months: int, fol
     assume(1975 < anchor.year < 2800)
     starts = [micros(anchored_start(anchor, "month", months, number)) for number in range(following + 2)]
     known = micros(anchor)
-    for start, end in zip(starts, starts[1:], strict=False):
+    for start, end in itertools.pairwise(starts):
         known = anchor_of(start, end, known)
     assert known == micros(anchor)
 
