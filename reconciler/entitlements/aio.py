@@ -127,7 +127,7 @@ class AsyncReservation:
 
     def __init__(self, held: Reservation) -> None:
         self._held = held
-        self._ending: asyncio.Future[Any] | None = None
+        self._endings: list[asyncio.Future[Any]] = []
 
     @property
     def decision(self) -> Decision:
@@ -146,7 +146,8 @@ class AsyncReservation:
         return await self._end(self._held.release)
 
     async def _end(self, end: Callable[..., Result], *given: Any) -> Result:
-        ending = self._ending = asyncio.ensure_future(asyncio.to_thread(end, *given))
+        ending = asyncio.ensure_future(asyncio.to_thread(end, *given))
+        self._endings.append(ending)
         return await asyncio.shield(ending)
 
     async def __aenter__(self) -> Self:
@@ -158,7 +159,7 @@ class AsyncReservation:
         await asyncio.shield(self._leave(kind, error, trace))
 
     async def _leave(self, *left: Any) -> None:
-        if self._ending is not None:
+        if self._endings:
             # A commit that is under way must not meet the release of the block its task is cancelled in.
-            await asyncio.wait((self._ending,))
+            await asyncio.wait(self._endings)
         await asyncio.to_thread(self._held.__exit__, *left)

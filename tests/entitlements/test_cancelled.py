@@ -143,6 +143,36 @@ def test_a_task_cancelled_while_it_commits_has_committed(mode: Mode, tmp_path: P
         assert (ent.balance("acme").credits, ent.balance("acme").held) == (7 * 10**6, 0)
 
 
+def test_a_block_is_left_when_every_end_of_it_is_over(tmp_path: Path) -> None:
+    """A commit that waits for its thread is waited for, also where another one, begun later, has failed already."""
+
+    async def main(ent: Entitlements) -> None:
+        runtime, go = AsyncEntitlements(ent), threading.Event()
+        loop = asyncio.get_running_loop()
+        commits: list[asyncio.Task[Decision]] = []
+
+        async def work() -> None:
+            async with await runtime.reserve("acme", "x", quantity=5) as held:
+                loop.set_default_executor(slow := ThreadPoolExecutor(1))
+                slow.submit(go.wait, 60)
+                commits.append(asyncio.create_task(held.commit(3)))
+                for _ in range(5):
+                    await asyncio.sleep(0)
+                loop.set_default_executor(ThreadPoolExecutor(1))
+                loop.call_later(0.05, go.set)
+                await held.commit(-1)
+
+        with pytest.raises(ValueError, match="quantity"):
+            await work()
+        assert (await commits[0]).cost == 3 * 10**6
+
+    with opened(tmp_path, "group") as ent:
+        ent.grant("acme", 10, key="g")
+        asyncio.run(main(ent))
+        kinds = [entry.kind for entry in ent.ledger.store.entries("acme")]
+        assert kinds[-2:] == ["reserve", "commit"]
+
+
 def broken(*_: object) -> None:
     """Raise, as an act that is wrong."""
     raise ZeroDivisionError
