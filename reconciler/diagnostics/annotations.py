@@ -18,7 +18,10 @@ def _annotation(each: Diagnostic) -> str:
     properties = {"title": each.code}
     if each.range:
         where = each.range
-        properties = {"file": where.file, "line": str(where.line), "col": str(where.column)} | properties
+        place = {"file": where.file, "line": str(where.line), "col": str(where.column), "endLine": str(where.end_line)}
+        if where.end_line == where.line:  # GitHub refuses columns of a range that goes over several lines
+            place["endColumn"] = str(max(where.column, where.end_column - 1))
+        properties = place | properties
     listed = ",".join(f"{name}={_escape(value, _IN_PROPERTY)}" for name, value in properties.items())
     text = f"{each.summary}. {each.help}" if each.help else each.summary
     return f"::{each.severity} {listed}::{_escape(visible(text), _IN_MESSAGE)}"

@@ -1,7 +1,10 @@
 """``reconciler validate``: every problem of the files, at its line."""
 
+import importlib
 import os
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
@@ -9,8 +12,10 @@ from reconciler.cli.config import locate
 from reconciler.cli.context import App, common_options, pass_app
 from reconciler.cli.exits import Exit
 from reconciler.cli.options import ConfigOptions, config_options, format_option
+from reconciler.cli.places import placed, prefix
 from reconciler.config.catalog import Catalog, inspect
 from reconciler.config.words import count
+from reconciler.diagnostics import ConfigError, Diagnostic
 from reconciler.diagnostics.annotations import render_github
 from reconciler.diagnostics.render import render_json, render_text
 
@@ -30,29 +35,50 @@ _COUNTED = {
 }
 
 
+#: Forms that other programs read, loaded by name: whoever validates at a terminal waits for none of them.
+_REPORTS = {"sarif": "sarif", "junit": "junit", "gitlab": "codequality"}
+_SHOWN = ("text", "concise")
+
+
 @click.command("validate")
 @config_options
-@format_option("text", "concise", "json", "github")
+@format_option(*_SHOWN, "json", "github", *_REPORTS)
 @common_options
 @pass_app
 def command(app: App, config: ConfigOptions, form: str) -> int:
     """Check the files and show every problem at its line; needs neither key nor network."""
-    catalog, sources, diagnostics = inspect(locate(config), config.env)
+    try:
+        directory = locate(config)
+    except ConfigError as error:
+        if form not in _REPORTS:
+            raise
+        app.out.data(_report(form, error.diagnostics, ()))
+        return Exit.CONFIG
+    catalog, sources, diagnostics = inspect(directory, config.env)
+    before = prefix(directory, os.environ, Path.cwd())
     if form == "json":
         app.out.data(render_json(diagnostics, sources.line))
     elif form == "github":
-        app.out.data(render_github(diagnostics))
+        app.out.data(render_github(placed(diagnostics, before)))
+    elif form in _REPORTS:
+        app.out.data(_report(form, placed(diagnostics, before), [f"{before}{file}" for file in sources.lines]))
     else:
         color = app.out.colors(sys.stdout)
         full = form == "text"
         app.out.data(render_text(diagnostics, sources.line, color=color, width=app.out.width, full=full))
         if os.environ.get("GITHUB_ACTIONS") == "true":
-            app.out.data(render_github(diagnostics))
+            app.out.data(render_github(placed(diagnostics, before)))
     if catalog is None:
         return Exit.CONFIG
-    if form in ("text", "concise"):
+    if form in _SHOWN:
         app.out.data(summary(catalog))
     return Exit.OK
+
+
+def _report(form: str, diagnostics: Sequence[Diagnostic], files: Sequence[str]) -> str:
+    module = importlib.import_module(f"reconciler.diagnostics.{_REPORTS[form]}")
+    text: str = getattr(module, f"render_{form}")(diagnostics, files)
+    return text
 
 
 def summary(catalog: Catalog) -> str:
