@@ -106,7 +106,7 @@ class Acts:
             terms, call, ask = _prepared(book, now, request, terms_of)
             decision, verdict = books.consume(book, terms, call, now, ask, request.key, digest)
             if verdict.refusal is not None:
-                decision = books.force(book, terms, call, now, ask, str(request.key), digest)
+                return books.force(book, terms, call, now, ask, str(request.key), digest)
             return [decision.stored()]
 
         return Job(tenant, act, request.key, digest)

@@ -6,7 +6,8 @@ Each act weighs first and changes the book only when everything is decided, then
 from collections.abc import Sequence
 from typing import Any
 
-from reconciler.entitlements.decision import Decision, committed
+from reconciler.entitlements.beyond import bounds_of, left_of
+from reconciler.entitlements.decision import Decision
 from reconciler.entitlements.kinds import per_call, usage
 from reconciler.entitlements.kinds.bounds import Ask, Count
 from reconciler.entitlements.measure import measures_of
@@ -130,15 +131,22 @@ def consume(
     return decision, verdict
 
 
-def force(book: Book, terms: Terms, call: Call, now: int, ask: Ask, key: str, digest: str) -> Decision:
-    """Book a call that was made although it would be refused now: counted, and paid as far as credits are there."""
+def force(book: Book, terms: Terms, call: Call, now: int, ask: Ask, key: str, digest: str) -> list[Any]:
+    """Book a call that was made although it would be refused now: counted, and paid as far as credits are there.
+
+    Return the entry's answer, as :func:`commit` does.
+    """
     verdict = forced(call, book, now, ask)
-    decision = decision_of(verdict, call, terms, book)._replace(degraded=True)
+    decision = decision_of(verdict, call, terms, book)
     price = 0 if verdict.payment is None else verdict.payment.credits
     there = min(price, book.credits)
     counts, parts = _change(book, verdict, ask, there, terms.window(now))
-    book.enter("owed", now, [decision.stored(), counts, parts, price - there], key, digest)
-    return decision
+    aside = [[name, start, 0, what] for name, start, _, what in _counts(verdict)]
+    left = left_of(book, decision.stored(), bounds_of(call, verdict, now), aside, ask, price - there)
+    stored = decision._replace(remaining=left[0], limit=left[1], bound=left[2], resets_at=left[3]).stored()
+    answer = [stored, counts, parts, price - there, left.lack]
+    book.enter("owed", now, answer, key, digest)
+    return answer
 
 
 def _change(
@@ -164,6 +172,7 @@ def reserve(
     if verdict.refusal is None:
         payment = verdict.payment
         kept = {**kept_terms(verdict, ask, decision, book, now), "measures": measures_of(call)}
+        kept["bounds"] = bounds_of(call, verdict, now)
         count_in(book, verdict)
         book.hold(key, payment.credits if payment is not None else 0, expires, kept)
         book.enter("reserve", now, [decision.stored(), kept], key, digest)
@@ -185,10 +194,11 @@ def kept_terms(verdict: Verdict, ask: Ask, decision: Decision, book: Book, now: 
 
 
 def commit(book: Book, terms: Terms, hold: Hold, now: int, ask: Ask, digest: str, *, late: bool) -> list[Any]:
-    """End a hold with what was really used, and return the entry's answer: decision, counters, parts, what was short.
+    """End a hold with what was really used, and return the entry's answer: decision, counters, parts, short, lack.
 
     Less than was reserved goes back to its lots. More is charged as far as credits are there; the rest is written
-    down as short. After a hold has lapsed (``late``) the same is charged anew, as far as possible.
+    down as short. After a hold has lapsed (``late``) the same is charged anew, as far as possible. The lack is what
+    would have refused it, and by how much.
     """
     kept = hold.terms
     credits, money, spends = price_of(kept["price"], ask)  # noqa: A001  named for what they are
@@ -200,7 +210,11 @@ def commit(book: Book, terms: Terms, hold: Hold, now: int, ask: Ask, digest: str
     apart = None if kept["apart"] is None else frozenset(kept["apart"])
     meter_units(book, ask.units, spends, apart, terms.window(now))
     recharge = recharge_of(terms, book.credits) if credits else None
-    answer = [committed(kept["decision"], credits or money, book.credits, recharge), counts, parts, short]
+    aside = [[name, start, 0 if late else number, what] for name, start, number, what in kept["counts"]]
+    *left, lack = left_of(book, kept["decision"], kept.get("bounds", ()), aside, ask, short)
+    tool, paid_by, _, unit, *_, source, revision, _ = kept["decision"]
+    stored = [tool, paid_by, credits or money, unit, *left, source, revision, recharge]
+    answer = [stored, counts, parts, short, lack]
     book.enter("commit", now, answer, f"{OWN}commit:{hold.id}", digest)
     return answer
 

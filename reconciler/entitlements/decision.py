@@ -46,6 +46,9 @@ class Decision(NamedTuple):
     ``credits`` (in millionths), a meter, or the target of a limit. Instants and ``retry_after`` are microseconds.
     ``source`` is the place in the files that decided, ``config_digest`` the beginning of their digest; ``recharge``
     the pack to buy because credits run low.
+
+    ``short`` is how much of the bound was lacking, in its unit. A call that was made is allowed whatever it came to:
+    where it used more than was there, ``reason`` says of what, and ``cost`` is what it costs with what was short.
     """
 
     allowed: bool
@@ -66,6 +69,7 @@ class Decision(NamedTuple):
     recharge: str | None = None
     replayed: bool = False
     degraded: bool = False
+    short: int = 0
 
     def __bool__(self) -> bool:
         return self.allowed
@@ -101,18 +105,13 @@ def decided(*fields: Any) -> Decision:
     return tuple.__new__(Decision, fields)
 
 
-def committed(stored: Sequence[Any], cost: int | None, credits: int, recharge: str | None) -> list[Any]:  # noqa: A002
-    """Return what the ledger keeps of a reserved call once it is known what it came to; ``credits`` are left."""
-    tool, paid_by, _, unit, remaining, limit, bound, *rest = stored
-    return [tool, paid_by, cost, unit, credits if bound == "credits" else remaining, limit, bound, *rest[:-1], recharge]
-
-
-def replay(tenant: str, stored: list[Any]) -> Decision:
-    """Return the first answer again, marked as such."""
-    tool, paid_by, cost, unit, remaining, limit, bound, resets_at, source, digest, recharge = stored
+def replay(tenant: str, answer: Sequence[Any]) -> Decision:
+    """Return the answer an entry keeps, marked as given before: decision, counters, parts of lots, what was lacking."""
+    tool, paid_by, cost, unit, remaining, limit, bound, resets_at, source, digest, recharge = answer[0]
+    reason, short = (answer[_LACK:] and answer[_LACK]) or (Reason.OK, 0)
     return Decision(
         True,
-        Reason.OK,
+        Reason(reason),
         tenant,
         tool,
         paid_by,
@@ -126,4 +125,9 @@ def replay(tenant: str, stored: list[Any]) -> Decision:
         config_digest=digest,
         recharge=recharge,
         replayed=True,
+        short=short,
     )
+
+
+#: Place of reason and amount in the answer of a call that used more than was there.
+_LACK = 4

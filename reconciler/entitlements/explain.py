@@ -28,7 +28,17 @@ def explain(decision: Decision, policy: Policy) -> str:
         return f"{text} {_help(decision.remedy, policy)}" if decision.remedy else text
     again = " The first answer again." if decision.replayed else ""
     low = f" Credits run low: buy pack {decision.recharge}." if decision.recharge else ""
-    return f"{decision.tenant} may call {decision.tool}: {_payment(decision)}{_left(decision)}{where}.{again}{low}"
+    said = f"{_payment(decision)}{_left(decision)}{where}.{_beyond(decision)}{again}{low}"
+    return f"{decision.tenant} may call {decision.tool}: {said}"
+
+
+def _beyond(decision: Decision) -> str:
+    """Return what a call that was made used beyond what was there."""
+    if not decision.short:
+        return ""
+    if decision.bound == "credits":
+        return f" {amount(decision.short, 'credit')} of it were not there."
+    return f" It used {decision.short:,} {decision.bound} more than there were."
 
 
 def _payment(decision: Decision) -> str:

@@ -216,7 +216,7 @@ class Entitlements(Bookkeeping):
         answer = outcome.value if outcome.entry is None else outcome.entry.answer
         if outcome.conflict or answer is None:
             return self._conflict(tenant, request.name)
-        return replay(tenant, answer[0])._replace(replayed=outcome.entry is not None, degraded=owed)
+        return replay(tenant, answer)._replace(replayed=outcome.entry is not None, degraded=owed)
 
     def reserve(
         self,
@@ -311,7 +311,7 @@ class Entitlements(Bookkeeping):
             return found
         if outcome.conflict:
             return self._conflict(tenant, name)
-        return replay(tenant, outcome.entry.answer[0])
+        return replay(tenant, outcome.entry.answer)
 
     def _conflict(self, tenant: str, name: str) -> Decision:
         return Decision(False, Reason.KEY_CONFLICT, tenant, name, config_digest=self._policy.revision)

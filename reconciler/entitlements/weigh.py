@@ -101,9 +101,9 @@ def decision_of(verdict: Verdict, call: Call, terms: Terms, book: Book) -> Decis
     digest, tenant = terms.policy.revision, terms.tenant
     refusal, bound = verdict.refusal, verdict.bound
     if refusal is not None:
-        reason, source, name, remaining, limit, resets_at, retry_after, _, _ = refusal
+        reason, source, name, remaining, limit, resets_at, retry_after, short, _ = refusal
         waiting = (remaining, limit, name, resets_at, retry_after, None, source, digest, None)
-        return decided(False, reason, tenant, call.name, "", 0, "", *waiting, False, False)
+        return decided(False, reason, tenant, call.name, "", 0, "", *waiting, False, False, short)
     by, unit, source, recharge = "", "", call.source, None
     cost: int | None = 0
     payment = verdict.payment
@@ -134,6 +134,7 @@ def decision_of(verdict: Verdict, call: Call, terms: Terms, book: Book) -> Decis
         recharge,
         False,
         False,
+        0,
     )
 
 

@@ -47,7 +47,7 @@ def test_what_was_let_through_can_be_refunded() -> None:
         owe(ent, "other", "k2")
         entry = ent.ledger.store.entry("other", "k2")
         assert entry is not None
-        (_, _, price, unit, *_, recharge), _, parts, short = entry.answer
+        (_, _, price, unit, *_, recharge), _, parts, short, _ = entry.answer
         assert (price, unit, recharge, parts, short) == (4_000_000, "credit", "small", [["lot", 1_000_000]], 3_000_000)
         assert ent.refund("other", "k2", key="r") == Refunded(1_000_000, 0, 0)
         assert audit(ent, "other").credits == 1_000_000

@@ -67,6 +67,11 @@ class Usage:
         """The lines' periods."""
         return tuple(line.period for line in self._lines)
 
+    def denied(self, now: int) -> list[list[Any]]:
+        """Return the lines that refuse more than they include: counter, units, meter, end of the period."""
+        lines = [each for each in self._lines if each.line.over == "deny"]
+        return [[name, line.included, line.meter, period.at(now)[1]] for line, name, period in lines]
+
     def weigh(self, book: Book, now: int, ask: Ask, *, forced: bool = False) -> Payment | Refusal:
         """Return how the lines would pay the whole call, or the refusal of the first that cannot.
 
