@@ -96,6 +96,12 @@ detailed_exitcode = click.option(
     "--detailed-exitcode", "detailed", is_flag=True, help="Exit with 2 where there are changes."
 )
 
+base_option = click.option(
+    "--base",
+    metavar="REV",
+    help="Compare how calls are decided with a git revision, a directory or a compiled policy.",
+)
+
 allow_option = click.option(
     "--allow",
     multiple=True,

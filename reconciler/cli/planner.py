@@ -12,6 +12,7 @@ from reconciler.cli.config import load, refuse
 from reconciler.cli.context import App
 from reconciler.cli.files import read_bounded, write_private
 from reconciler.cli.options import ConfigOptions
+from reconciler.cli.revisions import policy_at
 from reconciler.config.catalog import Catalog
 from reconciler.config.words import count
 from reconciler.planning.guards import Refusal, check_guards
@@ -21,7 +22,7 @@ from reconciler.planning.planfile import MAX_BYTES, parse_plan
 from reconciler.planning.render import Page, render_json, render_text
 from reconciler.provider.binding import check_account, check_mode
 from reconciler.provider.gateway import Connection, Gateway
-from reconciler.provider.propose import propose
+from reconciler.provider.propose import Base, propose
 
 PLAN_KEY = "RECONCILER_PLAN_KEY"
 
@@ -35,13 +36,19 @@ class Made:
     refusals: Sequence[Refusal]
 
 
-def make(app: App, config: ConfigOptions, connection: Connection, allow: Collection[str] = ()) -> Made:
-    """Plan with a transport that cannot write; problems are shown and end the command with exit 3."""
+def make(
+    app: App, config: ConfigOptions, connection: Connection, allow: Collection[str] = (), base: str | None = None
+) -> Made:
+    """Plan with a transport that cannot write; problems are shown and end the command with exit 3.
+
+    ``base`` names what calls are compared with: a directory, a compiled policy or a git revision.
+    """
     catalog, sources = load(app, config)
+    compared = base_at(app, base, config)
     check_mode(connection.mode, catalog.environment)
     gateway = Gateway(connection, read_only=True)
     check_account(gateway, catalog.environment)
-    proposal = propose(catalog, gateway, plan_id=secrets.token_hex(16), now=datetime.now(UTC))
+    proposal = propose(catalog, gateway, plan_id=secrets.token_hex(16), now=datetime.now(UTC), base=compared)
     apart = proposal.cost.attachments
     requests = count(gateway.requests - apart, "request")
     attachments = f", and {apart} for attachments" if apart else ""
@@ -49,6 +56,11 @@ def make(app: App, config: ConfigOptions, connection: Connection, allow: Collect
     if proposal.problems:
         refuse(app, proposal.problems, sources)
     return Made(catalog, proposal.plan, check_guards(proposal.plan, catalog.file.guards, allow))
+
+
+def base_at(app: App, spec: str | None, config: ConfigOptions) -> Base | None:
+    """Return the policy that ``--base`` names, None where it was not given."""
+    return None if spec is None else Base(spec, policy_at(app, spec, config))
 
 
 def page(app: App) -> Page:

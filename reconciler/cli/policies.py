@@ -1,25 +1,13 @@
-"""A policy, and the changes between two, as text."""
+"""A policy as text."""
 
-import re
-from collections import Counter
 from collections.abc import Iterator
-from decimal import Decimal
-from typing import Any
 
 from reconciler import money
-from reconciler.cli.tables import table
+from reconciler.diagnostics.table import table
 from reconciler.diagnostics.visible import visible
-from reconciler.entitlements.changes import CallChange, Changes, TermChange
 from reconciler.entitlements.explain import amount
-from reconciler.entitlements.outcomes import Outcome
 from reconciler.entitlements.policy import Limit, Line, Plan, Policy, Step, Tenant
 from reconciler.entitlements.rates import exact_rate
-
-EFFECTS = ("refused", "dearer", "changed", "cheaper", "allowed")
-_SHOWN = 5
-#: Terms that are amounts of credits or money: millionths in a policy.
-_AMOUNT = re.compile(r"\.(credits|bonus|price|least|credits\.(default|included|listed\..+))$")
-_LONGEST = 60
 
 
 def policy_text(policy: Policy) -> str:
@@ -103,89 +91,3 @@ def _prices(plan: Plan) -> Iterator[Cells]:
 
 def _steps(steps: tuple[Step, ...], currency: str) -> str:
     return " / ".join(amount(step.price, currency) for step in steps) or "free"
-
-
-def changes_text(found: Changes, *, unicode: bool) -> str:
-    """Return what changes, terms first, then calls by whom they are of; without ``unicode`` in ASCII."""
-    text = _changes(found)
-    return text if unicode else text.replace("→", "->").replace("…", "...")
-
-
-def _changes(found: Changes) -> str:
-    if not found:
-        return "No changes: calls are decided as before.\n"
-    rows = [
-        (_sign(term.before, term.after), term.address, _change(*_readable(term)), term.source) for term in found.terms
-    ]
-    parts = [table(rows)]
-    for group in found.groups:
-        reached = f" (reaches {_some(group.tenants)})" if group.tenants and group.of[0].startswith("plans.") else ""
-        parts.append(f"\n{visible(_some(group.of) + reached)}\n")
-        parts.append(table([_call(call) for call in group.calls], (), "  "))
-    counts = Counter(call.effect for group in found.groups for call in group.calls)
-    told = ", ".join(f"{counts[effect]} {effect}" for effect in EFFECTS if counts[effect])
-    return "".join(parts) + f"\nTerms: {len(found.terms)} changed. Calls: {told or 'none decided otherwise'}.\n"
-
-
-def _sign(before: Any, after: Any) -> str:
-    return "+" if before is None else "-" if after is None else "~"
-
-
-def _readable(term: TermChange) -> tuple[Any, Any]:
-    """Return a term's values, amounts in millionths as the decimals the files have."""
-    values = (term.before, term.after)
-    if not _AMOUNT.search(term.address) or any(type(value) is bool for value in values):
-        return values
-    before, after = (money.plain(Decimal(value).scaleb(-6)) if isinstance(value, int) else value for value in values)
-    return before, after
-
-
-def _change(before: Any, after: Any) -> str:
-    if before is None or after is None:
-        return _cut(after if before is None else before)
-    return f"{_cut(before)} → {_cut(after)}"
-
-
-def _cut(value: Any) -> str:
-    text = ", ".join(f"{name}: {item}" for name, item in value.items()) if isinstance(value, dict) else str(value)
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
-
-
-def _some(names: tuple[str, ...]) -> str:
-    more = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
-
-
-def _call(call: CallChange) -> tuple[str, str, str, str]:
-    name = (
-        "any other tool" if call.name == "*" and not call.meter else f"meter {call.name}" if call.meter else call.name
-    )
-    quantity = f"of quantity {call.spot.quantity:,}" if call.spot.quantity > 1 else ""
-    after = f"after {call.spot.used:,} {_counted(call.spot.counter)}" if call.spot.counter else ""
-    return (
-        call.effect,
-        name,
-        " ".join(filter(None, (quantity, after))),
-        f"{_outcome(call.before)} → {_outcome(call.after)}",
-    )
-
-
-def _counted(counter: str) -> str:
-    """Say what a counter counts, by its id: a meter of a usage line, calls with prices by number, or a limit."""
-    kind, _, of = counter.partition("/")
-    if kind == "usage":
-        return of
-    if kind == "limit":
-        of, per, _ = of.rsplit("/", 2)
-        return f"{of} in the {per}"
-    return "calls of the month"
-
-
-def _outcome(outcome: Outcome) -> str:
-    if not outcome.allowed:
-        return outcome.reason
-    if not outcome.cost:
-        return "free"
-    if outcome.unit == "credit":
-        return f"{money.plain(outcome.cost)} credits"
-    return money.display(money.to_minor(outcome.cost, outcome.unit), outcome.unit)

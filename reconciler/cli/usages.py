@@ -8,8 +8,8 @@ from decimal import Decimal
 from typing import Any
 
 from reconciler import money
-from reconciler.cli.tables import table
 from reconciler.config.words import count
+from reconciler.diagnostics.table import table
 from reconciler.diagnostics.visible import visible
 from reconciler.entitlements.explain import amount, moment
 from reconciler.entitlements.periods import SECOND

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 
 from reconciler.diagnostics.visible import visible
 from reconciler.planning.category import category, is_dangerous
+from reconciler.planning.entitled import NO_BASE, Entitlements, total, worst
+from reconciler.planning.entitled import changes_text as calls_text
 from reconciler.planning.guards import Refusal
 from reconciler.planning.plan import Plan
 from reconciler.planning.render import ACTIONS, NO_CHANGES, Page, changes_text, count_line
@@ -17,6 +19,7 @@ from reconciler.planning.render import ACTIONS, NO_CHANGES, Page, changes_text, 
 MARKER = "<!-- reconciler-plan -->"
 LIMIT = 60_000
 _DANGEROUS_LIMIT = 45_000
+_CALLS_LIMIT = 2_000
 _PAGE = Page(width=110)
 
 
@@ -26,8 +29,13 @@ def render_markdown(plan: Plan, refusals: Sequence[Refusal] = ()) -> str:
     head = [MARKER, f"### {title}", "", *_target(plan), "", *_table(plan), ""]
     head += [*_list("Refused by guards", [f"{code(each.message)}: allow with {code(each.allow)}" for each in refusals])]
     head += [*_list("Dangerous", list(_dangerous(plan)))]
+    head += [_calls(plan.entitlements), "", *_worst(plan.entitlements)]
     text = "\n".join(head)
-    return text + (_details(plan, LIMIT - len(text)) if plan.changes else "")
+    if plan.changes:
+        text += _fold("All changes", changes_text(plan.changes, _PAGE), LIMIT - len(text))
+    if plan.entitlements.changed:
+        text += _fold("All calls", _all_calls(plan.entitlements), LIMIT - len(text))
+    return text
 
 
 def code(text: str) -> str:
@@ -46,7 +54,7 @@ def _target(plan: Plan) -> Iterator[str]:
     target = plan.target
     environment = f", environment {code(target.environment)}" if target.environment else ""
     yield f"Account {code(target.account)} ({target.mode}), namespace {code(target.namespace)}{environment}  "
-    yield f"Plan digest {code(plan.digest[:16])}. Entitlement changes are unknown: there is no base policy."
+    yield f"Plan digest {code(plan.digest[:16])}, policy digest {code(plan.policy_digest[:16])}."
 
 
 def _table(plan: Plan) -> Iterator[str]:
@@ -63,13 +71,12 @@ def _dangerous(plan: Plan) -> Iterator[str]:
             yield f"{change.action} {code(change.address)}: {category(change)}"
 
 
-def _list(title: str, items: Sequence[str]) -> Iterator[str]:
-    """Yield a titled list, cut where it alone would fill the comment."""
+def _list(title: str, items: Sequence[str], room: int = _DANGEROUS_LIMIT) -> Iterator[str]:
+    """Yield a titled list, cut where it alone would take more than its room."""
     if not items:
         return
     yield f"**{title} ({len(items)})**"
     yield ""
-    room = _DANGEROUS_LIMIT
     for index, item in enumerate(items):
         room -= len(item) + 3
         if room < 0:
@@ -79,12 +86,34 @@ def _list(title: str, items: Sequence[str]) -> Iterator[str]:
     yield ""
 
 
-def _details(plan: Plan, room: int) -> str:
-    lines = changes_text(plan.changes, _PAGE)
+def _calls(entitled: Entitlements) -> str:
+    """Say in one line what becomes of calls."""
+    if not entitled.known:
+        return f"**Calls**: changes unknown, {NO_BASE}."
+    since = code(str(entitled.base))
+    if not entitled.changed:
+        return f"**Calls**: decided as before, compared with {since}."
+    return f"**Calls**, compared with {since}: {total(entitled.terms or (), entitled.calls or ())}"
+
+
+def _worst(entitled: Entitlements) -> Iterator[str]:
+    for effect in ("refused", "dearer"):
+        found = [f"{code(whose)}: {code(what)}" for whose, what in worst(entitled, effect)]
+        yield from _list(f"Calls that become {effect}", found, _CALLS_LIMIT)
+
+
+def _all_calls(entitled: Entitlements) -> list[str]:
+    return calls_text(entitled.terms or (), entitled.calls or (), unicode=True).splitlines()
+
+
+def _fold(title: str, lines: Sequence[str], room: int) -> str:
+    """Write lines of text below a fold, cut to the room there is; nothing where there is hardly any."""
     fence = "`" * max(3, max(map(_longest_run, lines)) + 1)
-    before = f"\n<details><summary>All changes</summary>\n\n{fence}text\n"
+    before = f"\n<details><summary>{title}</summary>\n\n{fence}text\n"
     after = f"{fence}\n\n</details>\n"
     room -= len(before) + len(after) + 80
+    if room < 0:
+        return ""
     kept: list[str] = []
     for line in lines:
         room -= len(line) + 1

@@ -14,6 +14,7 @@ from typing import Any
 
 from reconciler.planning.change import Change, State
 from reconciler.planning.diff import Binding, Difference
+from reconciler.planning.entitled import Entitlements
 from reconciler.resources.model import canonical_json, digest
 
 FORMAT = "reconciler.plan/1"
@@ -45,6 +46,7 @@ class Plan:
     target: Target
     config_digest: str
     live_digest: str
+    entitlements: Entitlements
     changes: tuple[Change, ...]
     bindings: Mapping[str, Binding]
     foreign: Mapping[str, int]
@@ -55,6 +57,11 @@ class Plan:
     def counts(self) -> dict[str, int]:
         """Number of changes by action."""
         return dict(sorted(Counter(str(change.action) for change in self.changes).items()))
+
+    @property
+    def policy_digest(self) -> str:
+        """SHA-256 of the policy the files compile to: what a service decides by once they are in force."""
+        return self.entitlements.policy_digest
 
     @property
     def digest(self) -> str:
@@ -68,6 +75,7 @@ def make_plan(
     *,
     config_digest: str,
     live_digest: str,
+    entitlements: Entitlements,
     plan_id: str,
     now: datetime,
     currencies: tuple[str, ...] = (),
@@ -82,6 +90,7 @@ def make_plan(
         target=target,
         config_digest=config_digest,
         live_digest=live_digest,
+        entitlements=entitlements,
         changes=tuple(difference.changes),
         bindings=difference.bindings,
         foreign=difference.foreign,
@@ -111,7 +120,7 @@ def document(plan: Plan) -> dict[str, Any]:
         "unchanged": plan.unchanged,
         "currencies": list(plan.currencies),
         "foreign": dict(plan.foreign),
-        "entitlements": {"known": False, "reason": "no base policy to compare with"},
+        "entitlements": plan.entitlements.document(),
         "bindings": {
             address: {"kind": item.kind, "id": item.id, "fingerprint": item.fingerprint}
             for address, item in plan.bindings.items()

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from reconciler.diagnostics import PlanRefusedError
 from reconciler.planning.change import Action, Change, Reason, State
 from reconciler.planning.diff import Binding
+from reconciler.planning.entitled import Entitlements
 from reconciler.planning.plan import FORMAT, REMEDY, Plan, Target, content_digest, document, seal
 from reconciler.resources import BY_NAME
 from reconciler.resources.model import canonical_json
@@ -46,9 +47,61 @@ class _Change(_Closed):
     after: _State | None
 
 
+_Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
 class _Unknown(_Closed):
     known: Literal[False]
+    policy_digest: _Sha256
     reason: str
+
+
+class _Term(_Closed):
+    address: str
+    before: Any
+    after: Any
+    source: str
+
+
+class _Outcome(_Closed):
+    allowed: bool
+    reason: str
+    paid_by: str
+    cost: Annotated[str, Field(pattern=r"^[0-9]{1,30}(\.[0-9]{1,30})?$")]
+    unit: Annotated[str, Field(pattern=r"^(credit|[a-z]{3})?$")]
+
+
+class _Call(_Closed):
+    quantity: int
+    counter: str
+    used: int
+    effect: Literal["refused", "dearer", "changed", "cheaper", "allowed"]
+    before: _Outcome
+    after: _Outcome
+
+
+class _ToolCall(_Call):
+    tool: str
+
+
+class _MeterCall(_Call):
+    meter: str
+
+
+class _Group(_Closed):
+    of: Annotated[list[str], Field(min_length=1)]
+    tenants: list[str]
+    calls: list[_ToolCall | _MeterCall]
+
+
+class _Known(_Closed):
+    known: Literal[True]
+    policy_digest: _Sha256
+    base: str
+    base_digest: _Sha256
+    counts: dict[str, int]
+    terms: list[_Term]
+    calls: list[_Group]
 
 
 class _Document(_Closed):
@@ -69,7 +122,7 @@ class _Document(_Closed):
     unchanged: int
     currencies: list[Annotated[str, Field(pattern=r"^[a-z]{3}$")]]
     foreign: dict[str, int]
-    entitlements: _Unknown
+    entitlements: _Unknown | _Known
     bindings: dict[str, _Binding]
     actions: list[_Change]
     digest: str
@@ -152,12 +205,21 @@ def _plan(parsed: _Document) -> Plan:
         ),
         config_digest=parsed.config_digest,
         live_digest=parsed.live_digest,
+        entitlements=_entitlements(parsed.entitlements),
         changes=tuple(_change(item) for item in parsed.actions),
         bindings={address: Binding(item.kind, item.id, item.fingerprint) for address, item in parsed.bindings.items()},
         foreign=parsed.foreign,
         unchanged=parsed.unchanged,
         currencies=tuple(parsed.currencies),
     )
+
+
+def _entitlements(half: _Unknown | _Known) -> Entitlements:
+    if isinstance(half, _Unknown):
+        return Entitlements(half.policy_digest)
+    terms = [term.model_dump() for term in half.terms]
+    calls = [group.model_dump() for group in half.calls]
+    return Entitlements(half.policy_digest, half.base, half.base_digest, terms, calls)
 
 
 def _instant(text: str) -> datetime:

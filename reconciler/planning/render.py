@@ -15,6 +15,8 @@ from reconciler.diagnostics.visible import visible
 from reconciler.planning.category import Category, category
 from reconciler.planning.change import Action, Change, Reason
 from reconciler.planning.drift import Drift
+from reconciler.planning.entitled import changes_text as calls_text
+from reconciler.planning.entitled import summary
 from reconciler.planning.guards import Refusal
 from reconciler.planning.leaves import Leaf, leaves
 from reconciler.planning.plan import Plan, document
@@ -93,7 +95,7 @@ def render_text(plan: Plan, refusals: Sequence[Refusal] = (), page: Page | None 
     lines += [*_refused(refusals, page)]
     if not plan.changes:
         lines += [page.paint("bold", NO_CHANGES)]
-    lines += [_entitlements(plan), *(page.paint("bold", line) for line in count_lines(plan, page))]
+    lines += [*_entitlements(plan, page), *(page.paint("bold", line) for line in count_lines(plan, page))]
     return "\n".join(lines) + "\n"
 
 
@@ -181,8 +183,14 @@ def _legend(page: Page) -> str:
     return "  ".join(f"{page.sign(action)} {action}" for action in ACTIONS)
 
 
-def _entitlements(plan: Plan) -> str:
-    return f"Entitlements: changes unknown, {document(plan)['entitlements']['reason']}."
+def _entitlements(plan: Plan, page: Page) -> Iterator[str]:
+    """Yield what becomes of calls: one line, under a table of terms and calls where there are some."""
+    entitled = plan.entitlements
+    if entitled.changed:
+        yield page.paint("bold", f"Calls, since {visible(str(entitled.base))}:")
+        yield from calls_text(entitled.terms or (), entitled.calls or (), unicode=page.unicode).splitlines()
+        yield ""
+    yield from _wrap(summary(entitled), page)
 
 
 def _by_kind(plan: Plan) -> Iterator[str]:

@@ -4,11 +4,12 @@ Every function is pure; reasons for a refusal come back as sentences, all of the
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from reconciler.diagnostics import PlanRefusedError
 from reconciler.planning.change import Action, Change, Reason, State
+from reconciler.planning.entitled import Entitlements
 from reconciler.planning.live import Live
 from reconciler.planning.plan import REMEDY, Plan, Target
 from reconciler.resources import Resource
@@ -34,9 +35,9 @@ def check_target(plan: Plan, target: Target, now: datetime) -> None:
         raise PlanRefusedError("E0807", f"the plan expired at {plan.expires.isoformat()}", remedy=REMEDY)
 
 
-def check_config(plan: Plan, desired: Sequence[Resource], config_digest: str) -> None:
-    """Refuse a plan that does not say what the files at hand say."""
-    if plan.config_digest != config_digest:
+def check_config(plan: Plan, desired: Sequence[Resource], config_digest: str, policy_digest: str) -> None:
+    """Refuse a plan that does not say what the files at hand say, and what the policy is that they compile to."""
+    if (plan.config_digest, plan.policy_digest) != (config_digest, policy_digest):
         raise PlanRefusedError("E0808", "the plan was made from other files than these", remedy=REMEDY)
     resources = {resource.address: resource for resource in desired}
     with_features = {next(references(item.values["product"])) for item in desired if item.kind.parent}
@@ -48,6 +49,15 @@ def check_config(plan: Plan, desired: Sequence[Resource], config_digest: str) ->
     if wrong:
         raise PlanRefusedError(
             "E0809", "the plan asks for something else than the files do", remedy=REMEDY, details=sorted(set(wrong))
+        )
+
+
+def check_entitlements(plan: Plan, compared: Entitlements) -> None:
+    """Refuse a plan that tells of other changes of calls than a comparison with its base made now."""
+    told, now = (replace(each, base="").document() for each in (plan.entitlements, compared))
+    if told != now:
+        raise PlanRefusedError(
+            "E0811", "the plan tells of other changes of calls than the files and the base do", remedy=REMEDY
         )
 
 

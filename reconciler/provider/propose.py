@@ -1,17 +1,30 @@
 """From files and an account to a plan: read, compare, bind."""
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from reconciler import __version__
 from reconciler.config.catalog import Catalog
 from reconciler.diagnostics import Diagnostic
+from reconciler.entitlements.changes import changes
+from reconciler.entitlements.compile import compile_catalog
+from reconciler.entitlements.policy import Policy
 from reconciler.planning.diff import diff
+from reconciler.planning.entitled import Entitlements
 from reconciler.planning.live import LiveState
 from reconciler.planning.plan import Plan, Target, make_plan
 from reconciler.provider.gateway import Gateway
 from reconciler.provider.reads import ReadCost, Reader
 from reconciler.resources import desire
+
+
+class Base(NamedTuple):
+    """A policy to compare the files' with, and how it was named."""
+
+    name: str
+    policy: Policy
 
 
 @dataclass(frozen=True)
@@ -24,8 +37,11 @@ class Proposal:
     cost: ReadCost
 
 
-def propose(catalog: Catalog, gateway: Gateway, *, plan_id: str, now: datetime) -> Proposal:
-    """Read the account once and plan; ``plan_id`` is 32 hexadecimal digits never used before."""
+def propose(catalog: Catalog, gateway: Gateway, *, plan_id: str, now: datetime, base: Base | None = None) -> Proposal:
+    """Read the account once and plan; ``plan_id`` is 32 hexadecimal digits never used before.
+
+    What changes for calls is told from ``base`` on, and is unknown without one.
+    """
     desired = desire(catalog)
     reader = Reader(gateway)
     live = reader.state(desired, catalog.namespace)
@@ -35,11 +51,21 @@ def propose(catalog: Catalog, gateway: Gateway, *, plan_id: str, now: datetime) 
         target(catalog, live),
         config_digest=catalog.digest,
         live_digest=live.digest,
+        entitlements=entitle(catalog, base),
         plan_id=plan_id,
         now=now,
         currencies=reader.currencies,
     )
     return Proposal(plan, tuple(difference.problems), live, reader.cost)
+
+
+def entitle(catalog: Catalog, base: Base | None) -> Entitlements:
+    """Compile the files and say what they decide otherwise than the base."""
+    policy = compile_catalog(catalog)
+    if base is None:
+        return Entitlements(policy.digest)
+    found = json.loads(json.dumps(changes(base.policy, policy).as_json()))
+    return Entitlements(policy.digest, base.name, base.policy.digest, found["terms"], found["calls"])
 
 
 def target(catalog: Catalog, live: LiveState) -> Target:

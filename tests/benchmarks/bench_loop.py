@@ -20,7 +20,7 @@ from reconciler.planning.plan import Target, make_plan, serialise
 from reconciler.provider.executor import Ending, Executor
 from reconciler.provider.gateway import Connection, Gateway
 from reconciler.provider.limiter import TEST, UNLIMITED, Rates
-from reconciler.provider.propose import Proposal, propose
+from reconciler.provider.propose import Proposal, entitle, propose
 from reconciler.resources import desire
 from reconciler.resources.mark import marked
 from reconciler.sandbox import Sandbox
@@ -180,7 +180,8 @@ def large_diff() -> list[Row]:
     def run() -> str:
         difference = diff(desire(catalog), live, "bench", {})
         target = Target("acct_1", "test", "v", "bench", None, "0")
-        return serialise(make_plan(difference, target, config_digest="", live_digest="", plan_id=next(_ids), now=NOW))
+        digests = {"config_digest": "", "live_digest": "", "entitlements": entitle(catalog, None)}
+        return serialise(make_plan(difference, target, **digests, plan_id=next(_ids), now=NOW))
 
     start = time.process_time()
     text = run()

@@ -101,7 +101,7 @@ def test_live_mode_wants_the_account_typed(shell: Shell, typing: Typing, answer:
     plan = read(Path("plan.json"))
     live = replace(plan, target=replace(plan.target, mode="live", account="acct_mine"))
     typing(f"{answer}\n")
-    request = _Request(App(), ConfigOptions(), AccountOptions(), Connection("sk_test_x"), "text", None, ())
+    request = _Request(App(), ConfigOptions(), AccountOptions(), Connection("sk_test_x"), "text", None, None, ())
     assert request._confirmed(live) is expected
 
 

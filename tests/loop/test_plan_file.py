@@ -14,7 +14,9 @@ from hypothesis import given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
 
+from reconciler.config.catalog import Catalog
 from reconciler.diagnostics import PlanRefusedError
+from reconciler.entitlements.compile import compile_catalog
 from reconciler.planning.plan import Target, content_digest, seal, serialise
 from reconciler.planning.planfile import parse_plan
 from reconciler.planning.verify import check_config, check_target
@@ -28,6 +30,11 @@ from .world import NOW, World, catalog_of
 KEY = b"a key that only the pipeline knows"
 PLAN = World().propose(simple()).plan
 TEXT = serialise(PLAN)
+
+
+def policy(catalog: Catalog) -> str:
+    """Return the digest of what a catalogue compiles to."""
+    return compile_catalog(catalog).digest
 
 
 def resealed(content: dict[str, Any], key: bytes | None = None) -> bytes:
@@ -119,16 +126,16 @@ def test_a_resealed_plan_is_held_against_the_files(edit: Any) -> None:
     catalog = catalog_of(simple())
     plan = parse_plan(resealed(content))
     with pytest.raises(PlanRefusedError) as caught:
-        check_config(plan, desire(catalog), catalog.digest)
+        check_config(plan, desire(catalog), catalog.digest, policy(catalog))
     assert caught.value.code == "E0809"
-    check_config(PLAN, desire(catalog), catalog.digest)
+    check_config(PLAN, desire(catalog), catalog.digest, policy(catalog))
 
 
 def test_a_plan_of_other_files_is_refused() -> None:
     """The digest of the files is part of the plan."""
     other = catalog_of(simple("20"))
     with pytest.raises(PlanRefusedError) as caught:
-        check_config(PLAN, desire(other), other.digest)
+        check_config(PLAN, desire(other), other.digest, policy(other))
     assert caught.value.code == "E0808"
 
 

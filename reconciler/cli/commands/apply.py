@@ -22,20 +22,23 @@ from reconciler.cli.options import (
     ConfigOptions,
     account_options,
     allow_option,
+    base_option,
     config_options,
     format_option,
 )
-from reconciler.cli.planner import make, page, read, save, shown
+from reconciler.cli.planner import base_at, make, page, read, save, shown
 from reconciler.config.catalog import Catalog
 from reconciler.config.models import Environment, Guards
 from reconciler.config.words import count
 from reconciler.diagnostics import GuardRefusedError, UsageError
+from reconciler.entitlements.compile import compile_catalog
 from reconciler.planning.guards import Refusal, check_guards
 from reconciler.planning.plan import Plan, Target
 from reconciler.planning.render import count_lines
-from reconciler.planning.verify import check_config, check_target
+from reconciler.planning.verify import check_config, check_entitlements, check_target
 from reconciler.provider.binding import check_account, check_mode
 from reconciler.provider.gateway import API_VERSION, Connection, Gateway
+from reconciler.provider.propose import entitle
 from reconciler.provider.reads import Reader
 from reconciler.resources import desire
 
@@ -57,6 +60,7 @@ from reconciler.resources import desire
 @click.option(
     "--expect-changes", type=click.IntRange(0), metavar="N", help="Refuse a plan with another number of changes."
 )
+@base_option
 @allow_option
 @common_options
 @pass_app
@@ -71,14 +75,17 @@ def command(
     auto_approve: bool,
     no_config: bool,
     expect_changes: int | None,
+    base: str | None,
     allow: tuple[str, ...],
 ) -> int:
     """Make Stripe equal to the files, by a saved plan or by one that is shown and confirmed now."""
     if planfile is None and no_config:
         raise UsageError("E1026", "--no-config needs a saved plan", remedy="Name the plan file.")
+    if no_config and base is not None:
+        raise UsageError("E1026", "--base needs the files, and --no-config was given")
     if planfile is not None and out is not None:
         raise UsageError("E1027", "--out is for a plan made now, and a saved one was named")
-    request = _Request(app, config, account, connect(account), form, expect_changes, allow)
+    request = _Request(app, config, account, connect(account), form, expect_changes, base, allow)
     if planfile is not None:
         return request.saved(planfile, with_config=not no_config)
     return request.inline(out, ask=not auto_approve)
@@ -95,6 +102,7 @@ class _Request:
         connection: Connection,
         form: str,
         expected: int | None,
+        base: str | None,
         allow: tuple[str, ...],
     ) -> None:
         self._app = app
@@ -103,6 +111,7 @@ class _Request:
         self._connection = connection
         self._form = form
         self._expected = expected
+        self._base = base
         self._allow = allow
 
     def saved(self, planfile: Path, *, with_config: bool) -> int:
@@ -122,7 +131,10 @@ class _Request:
         target = Target(account, self._connection.mode, API_VERSION, namespace, env, __version__)
         check_target(plan, target, datetime.now(UTC))
         if catalog is not None:
-            check_config(plan, desire(catalog), catalog.digest)
+            check_config(plan, desire(catalog), catalog.digest, compile_catalog(catalog).digest)
+            base = base_at(self._app, self._base, config)
+            if base is not None:
+                check_entitlements(plan, entitle(catalog, base))
         self._check(plan, check_guards(plan, guards, self._allow))
         if self._form == "text":
             self._app.out.data("".join(f"{line}\n" for line in count_lines(plan, page(self._app))))
@@ -130,7 +142,7 @@ class _Request:
 
     def inline(self, out: Path | None, *, ask: bool) -> int:
         """Plan, show, ask and apply; the plan is kept until it is applied as a whole, so that it can be resumed."""
-        made = make(self._app, self._config, self._connection, self._allow)
+        made = make(self._app, self._config, self._connection, self._allow, self._base)
         if self._form == "text":
             self._app.out.data(shown(self._app, made.plan, made.refusals, "text"))
         self._check(made.plan, made.refusals)

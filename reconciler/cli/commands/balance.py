@@ -7,7 +7,7 @@ import click
 from reconciler.cli.books import BookOptions, book_options, reading, understood
 from reconciler.cli.context import App, common_options, pass_app
 from reconciler.cli.options import format_option
-from reconciler.cli.tables import table
+from reconciler.diagnostics.table import table
 from reconciler.diagnostics.visible import visible
 from reconciler.entitlements import Balance
 from reconciler.entitlements.explain import amount, moment

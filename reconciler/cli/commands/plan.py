@@ -15,6 +15,7 @@ from reconciler.cli.options import (
     ConfigOptions,
     account_options,
     allow_option,
+    base_option,
     config_options,
     detailed_exitcode,
     format_option,
@@ -27,6 +28,7 @@ from reconciler.cli.planner import make, save, shown
 @account_options
 @format_option("text", "json", "markdown")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Save the plan for apply.")
+@base_option
 @allow_option
 @detailed_exitcode
 @common_options
@@ -38,17 +40,19 @@ def command(
     *,
     form: str,
     out: Path | None,
+    base: str | None,
     allow: tuple[str, ...],
     detailed: bool,
 ) -> int:
     """Show what would change at Stripe; writes nothing there."""
-    made = make(app, config, connect(account), allow)
+    made = make(app, config, connect(account), allow, base)
     if out is not None:
         save(out, made.plan)
     app.out.data(shown(app, made.plan, made.refusals, form))
     if made.plan.changes:
         app.out.note(f"Next: {same_target('apply', config, _kept(account), out)}")
-    return Exit.CHANGES if detailed and made.plan.changes else Exit.OK
+    changes = made.plan.changes or made.plan.entitlements.changed
+    return Exit.CHANGES if detailed and changes else Exit.OK
 
 
 def _kept(account: AccountOptions) -> AccountOptions:

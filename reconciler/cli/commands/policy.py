@@ -10,9 +10,10 @@ from reconciler.cli.context import App, common_options, pass_app
 from reconciler.cli.exits import Exit
 from reconciler.cli.files import write_private
 from reconciler.cli.options import detailed_exitcode, format_option
-from reconciler.cli.policies import changes_text, policy_text
+from reconciler.cli.policies import policy_text
 from reconciler.cli.revisions import policy_at
-from reconciler.entitlements.changes import changes
+from reconciler.entitlements.changes import Changes, changes
+from reconciler.planning.entitled import changes_text, total
 
 
 @click.group("policy", no_args_is_help=True)
@@ -64,8 +65,17 @@ def _diff(app: App, before: str, after: str | None, *, books: BookOptions, form:
     old = policy_at(app, before, books.config)
     new = policy_of(app, books)[0] if after is None else policy_at(app, after, books.config)
     found = changes(old, new)
-    text = (
-        json.dumps(found.as_json(), indent=2) + "\n" if form == "json" else changes_text(found, unicode=app.out.unicode)
-    )
-    app.out.data(text)
+    app.out.data(_changes_json(found) if form == "json" else _changes_text(app, found))
     return Exit.CHANGES if detailed and found else Exit.OK
+
+
+def _changes_json(found: Changes) -> str:
+    return json.dumps(found.as_json(), indent=2) + "\n"
+
+
+def _changes_text(app: App, found: Changes) -> str:
+    if not found:
+        return "No changes: calls are decided as before.\n"
+    plain = found.as_json()
+    table = changes_text(plain["terms"], plain["calls"], unicode=app.out.unicode)
+    return f"{table}\n{total(plain['terms'], plain['calls'])}\n"

@@ -99,6 +99,13 @@ _PLAN_FILE = {
         "a price was archived in the dashboard between plan and apply",
         "make a new plan and look at it",
     ),
+    "E0811": prose(
+        "plan tells of other calls",
+        "The second half of a plan says what becomes of calls. It is not what comparing the files with the base gives: "
+        "the base is another by now, or the plan was rewritten and sealed again.",
+        "reconciler apply plan.json --base origin/main, where main moved on",
+        "make a new plan with the same --base",
+    ),
 }
 
 _PROVIDER = {

@@ -1,0 +1,158 @@
+"""The second half of a plan: what becomes of calls, in every form, in the plan file, and held against its base."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.planning.plan import content_digest, seal
+from reconciler.resources.model import canonical_json
+
+from .support import Shell, write
+from .test_render import check
+
+BEFORE = """\
+settings: {namespace: acme, currency: usd, default_meter: calls}
+meters: {calls: {name: Calls}}
+plans:
+  pro:
+    name: Pro
+    usage: {calls: {included: 3, overage: {unit_amount: 0.25}}}
+    tools: ["*"]
+    limits: [{of: chat, max: 2, per: hour, kind: quota}]
+  free:
+    name: Free
+    usage: {calls: {included: 2, overage: deny}}
+    tools: [echo]
+tenants:
+  zoo: {name: Zoo, plan: pro}
+  bakery: {name: Bakery, plan: free}
+"""
+AFTER = BEFORE.replace("max: 2", "max: 4").replace("included: 3", "included: 2").replace("[echo]", "[sing]")
+
+
+@pytest.fixture
+def changed(shell: Shell, here: Path) -> Shell:
+    """Apply BEFORE, keep it as a directory and as a policy, and write AFTER."""
+    shell.apply(BEFORE)
+    (here / "billing.d").rename(here / "before")
+    assert shell("policy", "compile", "--config", "before", "--out", "before.json").code == 0
+    write(AFTER)
+    return shell
+
+
+def plan_file(shell: Shell, *more: str) -> dict[str, Any]:
+    """Make a plan file and read its content."""
+    assert shell.stored("plan", "--out", "plan.json", *more).code == 0
+    content: dict[str, Any] = json.loads(Path("plan.json").read_text())
+    return content
+
+
+def reseal(content: dict[str, Any]) -> None:
+    """Write an edited plan the way an editor with the tool at hand would."""
+    content["digest"] = content_digest(content)
+    content["seal"] = seal(content, None)
+    Path("plan.json").write_text(canonical_json(content) + "\n")
+
+
+@pytest.mark.parametrize(("form", "name"), [("text", "calls"), ("markdown", "calls-markdown")])
+def test_what_becomes_of_calls(changed: Shell, form: str, name: str, request: pytest.FixtureRequest) -> None:
+    """Terms with their position, then calls by whom they are of; in a comment the worst stand outside the fold."""
+    check(name, changed.stored("plan", "--base", "before", "--format", form), request)
+
+
+def test_a_saved_plan_shows_the_same(changed: Shell) -> None:
+    """Both halves come back from the plan file as they were shown."""
+    shown = changed.stored("plan", "--base", "before", "--out", "plan.json")
+    assert changed("show", "plan.json").out == shown.out
+
+
+def test_without_a_base_nothing_is_known(changed: Shell) -> None:
+    """The half is there and says unknown, never none; the digest of the policy is there all the same."""
+    half = plan_file(changed)["entitlements"]
+    assert half.pop("policy_digest") == plan_file(changed, "--base", "before")["entitlements"]["policy_digest"]
+    assert half == {"known": False, "reason": "no base to compare with"}
+
+
+def test_a_base_is_a_directory_a_policy_or_a_revision(changed: Shell, here: Path) -> None:
+    """The three give the same changes."""
+    (here / ".git").rmdir()
+    for words in (["init", "-q"], ["add", "before"], ["commit", "-qm", "one"], ["mv", "before", "billing"]):
+        who = ["-c", "user.name=A", "-c", "user.email=a@example.com", "-c", "commit.gpgsign=false"]
+        subprocess.run(["git", *who, *words], check=True, capture_output=True)
+    (here / "billing.d").rename(here / "before")
+    compared = [
+        plan_file(changed, "--config", "before", "--base", base)["entitlements"]
+        for base in ("billing", "before.json", "HEAD")
+    ]
+    assert [each.pop("base") for each in compared] == ["billing", "before.json", "HEAD"]
+    digests = [each.pop("base_digest") for each in compared]
+    assert digests[1] == digests[2] != digests[0], "a policy knows the places in the files it came from"
+    assert compared[0] == compared[1] == compared[2]
+    assert compared[0]["counts"] == {"refused": 1, "dearer": 5, "changed": 2, "allowed": 2}
+
+
+def test_equal_policies_are_said_to_be_equal(changed: Shell) -> None:
+    """The control: the files compared with themselves change nothing, and the exit code says so."""
+    changed.apply(AFTER)
+    done = changed.stored("plan", "--base", "billing.d", "--detailed-exitcode")
+    assert (done.code, "no changes since billing.d" in done.out) == (0, True)
+
+
+def test_changed_calls_alone_are_changes(changed: Shell) -> None:
+    """Calls that are decided otherwise make exit code 2, though nothing changes at Stripe; ``changes`` stays 0."""
+    write(BEFORE.replace("[echo]", "[sing]"))
+    assert changed.stored("plan", "--base", "before", "--detailed-exitcode").code == 2
+    assert plan_file(changed, "--base", "before")["changes"] == 0
+
+
+def test_an_invalid_base_is_an_error_of_its_files(changed: Shell) -> None:
+    """What is wrong with the base is shown, and said to be of the base."""
+    write("plans: []", "../before/all.yaml")
+    done = changed.stored("plan", "--base", "before")
+    assert (done.code, "The files at before are not valid" in done.err) == (3, True)
+
+
+@pytest.mark.parametrize("edit", ["effect", "gone", "policy", "base"])
+def test_a_forged_half_is_refused(changed: Shell, edit: str) -> None:
+    """A half rewritten and sealed again is refused where the files and the base are at hand; untouched it applies."""
+    content = plan_file(changed, "--base", "before")
+    half = content["entitlements"]
+    if edit == "effect":
+        half["calls"][0]["calls"][0]["effect"] = "cheaper"
+        half["counts"] = {"dearer": 5, "changed": 2, "cheaper": 1, "allowed": 2}
+    elif edit == "gone":
+        half |= {"calls": [], "counts": {}}
+    else:
+        half["policy_digest" if edit == "policy" else "base_digest"] = "0" * 64
+    reseal(content)
+    done = changed.stored("apply", "plan.json", "--base", "before")
+    assert (done.code, "[E0808]" in done.err or "[E0811]" in done.err) == (5, True)
+    plan_file(changed, "--base", "before")
+    assert changed.stored("apply", "plan.json", "--base", "before").code == 0
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"counter": "limit/x"},
+        {"counter": "other"},
+        {"after": {"allowed": True, "reason": "ok", "paid_by": "", "cost": "1e9999", "unit": "usd"}},
+        {"after": {"allowed": True, "reason": "ok", "paid_by": "", "cost": "1", "unit": "doubloons"}},
+        {"tool": "\x1b[2J::error::<b>"},
+        {"quantity": "many"},
+    ],
+)
+def test_strange_calls_are_shown_inert_or_refused(changed: Shell, wrong: dict[str, Any]) -> None:
+    """Whatever a half that was sealed again says, showing it is a refusal or inert text, never a traceback."""
+    content = plan_file(changed, "--base", "before")
+    content["entitlements"]["calls"][0]["calls"][0] |= wrong
+    reseal(content)
+    for form in ("text", "markdown", "json"):
+        done = changed("show", "plan.json", "--format", form)
+        assert done.code in (0, 5)
+        assert "\x1b" not in done.out + done.err
+        assert "Traceback" not in done.err
+        assert not done.out.startswith("::")
