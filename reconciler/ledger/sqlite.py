@@ -1,12 +1,12 @@
 """Books in one SQLite file: WAL, durable at every commit, one writer at a time over all processes."""
 
-import fcntl
 import os
 import sqlite3
 import threading
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from time import monotonic
 from typing import Any
 
 from reconciler.ledger.base import (
@@ -25,8 +25,10 @@ from reconciler.ledger.entry import Entry
 from reconciler.ledger.forking import watch
 from reconciler.ledger.jobs import Job, Outcome, keys_of, run
 from reconciler.ledger.sqlite_schema import BY_KEY, CLAIM, COLUMNS, EXPORTS, MIGRATIONS, SETTLE
+from reconciler.ledger.turns import Turns
 
-#: How long a statement waits for another process, in seconds, before the store counts as unavailable.
+#: How long a call waits for its turn, and a statement for another process, in seconds, before the store counts as
+#: unavailable.
 PATIENCE = 5.0
 #: Books the writer keeps in memory between transactions.
 CACHED = 10_000
@@ -68,7 +70,7 @@ class SqliteStore(Store):
         self._books: dict[str, Book] = {}
         self._version = -1
         self._careful = 0
-        self._lock = -1
+        self._turns: Turns | None = None
         try:
             self._db, self._reader = self._connections()
             try:
@@ -77,15 +79,18 @@ class SqliteStore(Store):
                 self._shut()
                 raise
         except (OSError, sqlite3.Error) as error:
+            if self._turns is not None:
+                self._turns.close()
             raise StoreUnavailableError("E1101", f"the ledger {self._path} cannot be opened: {error}") from error
         self._state = _OPEN
 
     def _connections(self) -> tuple[sqlite3.Connection, sqlite3.Connection]:
         """Return the connection that writes and the one that reads; in memory they are one."""
-        lock = os.devnull if self._path == MEMORY else f"{self._path}.lock"
-        self._lock = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        db = self._connect()
-        return db, db if self._path == MEMORY else self._connect()
+        if self._path == MEMORY:
+            db = self._connect()
+            return db, db
+        self._turns = Turns(self._path)
+        return self._connect(), self._connect()
 
     def _prepare(self) -> None:
         self._db.execute("PRAGMA journal_mode = WAL")
@@ -115,19 +120,37 @@ class SqliteStore(Store):
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Be the only writer of all threads and processes."""
-        with self._turn:
+        """Be the only writer of all threads and processes; StoreUnavailableError where it is never our turn."""
+        until = monotonic() + PATIENCE
+        if not self._turn.acquire(timeout=PATIENCE):
+            raise self._busy()
+        try:
             self._ready()
-            with self._locked():
+            with self._locked(until - monotonic()):
                 yield
+        finally:
+            self._turn.release()
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
+    def _locked(self, seconds: float = PATIENCE) -> Iterator[None]:
+        turns = self._turns
+        if turns is None:
+            yield
+            return
+        try:
+            taken = turns.take(seconds)
+        except OSError as error:
+            raise StoreUnavailableError("E1103", f"the ledger {self._path} cannot be locked: {error}") from error
+        if not taken:
+            raise self._busy()
         try:
             yield
         finally:
-            fcntl.flock(self._lock, fcntl.LOCK_UN)
+            turns.end()
+
+    def _busy(self) -> StoreUnavailableError:
+        what = f"another process or thread has been writing to the ledger {self._path} for {PATIENCE:g} seconds"
+        return StoreUnavailableError("E1103", what)
 
     def _ready(self) -> None:
         """Open the file again after a fork."""
@@ -349,9 +372,8 @@ class SqliteStore(Store):
     def _shut(self) -> None:
         self._db.close()
         self._reader.close()
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+        if self._turns is not None:
+            self._turns.close()
 
 
 def _book(db: sqlite3.Connection, tenant: str) -> Book:

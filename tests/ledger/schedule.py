@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from reconciler.ledger import sqlite
+from reconciler.ledger import sqlite, turns
 from reconciler.ledger.postgres_link import Connection
 
 _READY, _RUNNING, _ENDED = range(3)
@@ -130,7 +130,7 @@ def statements(schedule: Schedule, change: Callable[[str], str] = str) -> Iterat
         patch.setattr(sqlite.SqliteStore, "_connect", connect)
         flock = fcntl.flock
 
-        def turns(lock: int, how: int) -> None:
+        def locked(lock: int, how: int) -> None:
             while True:
                 try:
                     return flock(lock, how | fcntl.LOCK_NB)
@@ -138,5 +138,5 @@ def statements(schedule: Schedule, change: Callable[[str], str] = str) -> Iterat
                     schedule.step()
                     time.sleep(0)
 
-        patch.setattr(sqlite.fcntl, "flock", turns)
+        patch.setattr(turns.fcntl, "flock", locked)
         yield

@@ -156,6 +156,7 @@ def test_a_reader_needs_no_right_to_write(tmp_path: Path) -> None:
     with open_ledger(f"sqlite:///{path}", "direct") as writer:
         granted(writer)
     (tmp_path / "usage.db.lock").unlink()
+    (tmp_path / ".usage.db.bell").unlink()
     path.chmod(0o444)
     for folder in (tmp_path, *tmp_path.parents[:-2]):
         folder.chmod(folder.stat().st_mode | 0o555)

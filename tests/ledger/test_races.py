@@ -125,7 +125,7 @@ def test_without_lock_and_numbers_the_race_corrupts() -> None:
 
 def test_without_the_lock_a_file_refuses_whoever_is_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With neither the lock beside a file nor SQLite's own, some order is refused by SQLite, and none corrupts."""
-    monkeypatch.setattr("reconciler.ledger.sqlite.SqliteStore._locked", lambda _: ExitStack())
+    monkeypatch.setattr("reconciler.ledger.sqlite.SqliteStore._locked", lambda *_: ExitStack())
     refused = 0
     for seed in range(20):
         (tmp_path / str(seed)).mkdir()
