@@ -52,6 +52,11 @@ class Catalog:
         return {source: new_address(source, steps) for source in steps}
 
     @cached_property
+    def imports(self) -> Mapping[str, str]:
+        """Address to the id of the existing object that is taken over for it."""
+        return {entry.target: entry.id for entry in self.file.imports}
+
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of the content: how it is split into files, ordered, commented or quoted does not count."""
         return _digest(self.file)

@@ -242,6 +242,7 @@ _GUARDS: Example = {
     "protected": ["plans.pro"],
 }
 _MOVED: Example = {"from": "plans.pro", "to": "plans.professional"}
+_IMPORT: Example = {"to": "plans.pro.prices.monthly", "id": "price_1EXAMPLE"}
 _LIVE: Example = {"account": "acct_1EXAMPLE", "mode": "live"}
 
 EXAMPLES: Mapping[str, tuple[Example, ...]] = {
@@ -277,9 +278,11 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
             "environments": {"production": _LIVE},
             "guards": {"max_retired_percent": "30"},
             "moved": [_MOVED],
+            "imports": [_IMPORT],
         },
     ),
     "Guards": (_GUARDS,),
+    "Import": (_IMPORT,),
     "Limit": (_RATE, _QUOTA),
     "LinkItem": (
         {"plan": "pro", "price": "monthly", "quantity": 2},

@@ -11,7 +11,9 @@ from reconciler.diagnostics import Diagnostic, Related, SourceRange
 
 #: Sections that stand in one file only, and those whose keys are ids.
 ONCE = ("settings", "portal", "guards")
-BY_ID = tuple(name for name in File.model_fields if name not in {*ONCE, "moved"})
+#: Sections that are lists: those of all files one after the other.
+LISTS = ("moved", "imports")
+BY_ID = tuple(name for name in File.model_fields if name not in {*ONCE, *LISTS})
 
 #: Below an id of a section: the maps whose keys are ids too, so that a new one must be called new.
 _INNER_IDS = {("plans", "prices"), ("plans", "usage"), ("tenants", "usage")}
@@ -57,7 +59,7 @@ def nearest(values: Mapping[Path_, SourceRange], keys: Mapping[Path_, SourceRang
 
 
 def merge(documents: Sequence[SourceDocument], *, removes: bool = False) -> tuple[Merged, list[Diagnostic]]:
-    """Merge the sections of files: ids of all files side by side, ``moved`` one after the other.
+    """Merge the sections of files: ids of all files side by side, lists one after the other.
 
     Afterwards a section of ids is a mapping, or ``None`` where ``removes`` allows it to be taken away.
     """
@@ -74,8 +76,8 @@ def merge(documents: Sequence[SourceDocument], *, removes: bool = False) -> tupl
                 problems.append(unknown_key(path, where, File.model_fields))
             elif content is None and not removes:
                 problems.append(empty_value(path, where))
-            elif section == "moved" and isinstance(content, list):
-                _extend(merged, document, content)
+            elif section in LISTS and isinstance(content, list):
+                _extend(merged, document, section, content)
             elif section in BY_ID and isinstance(content, dict):
                 problems += _add(merged, document, section, content)
             elif section in BY_ID and content is not None:
@@ -88,14 +90,14 @@ def merge(documents: Sequence[SourceDocument], *, removes: bool = False) -> tupl
     return merged, problems
 
 
-def _extend(merged: Merged, document: SourceDocument, items: list[Any]) -> None:
-    """Put one file's ``moved`` behind those of the files before it."""
-    moved = merged.root.setdefault("moved", [])
+def _extend(merged: Merged, document: SourceDocument, section: str, items: list[Any]) -> None:
+    """Put one file's list behind those of the files before it."""
+    before = merged.root.setdefault(section, [])
     for source, target in ((document.values, merged.values), (document.keys, merged.keys)):
         for path, where in source.items():
-            if path[:1] == ("moved",) and len(path) > 1 and isinstance(path[1], int):
-                target["moved", path[1] + len(moved), *path[2:]] = where
-    moved.extend(items)
+            if path[:1] == (section,) and len(path) > 1 and isinstance(path[1], int):
+                target[section, path[1] + len(before), *path[2:]] = where
+    before.extend(items)
 
 
 def _add(merged: Merged, document: SourceDocument, section: str, entries: Mapping[str, Any]) -> Iterator[Diagnostic]:

@@ -42,6 +42,7 @@ class Reason(StrEnum):
     STRAY = "a second object of the same address"
     RENAMED = "the files name another event"
     KEY = "taken over by its key"
+    IMPORTED = "taken over by its id"
 
 
 class Op(StrEnum):

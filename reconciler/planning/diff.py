@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from reconciler.diagnostics import Diagnostic, SourceRange
 from reconciler.planning.change import Action, Change, Reason, State
 from reconciler.planning.live import Live
-from reconciler.planning.match import Matching, match
+from reconciler.planning.match import Matching, keeps_key, match
 from reconciler.resources import KINDS, Kind, Resource
 from reconciler.resources.mark import marked, owned_metadata
 from reconciler.resources.model import (
@@ -101,7 +101,6 @@ class _Comparison:
     def change(self, resource: Resource) -> Change | None:
         """Return what has to happen to an address, None where nothing has to."""
         live = self._matching.by_address.get(resource.address)
-        after = State(dict(resource.values), self._metadata(resource))
         if live is None:
             if resource.address in self._absent or self._hangs(resource):
                 return None
@@ -112,12 +111,12 @@ class _Comparison:
                 Reason.NEW,
                 (),
                 None,
-                after,
+                self._asked(resource, resource.values),
                 source=_text(resource.source),
                 named=resource.adopts,
             )
-        before = self._before(live, resource, after)
-        after.values.update(_kept_key(resource, before.values))
+        before = self._before(live, resource)
+        after = self._asked(resource, _with_kept_key(resource, live, before.values))
         fields = self._differing(resource.kind, before.values, after.values)
         if not fields and before.metadata == after.metadata:
             self.unchanged += 1
@@ -154,14 +153,16 @@ class _Comparison:
             self.problems.append(_refers_to_nothing(resource, missing[0]))
         return bool(missing)
 
-    def _metadata(self, resource: Resource) -> dict[str, str]:
+    def _asked(self, resource: Resource, values: Values) -> State:
+        """Return the state a resource is to have with these values, the mark bound to them."""
         if not resource.kind.metadata:
-            return {}
-        return marked(resource, self._namespace, features=resource.address in self._with_features)
+            return State(dict(values), {})
+        features = resource.address in self._with_features
+        return State(dict(values), marked(resource, self._namespace, features=features, values=values))
 
-    def _before(self, live: Live, resource: Resource, after: State) -> State:
+    def _before(self, live: Live, resource: Resource) -> State:
         values = resolve(resource.kind, live.values, self._address_of)
-        return State(values, owned_metadata(live.metadata, after.metadata))
+        return State(values, owned_metadata(live.metadata, resource.metadata))
 
     def _address_of(self, object_id: tuple[str, str]) -> str | None:
         address = self._addresses.get(object_id)
@@ -176,11 +177,14 @@ class _Comparison:
         if not resource.kind.metadata and not resource.kind.parent:
             self.problems.append(_unchangeable(resource, live, fields))
             return None
-        if resource.adopts and (resource.address in self._matching.adopted or resource.kind.fixed_key is not None):
-            ours = resource.address not in self._matching.adopted
+        ours = resource.address not in self._matching.adopted
+        if not ours or (resource.adopts and resource.kind.fixed_key is not None):
             self.problems.append(_unlike(resource, live, before, after, fields, ours=ours))
             return None
         self._replaced.add(resource.address)
+        if resource.kind.fixed_key is None:
+            after = self._asked(resource, resource.values)
+            fields = self._differing(resource.kind, before.values, after.values)
         if resource.kind.chosen_id and resource.kind.key is not None:
             after.values[resource.kind.key] = _successor_id(resource)
         return self._existing(resource, live, Action.REPLACE, before, after, fields)
@@ -204,12 +208,12 @@ class _Comparison:
 
     def _reason(self, resource: Resource, live: Live, action: Action, before: State, after: State) -> Reason:
         if action is Action.ADOPT:
-            return Reason.KEY
+            return Reason.IMPORTED if resource.imported == live.id else Reason.KEY
         if live.mark is None:
             return Reason.DRIFT if resource.kind.metadata else Reason.EITHER
         if live.mark.address != resource.address or (self._moved and _same_but_for_the_mark(before, after)):
             return Reason.MOVED
-        changed = resource.digest != live.mark.digest
+        changed = after.metadata.get(DIGEST) != live.mark.digest
         if self._edited(resource, live, live.mark.digest):
             return Reason.BOTH if changed else Reason.DRIFT
         return Reason.CONFIG
@@ -250,12 +254,22 @@ def resolve(kind: Kind, values: Values, address_of: Callable[[tuple[str, str]], 
     return kind.ordered({name: substitute(value, replace) for name, value in values.items()})
 
 
-def _kept_key(resource: Resource, before: Values) -> Values:
-    """Keep a key that never changes on an object, as after a rename, unless the files ask for another by name."""
-    name = resource.kind.fixed_key
-    if name is None or resource.adopts or resource.kind.retire_first or name not in before:
-        return {}
-    return {name: before[name]}
+def _with_kept_key(resource: Resource, live: Live, before: Values) -> Values:
+    """Return what is asked for, with the key an object keeps in place of the one it would be made with.
+
+    A key that never changes on an object stays, as after a rename, unless the files ask for another by name; so does
+    any key, or none, of an object that the files name by its id.
+    """
+    name = resource.kind.key
+    if name is None or not (keeps_key(resource, live) or _has_fixed_key(resource, before)):
+        return resource.values
+    others = {field: value for field, value in resource.values.items() if field != name}
+    return {**others, name: before[name]} if name in before else others
+
+
+def _has_fixed_key(resource: Resource, before: Values) -> bool:
+    fixed = resource.kind.fixed_key
+    return fixed is not None and fixed in before and not (resource.adopts or resource.kind.retire_first)
 
 
 def _forces_replacement(kind: Kind, name: str, before: Values, after: Values) -> bool:

@@ -21,6 +21,7 @@ class Matching:
 
     by_address: dict[str, Live] = field(default_factory=dict)
     adopted: set[str] = field(default_factory=set)
+    taken: dict[tuple[str, str], str] = field(default_factory=dict)
     strays: list[tuple[str, Live]] = field(default_factory=list)
     foreign: Counter[str] = field(default_factory=Counter)
     problems: list[Diagnostic] = field(default_factory=list)
@@ -54,7 +55,9 @@ def _match_marked(
 ) -> None:
     ours: dict[str, list[Live]] = {}
     holders: dict[str, Live] = {}
+    by_id: dict[str, Live] = {}
     for live in objects:
+        by_id[live.id] = live
         if live.key is not None and (live.active or live.key not in holders):
             holders[live.key] = live
         if live.mark is not None and live.mark.namespace == namespace:
@@ -64,16 +67,45 @@ def _match_marked(
     for address, resource in wanted.items():
         mine = ours.pop(address, [])
         holder = holders.get(resource.key) if resource.key is not None else None
+        named = by_id.get(resource.imported or "")
         if mine:
             _choose(matching, address, resource, mine)
-            _check_holder(matching, resource, holder, mine)
+            if not keeps_key(resource, matching.by_address[address]):
+                _check_holder(matching, resource, holder, mine)
+            if named is not None and named.active and named not in mine:
+                matching.problems.append(_settled(resource, named, matching.by_address[address]))
+        elif named is not None:
+            _take(matching, resource, named, holder)
         elif holder is not None and resource.adopts and holder.mark is None:
-            matching.by_address[address] = holder
-            matching.adopted.add(address)
-            matching.foreign[holder.kind.name] -= 1
+            _adopt(matching, resource, holder)
         elif holder is not None:
             matching.problems.append(_held(resource, holder))
     matching.strays += [(address, live) for address, lives in ours.items() for live in lives if live.active]
+
+
+def _take(matching: Matching, resource: Resource, named: Live, holder: Live | None) -> None:
+    """Take the object over that the files name by id, unless it has an owner."""
+    if named.mark is not None:
+        matching.problems.append(_held(resource, named))
+        return
+    if resource.adopts and holder is not None and holder is not named:
+        matching.problems.append(_held(resource, holder))
+    _adopt(matching, resource, named)
+
+
+def _adopt(matching: Matching, resource: Resource, live: Live) -> None:
+    other = matching.taken.setdefault((live.kind.name, live.id), resource.address)
+    if other != resource.address:
+        matching.problems.append(_wanted_twice(resource, live, other))
+        return
+    matching.by_address[resource.address] = live
+    matching.adopted.add(resource.address)
+    matching.foreign[live.kind.name] -= 1
+
+
+def keeps_key(resource: Resource, live: Live) -> bool:
+    """Tell whether an object keeps the key it has, even none: the files name it by id and say no key."""
+    return resource.imported == live.id and not resource.adopts and not resource.kind.retire_first
 
 
 def _choose(matching: Matching, address: str, resource: Resource, mine: list[Live]) -> None:
@@ -108,12 +140,32 @@ _HOW_TO_ADOPT = {
     "coupon": "To take it over, name it in the file as stripe_id; otherwise choose another id.",
     "price": "To take it over, name its key in the file as lookup_key; otherwise choose another key.",
     "feature": "To take it over, name its key in the file as lookup_key; otherwise choose another key.",
-    "promotion_code": "Deactivate it at Stripe, or choose another code.",
+    "promotion_code": "To take it over, name its id in imports; otherwise deactivate it, or choose another code.",
 }
+
+
+def _settled(resource: Resource, named: Live, live: Live) -> Diagnostic:
+    return Diagnostic(
+        "E0705",
+        f"{resource.address}: {live.id} stands for it, so {named.id} cannot be taken over for it",
+        resource.source,
+        help="Remove the entry from imports; or retire the one that stands for it first.",
+    )
+
+
+def _wanted_twice(resource: Resource, live: Live, other: str) -> Diagnostic:
+    return Diagnostic(
+        "E0705",
+        f"{resource.address}: {live.id} is taken over for {other}, and stands for one address only",
+        resource.source,
+        help="Name another object, in imports or by its key.",
+    )
 
 
 def _held(resource: Resource, holder: Live) -> Diagnostic:
     owner = f"{resource.kind.key} {resource.key!r} is held by {holder.id}"
+    if resource.imported == holder.id:
+        owner = f"{holder.id} cannot be taken over"
     if holder.mark is None:
         summary = f"{owner}, which carries no owner mark"
         remedy = _HOW_TO_ADOPT.get(resource.kind.name, "Choose another key, or free this one at Stripe.")

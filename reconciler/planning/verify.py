@@ -66,17 +66,21 @@ def _as_configured(change: Change, resource: Resource | None, namespace: str, wi
         return resource is None or change.reason in (Reason.STRAY, Reason.RENAMED)
     if resource is None or change.after is None or (change.kind, change.named) != (resource.kind, resource.adopts):
         return False
-    key = resource.kind.fixed_key
     values, wanted = dict(change.after.values), dict(resource.values)
-    if key is not None and values.pop(key, None) not in _allowed_keys(change, resource, wanted.pop(key, None)):
+    imported = change.id is not None and change.id == resource.imported and change.action is not Action.REPLACE
+    key = resource.kind.key if imported else resource.kind.fixed_key
+    if key is not None and values.pop(key, None) not in _allowed_keys(change, resource, key, wanted.pop(key, None)):
         return False
-    metadata = marked(resource, namespace, features=resource.address in with_features) if resource.kind.metadata else {}
+    features = resource.address in with_features
+    metadata = (
+        marked(resource, namespace, features=features, values=change.after.values) if resource.kind.metadata else {}
+    )
     return values == wanted and change.after.metadata == metadata
 
 
-def _allowed_keys(change: Change, resource: Resource, wanted: Json) -> tuple[Json, ...]:
-    """Return what a fixed key may be: as asked for, as the object has had it since it was made, or a successor's."""
-    before = change.before.values.get(resource.kind.fixed_key or "") if change.before else wanted
+def _allowed_keys(change: Change, resource: Resource, key: str, wanted: Json) -> tuple[Json, ...]:
+    """Return what a kept key may be: as asked for, as the object has had it all along, or a successor's."""
+    before = change.before.values.get(key) if change.before else wanted
     if change.action is Action.REPLACE and resource.kind.chosen_id:
         return (f"{wanted}_{digest(resource.values, 8)}",)
     return (wanted, before)

@@ -70,6 +70,7 @@ class Reader:
             objects = [live for lives in listed for live in lives]
             objects += self._archived(pool, desired, objects)
             objects += self._paused(pool, desired, objects)
+            objects += self._named(pool, desired, objects, namespace)
             objects += self._attachments(pool, desired, objects, namespace)
             return LiveState(account.result(), self.gateway.mode, API_VERSION, tuple(objects))
 
@@ -139,6 +140,21 @@ class Reader:
         for found in pool.map(lambda code: self._inactive(kind, code), missing):
             yield from found
 
+    def _named(
+        self, pool: ThreadPoolExecutor, desired: Sequence[Resource], objects: Sequence[Live], namespace: str
+    ) -> Iterator[Live]:
+        """Read by id what the files name so and no list shows, where nothing of ours stands for the address yet."""
+        there = {(live.kind.name, live.id) for live in objects}
+        ours = {live.mark.address for live in objects if live.mark is not None and live.mark.namespace == namespace}
+        missing = [
+            (item.kind, item.imported)
+            for item in desired
+            if item.imported and item.address not in ours and (item.kind.name, item.imported) not in there
+        ]
+        for found in pool.map(lambda each: self.one(*each), missing):
+            if found is not None:
+                yield found
+
     def _inactive(self, kind: Kind, code: str) -> list[Live]:
         params = {"code": code, "active": "false", "expand": [f"data.{name}" for name in self.expand(kind)]}
         return [read_object(kind, raw) for raw in self.pages(kind.path, params)]
@@ -152,7 +168,7 @@ class Reader:
         self, pool: ThreadPoolExecutor, desired: Sequence[Resource], objects: Sequence[Live], namespace: str
     ) -> Iterator[Live]:
         named = {address for item in desired if item.kind.parent for address in references(item.values["product"])}
-        keys = {item.key for item in desired if item.address in named}
+        keys = {key for item in desired if item.address in named for key in (item.key, item.imported)}
         addresses = {item.address for item in desired}
         products = [
             live

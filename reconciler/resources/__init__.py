@@ -3,6 +3,8 @@
 A new kind is one file here and one entry in :data:`KINDS`; there is no create, update or delete code per kind.
 """
 
+from dataclasses import replace
+
 from reconciler.config.catalog import Catalog
 from reconciler.resources import coupon, feature, meter, price, product, product_feature, promotion_code, tax_rate
 from reconciler.resources.model import Kind, Resource
@@ -26,6 +28,8 @@ BY_NAME = {kind.name: kind for kind in KINDS}
 
 def desire(catalog: Catalog) -> list[Resource]:
     """Return every resource the files ask for, ordered by kind and address; addresses are unique."""
-    return [
+    found = [
         resource for kind in KINDS for resource in sorted(kind.desire(catalog), key=lambda resource: resource.address)
     ]
+    named = catalog.imports
+    return [replace(each, imported=named[each.address]) if each.address in named else each for each in found]

@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from reconciler.resources.model import ADDRESS, DIGEST, FEATURES, MANAGED_BY, MARK_KEYS, OWN_KEYS, Resource
+from reconciler.resources.model import ADDRESS, DIGEST, FEATURES, MANAGED_BY, MARK_KEYS, OWN_KEYS, Resource, Values
 
 PREFIX = "reconciler/"
 
@@ -52,12 +52,14 @@ def read_mark(metadata: Mapping[str, str]) -> Mark | None:
     )
 
 
-def marked(resource: Resource, namespace: str, *, features: bool) -> dict[str, str]:
+def marked(resource: Resource, namespace: str, *, features: bool, values: Values | None = None) -> dict[str, str]:
     """Return the metadata a resource carries at Stripe: its own keys and the mark.
 
-    ``features`` marks a product with attachments, so that only such products need their attachments listed.
+    ``features`` marks a product with attachments, so that only such products need their attachments listed. ``values``
+    are those to bind where an object keeps a key of its own.
     """
-    mark = {MANAGED_BY: PREFIX + namespace, ADDRESS: resource.address, DIGEST: resource.digest}
+    digest = resource.digest if values is None else resource.kind.digest(values, resource.metadata)
+    mark = {MANAGED_BY: PREFIX + namespace, ADDRESS: resource.address, DIGEST: digest}
     if resource.metadata:
         mark[OWN_KEYS] = own_keys(resource.metadata)
     if features:

@@ -157,7 +157,8 @@ class Kind:
 class Resource:
     """One object the files ask for, at an address that is stable across accounts and modes.
 
-    ``adopts`` says that the files name an existing object's key, so an unmarked holder of it is taken over.
+    ``adopts`` says that the files name an existing object's key, so an unmarked holder of it is taken over;
+    ``imported`` is the id of an existing object that they name as it is, whatever key it has.
     """
 
     kind: Kind
@@ -167,6 +168,7 @@ class Resource:
     metadata: Mapping[str, str] = field(default_factory=dict)
     source: SourceRange | None = None
     adopts: bool = False
+    imported: str | None = None
 
     @property
     def digest(self) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 from reconciler.config.checks import (
     brackets,
+    imports,
     limits,
     money,
     moved,
@@ -72,6 +73,7 @@ CHECKS: tuple[Check, ...] = (
     limits.codes_unique,
     moved.moves_possible,
     moved.protected_known,
+    imports.imports_possible,
 )
 
 

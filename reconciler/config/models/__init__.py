@@ -15,7 +15,7 @@ from reconciler.config.models.offers import (
     TransformQuantity,
     UsageLine,
 )
-from reconciler.config.models.root import Environment, File, Guards, Moved, Settings, section
+from reconciler.config.models.root import Environment, File, Guards, Import, Moved, Settings, section
 from reconciler.config.models.selling import Coupon, PaymentLink, Portal, PromotionCode, Restrictions, TaxRate, Webhook
 from reconciler.config.models.tenants import Tenant
 from reconciler.config.models.usage import Feature, Meter, Tool
@@ -30,6 +30,7 @@ __all__ = [
     "Feature",
     "File",
     "Guards",
+    "Import",
     "Meter",
     "Model",
     "Moved",

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
-from reconciler.config.models.base import Currency, Id, Model, Percent, TaxBehavior, ToolGlob, form
+from reconciler.config.models.base import Currency, Id, Model, Percent, StripeId, TaxBehavior, ToolGlob, form
 from reconciler.config.models.offers import BillingPlan, CreditPack, Tier
 from reconciler.config.models.selling import Coupon, PaymentLink, Portal, PromotionCode, TaxRate, Webhook
 from reconciler.config.models.tenants import Tenant
@@ -112,6 +112,13 @@ class Moved(Model):
     target: Annotated[AddressText, Field(alias="to", description="Address it has.")]
 
 
+class Import(Model):
+    """An existing Stripe object that is taken over for an address, whatever key it has or lacks."""
+
+    target: Annotated[AddressText, Field(alias="to", description="Address it is taken over for.")]
+    id: StripeId
+
+
 class File(Model):
     """One file of ``billing.d``, or all of them merged: a mapping with any of these sections."""
 
@@ -148,6 +155,9 @@ class File(Model):
     ] = Field(default_factory=dict)
     guards: Annotated[Guards, Field(description="Bounds a plan may not cross.")] = Field(default_factory=Guards)
     moved: Annotated[tuple[Moved, ...], Field(description="Renamed addresses, so that nothing is made anew.")] = ()
+    imports: Annotated[
+        tuple[Import, ...], Field(description="Existing Stripe objects to take over by id, as those that have no key.")
+    ] = ()
 
 
 @cache

@@ -27,6 +27,13 @@ _PLANNING = {
         "write what the object is (amount: 19), apply to take it over, then change the amount; for a coupon of yours "
         "drop stripe_id, or change it too",
     ),
+    "E0705": prose(
+        "one object for one address",
+        "An entry of imports, or a key, names an existing object for an address that another object stands for "
+        "already, or names one object for two addresses.",
+        "imports: [{to: plans.pro, id: prod_1}], where prod_2 carries the owner mark of plans.pro",
+        "remove the entry; it is needed only until the object carries its owner mark",
+    ),
     "E0704": prose(
         "refers to what was never sold",
         "A legacy plan that was never at Stripe is not made there, so nothing at Stripe can refer to it.",

@@ -103,4 +103,20 @@ _MOVED = {
     ),
 }
 
-CODES = {**_UNIQUE, **_FILES, **_MOVED}
+_IMPORTS = {
+    "E0611": Explanation(
+        "taken over for nothing",
+        "An entry of imports names an existing Stripe object and the address it is taken over for. The files have no "
+        "such address, or it stands for something that carries no owner mark: a meter is taken over by its event_name.",
+        _PRO + "imports: [{to: plans.pro.prices.montly, id: price_1EXAMPLE}]\n",
+        _PRO + "imports: [{to: plans.pro.prices.monthly, id: price_1EXAMPLE}]\n",
+    ),
+    "E0612": Explanation(
+        "taken over twice",
+        "An address stands for one object, and an object for one address.",
+        _PRO + "imports: [{to: plans.pro, id: prod_1EXAMPLE}, {to: plans.pro, id: prod_2EXAMPLE}]\n",
+        _PRO + "imports: [{to: plans.pro, id: prod_1EXAMPLE}]\n",
+    ),
+}
+
+CODES = {**_UNIQUE, **_FILES, **_MOVED, **_IMPORTS}
