@@ -17,7 +17,7 @@ NOW = datetime(2027, 1, 1, tzinfo=UTC)
 def plan(*changes: Change, unchanged: int = 0) -> Plan:
     """Return a plan of these changes."""
     target = Target("acct_1", "test", "v", "acme", None, "0")
-    return Plan("0" * 32, NOW, NOW, target, "", "", changes, {}, {}, unchanged)
+    return Plan("0" * 32, NOW, NOW, target, "", "", Entitlements("0" * 64), changes, {}, {}, unchanged)
 
 
 def change(action: Action, address: str, before: dict | None = None, after: dict | None = None) -> Change:
