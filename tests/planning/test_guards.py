@@ -7,6 +7,7 @@ import pytest
 
 from reconciler.config.models import Guards
 from reconciler.planning.change import Action, Change, Reason, State
+from reconciler.planning.entitled import Entitlements
 from reconciler.planning.guards import check_guards
 from reconciler.planning.plan import Plan, Target
 from reconciler.resources import BY_NAME
