@@ -9,6 +9,7 @@ from reconciler.cli.context import App, in_a_line
 from reconciler.cli.exits import Exit
 from reconciler.cli.progress import progress
 from reconciler.cli.stopping import Stopper, stoppable
+from reconciler.cli.told import tell_apply
 from reconciler.config.catalog import Catalog
 from reconciler.diagnostics import ProviderError, ReconcilerError
 from reconciler.diagnostics.visible import visible
@@ -85,7 +86,7 @@ class Apply:
             self.app.out.error(ReconcilerError("E1042", f"the apply was broken off by {in_a_line(report.cause)}"))
         if report.ending is not Ending.COMPLETE:
             self.app.out.problem(self.resume)
-        return exit_code(report, signalled)
+        return tell_apply(self.app, self.plan, report, exit_code(report, signalled))
 
     def _summary(self, report: Report, code: int) -> None:
         applied, already = report.count(Status.APPLIED), report.count(Status.ALREADY)

@@ -10,6 +10,7 @@ import click
 
 from reconciler.cli.context import App
 from reconciler.cli.exits import Exit
+from reconciler.cli.github import refused
 from reconciler.cli.options import ConfigOptions
 from reconciler.config.catalog import Catalog, inspect
 from reconciler.config.source import Sources
@@ -63,6 +64,7 @@ def load(app: App, options: ConfigOptions) -> tuple[Catalog, Sources]:
 def refuse(app: App, diagnostics: Iterable[Diagnostic], sources: Sources) -> NoReturn:
     """Show diagnostics on stderr and end the command with exit 3."""
     show(app, diagnostics, sources)
+    refused(app.out, diagnostics, sources.directory)
     raise click.exceptions.Exit(Exit.CONFIG)
 
 

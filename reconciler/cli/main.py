@@ -14,6 +14,7 @@ from click.shell_completion import CompletionItem
 from reconciler import __version__
 from reconciler.cli.context import App, common_options, in_a_line
 from reconciler.cli.exits import SIGNALLED, Exit, SignalledError
+from reconciler.cli.github import refused, stopped
 from reconciler.cli.output import prepare_streams
 from reconciler.diagnostics import ConfigError, ReconcilerError
 from reconciler.diagnostics.redact import redact
@@ -140,8 +141,10 @@ def _failed(app: App, error: Exception) -> int:
         app.traceback(error)
         if isinstance(error, ConfigError):
             app.out.problem(render_text(error.diagnostics, lambda _file, _line: None, color=app.out.colors(sys.stderr)))
+            refused(app.out, error.diagnostics, Path.cwd())
         else:
             app.out.error(error)
+            stopped(app.out, error)
         return error.exit_code
     if isinstance(error, OSError):
         app.traceback(error)

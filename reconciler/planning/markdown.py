@@ -4,10 +4,10 @@ What must not be missed stands outside the fold. The comment stays below GitHub'
 are cut first, then the list of dangerous changes, which then says how many it leaves out.
 """
 
-import re
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from reconciler.diagnostics.visible import visible
+from reconciler.diagnostics.markdown import code, longest_run
 from reconciler.planning.category import category, is_dangerous
 from reconciler.planning.entitled import NO_BASE, Entitlements, total, worst
 from reconciler.planning.entitled import changes_text as calls_text
@@ -18,8 +18,8 @@ from reconciler.planning.render import ACTIONS, NO_CHANGES, Page, changes_text, 
 #: Lets a bot find its comment again and edit it instead of adding another.
 MARKER = "<!-- reconciler-plan -->"
 LIMIT = 60_000
-_DANGEROUS_LIMIT = 45_000
-_CALLS_LIMIT = 2_000
+#: Characters for what must not be missed, for what guards refuse, which repeats most of it, and for the worst of calls.
+_DANGEROUS_LIMIT, _REFUSED_LIMIT, _CALLS_LIMIT = 42_000, 6_000, 2_000
 _PAGE = Page(width=110)
 
 
@@ -27,8 +27,8 @@ def render_markdown(plan: Plan, refusals: Sequence[Refusal] = ()) -> str:
     """Write a plan as GitHub-flavoured Markdown of at most 60,000 characters; no text in it acts as markup."""
     title = count_line(plan) if plan.changes else NO_CHANGES
     head = [MARKER, f"### {title}", "", *_target(plan), "", *_table(plan), ""]
-    head += [*_list("Refused by guards", [f"{code(each.message)}: allow with {code(each.allow)}" for each in refusals])]
-    head += [*_list("Dangerous", list(_dangerous(plan)))]
+    refused = [f"{code(each.message)}: allow with {code(each.allow)}" for each in refusals]
+    head += [*_list("Refused by guards", refused, _REFUSED_LIMIT), *_dangerous(plan)]
     head += [_calls(plan.entitlements), "", *_worst(plan.entitlements)]
     text = "\n".join(head)
     if plan.changes:
@@ -36,18 +36,6 @@ def render_markdown(plan: Plan, refusals: Sequence[Refusal] = ()) -> str:
     if plan.entitlements.changed:
         text += _fold("All calls", _all_calls(plan.entitlements), LIMIT - len(text))
     return text
-
-
-def code(text: str) -> str:
-    """Write untrusted text as a code span that nothing inside it can end."""
-    shown = visible(text)
-    fence = "`" * (_longest_run(shown) + 1)
-    pad = " " if "`" in shown or not shown.strip() else ""
-    return f"{fence}{pad}{shown}{pad}{fence}"
-
-
-def _longest_run(text: str) -> int:
-    return max(map(len, re.findall("`+", text)), default=0)
 
 
 def _target(plan: Plan) -> Iterator[str]:
@@ -66,13 +54,25 @@ def _table(plan: Plan) -> Iterator[str]:
 
 
 def _dangerous(plan: Plan) -> Iterator[str]:
-    for change in plan.changes:
-        if is_dangerous(change):
-            yield f"{change.action} {code(change.address)}: {category(change)}"
+    """Yield every change that must not be missed: one a line, or where that is too long, the addresses alone."""
+    changes = [change for change in plan.changes if is_dangerous(change)]
+    if not changes:
+        return
+    lines = [f"{change.action} {code(change.address)}: {category(change)}" for change in changes]
+    if sum(len(line) + 3 for line in lines) <= _DANGEROUS_LIMIT:
+        yield from _list("Dangerous", lines, _DANGEROUS_LIMIT)
+        return
+    alike: dict[str, list[str]] = defaultdict(list)
+    for change in changes:
+        alike[f"Dangerous: {change.action}, {category(change)}"].append(code(change.address))
+    room = _DANGEROUS_LIMIT
+    for title, addresses in alike.items():
+        yield from (listed := list(_list(title, addresses, room)))
+        room -= sum(len(line) + 1 for line in listed)
 
 
-def _list(title: str, items: Sequence[str], room: int = _DANGEROUS_LIMIT) -> Iterator[str]:
-    """Yield a titled list, cut where it alone would take more than its room."""
+def _list(title: str, items: Sequence[str], room: int) -> Iterator[str]:
+    """Yield a titled list, cut where it would take more than its room."""
     if not items:
         return
     yield f"**{title} ({len(items)})**"
@@ -108,7 +108,7 @@ def _all_calls(entitled: Entitlements) -> list[str]:
 
 def _fold(title: str, lines: Sequence[str], room: int) -> str:
     """Write lines of text below a fold, cut to the room there is; nothing where there is hardly any."""
-    fence = "`" * max(3, max(map(_longest_run, lines)) + 1)
+    fence = "`" * max(3, max(map(longest_run, lines)) + 1)
     before = f"\n<details><summary>{title}</summary>\n\n{fence}text\n"
     after = f"{fence}\n\n</details>\n"
     room -= len(before) + len(after) + 80

@@ -15,6 +15,7 @@ from reconciler.diagnostics.visible import visible
 from reconciler.planning.category import Category, category
 from reconciler.planning.change import Action, Change, Reason
 from reconciler.planning.drift import Drift
+from reconciler.planning.drift_markdown import drift_counts
 from reconciler.planning.entitled import changes_text as calls_text
 from reconciler.planning.entitled import summary
 from reconciler.planning.guards import Refusal
@@ -123,8 +124,7 @@ def render_drift_text(drift: Drift, plan: Plan, page: Page | None = None) -> str
         if changes:
             lines += [page.paint("bold", title), *changes_text(changes, page), ""]
     foreign = f"{sum(drift.foreign.values())} foreign untouched."
-    counts = f"{len(drift.edited)} edited at Stripe, {len(drift.missing)} missing there, {len(drift.strays)} doubled."
-    last = f"Drift: {counts} {foreign}" if drift.found else f"No drift. {foreign}"
+    last = f"Drift: {drift_counts(drift)} {foreign}" if drift.found else f"No drift. {foreign}"
     lines += [page.paint("bold", line) for line in _sentences(last, page)]
     return "\n".join(lines) + "\n"
 

@@ -14,8 +14,8 @@ from reconciler.sandbox import Sandbox
 
 ROOT = Path(__file__).parents[2]
 STATE = "sandbox.db"
-OURS = ("STRIPE_", "RECONCILER_")
-OTHERS = ("NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "GITHUB_ACTIONS", "LC_ALL", "LC_CTYPE")
+OURS = ("STRIPE_", "RECONCILER_", "GITHUB_", "CI_")
+OTHERS = ("NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "LC_ALL", "LC_CTYPE")
 
 SIMPLE = """\
 settings: {namespace: acme, currency: usd}

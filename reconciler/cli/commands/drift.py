@@ -15,6 +15,7 @@ from reconciler.cli.options import (
     format_option,
 )
 from reconciler.cli.planner import make, page
+from reconciler.cli.told import tell_drift
 from reconciler.planning.drift import select_drift
 from reconciler.planning.render import render_drift_json, render_drift_text
 
@@ -33,4 +34,4 @@ def command(app: App, config: ConfigOptions, account: AccountOptions, *, form: s
     app.out.data(render_drift_json(drift, plan) if form == "json" else render_drift_text(drift, plan, page(app)))
     if drift.found:
         app.out.note(f"Next: {same_target('plan', config, account)}")
-    return Exit.CHANGES if detailed and drift.found else Exit.OK
+    return tell_drift(app, drift, plan, Exit.CHANGES if detailed and drift.found else Exit.OK)

@@ -21,6 +21,7 @@ from reconciler.cli.options import (
     format_option,
 )
 from reconciler.cli.planner import make, save, shown
+from reconciler.cli.told import tell_plan
 
 
 @click.command("plan")
@@ -52,7 +53,8 @@ def command(
     if made.plan.changes:
         app.out.note(f"Next: {same_target('apply', config, _kept(account), out)}")
     changes = made.plan.changes or made.plan.entitlements.changed
-    return Exit.CHANGES if detailed and changes else Exit.OK
+    code = Exit.CHANGES if detailed and changes else Exit.OK
+    return tell_plan(app, made.plan, made.refusals, made.catalog, code)
 
 
 def _kept(account: AccountOptions) -> AccountOptions:

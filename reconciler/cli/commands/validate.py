@@ -11,12 +11,14 @@ import click
 from reconciler.cli.config import locate
 from reconciler.cli.context import App, common_options, pass_app
 from reconciler.cli.exits import Exit
+from reconciler.cli.github import Value, in_github, tell
 from reconciler.cli.options import ConfigOptions, config_options, format_option
 from reconciler.cli.places import placed, prefix
 from reconciler.config.catalog import Catalog, inspect
 from reconciler.config.words import count
-from reconciler.diagnostics import ConfigError, Diagnostic
+from reconciler.diagnostics import ConfigError, Diagnostic, Severity
 from reconciler.diagnostics.annotations import render_github
+from reconciler.diagnostics.markdown import render_markdown
 from reconciler.diagnostics.render import render_json, render_text
 
 _COUNTED = {
@@ -66,13 +68,25 @@ def command(app: App, config: ConfigOptions, form: str) -> int:
         color = app.out.colors(sys.stdout)
         full = form == "text"
         app.out.data(render_text(diagnostics, sources.line, color=color, width=app.out.width, full=full))
-        if os.environ.get("GITHUB_ACTIONS") == "true":
+        if in_github(os.environ):
             app.out.data(render_github(placed(diagnostics, before)))
-    if catalog is None:
-        return Exit.CONFIG
-    if form in _SHOWN:
+    if catalog is not None and form in _SHOWN:
         app.out.data(summary(catalog))
-    return Exit.OK
+    return _tell(app, catalog, diagnostics)
+
+
+def _tell(app: App, catalog: Catalog | None, diagnostics: Sequence[Diagnostic]) -> int:
+    """Tell a GitHub job what was found, and return the exit code."""
+    errors = sum(each.severity is Severity.ERROR for each in diagnostics)
+    title = f"{count(errors, 'error')} in the files" if catalog is None else summary(catalog).strip()
+    outputs: dict[str, Value] = {
+        "valid": catalog is not None,
+        "errors": errors,
+        "warnings": len(diagnostics) - errors,
+        "summary": title,
+    }
+    code = Exit.CONFIG if catalog is None else Exit.OK
+    return tell(app.out, code, render_markdown(diagnostics, title), outputs)
 
 
 def _report(form: str, diagnostics: Sequence[Diagnostic], files: Sequence[str]) -> str:

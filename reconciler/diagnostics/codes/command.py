@@ -54,6 +54,16 @@ _USAGE = {
     ),
 }
 
+_PIPELINE = {
+    "E1036": prose(
+        "job not told",
+        "A GitHub job branches on the outputs of a step, and people read its summary. The command did its work, but a "
+        "file it was given for them could not be written, so it does not end with 0.",
+        "GITHUB_OUTPUT naming a file on a full disk",
+        "make room, and run the step again",
+    ),
+}
+
 _BINDING = {
     "E1010": prose(
         "live key without environment",
@@ -216,4 +226,4 @@ _REVISIONS = {
     ),
 }
 
-CODES = {**_USAGE, **_BINDING, **_ACCOUNT, **_BOOKS, **_APPLY, **_REVISIONS}
+CODES = {**_USAGE, **_PIPELINE, **_BINDING, **_ACCOUNT, **_BOOKS, **_APPLY, **_REVISIONS}
