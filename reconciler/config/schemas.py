@@ -109,9 +109,8 @@ def schema_files() -> dict[str, str]:
     }
 
 
-def check_schemas(directory: Path) -> list[str]:
+def check_schemas(directory: Path, wanted: Mapping[str, str]) -> list[str]:
     """Return one sentence for every schema file in a directory that is missing, differs, or belongs to nothing."""
-    wanted = schema_files()
     there = {path.name: path.read_text(encoding="utf-8") for path in directory.glob("*.schema.json")}
     return [
         *(f"{name} is missing" for name in sorted(wanted.keys() - there.keys())),

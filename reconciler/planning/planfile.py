@@ -129,6 +129,11 @@ class _Document(_Closed):
     seal: str
 
 
+def document_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a plan file as its models have it."""
+    return _Document.model_json_schema()
+
+
 def parse_plan(data: bytes, key: bytes | None = None) -> Plan:
     """Read a plan file; PlanRefusedError where anything about it is not exactly as it was written.
 

@@ -13,7 +13,7 @@ import stripe
 
 from reconciler.cli.commands.init import TEMPLATES
 from reconciler.cli.main import COMMANDS
-from reconciler.config.schemas import schema_files
+from reconciler.cli.schemas import all_schemas
 from reconciler.diagnostics.codes import EXPLANATIONS, command
 from reconciler.provider.gateway import Connection
 from reconciler.provider.health import Verdict, examine
@@ -82,7 +82,7 @@ def test_init_leaves_editor_settings_alone(shell: Shell) -> None:
 
 def test_one_schema_is_printed(shell: Shell) -> None:
     """The whole file's schema unless a name says another, with or without its ending."""
-    files = schema_files()
+    files = all_schemas()
     assert shell("schema").out == files["billing.schema.json"]
     assert shell("schema", "plan").out == shell("schema", "plan.schema.json").out == files["plan.schema.json"]
 

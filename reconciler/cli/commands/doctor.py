@@ -15,6 +15,7 @@ from reconciler.cli.config import locate
 from reconciler.cli.context import App, common_options, pass_app
 from reconciler.cli.exits import Exit
 from reconciler.cli.options import AccountOptions, ConfigOptions, account_options, config_options, format_option
+from reconciler.cli.schemas import all_schemas
 from reconciler.config.catalog import Catalog, inspect
 from reconciler.config.schemas import check_schemas
 from reconciler.config.words import count
@@ -71,7 +72,7 @@ def _schemas(directory: Path) -> Finding:
     remedy = f"Run `reconciler schema --dir {folder}`."
     if not folder.is_dir():
         return Finding("schemas", Verdict.WARN, f"there is no {folder} for editors", remedy)
-    differing = check_schemas(folder)
+    differing = check_schemas(folder, all_schemas())
     if differing:
         return Finding("schemas", Verdict.FAIL, "; ".join(differing), remedy)
     return Finding("schemas", Verdict.OK, str(folder))

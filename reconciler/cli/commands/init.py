@@ -9,7 +9,7 @@ import click
 
 from reconciler.cli.config import NAME
 from reconciler.cli.context import App, common_options, pass_app
-from reconciler.config.schemas import schema_files
+from reconciler.cli.schemas import all_schemas
 from reconciler.diagnostics import ReconcilerError
 
 TEMPLATES = ("subscription", "per-call", "credits", "freemium", "usage-based", "reserved")
@@ -49,7 +49,7 @@ def command(app: App, directory: Path, template: str) -> None:
         (directory / path).parent.mkdir(parents=True, exist_ok=True)
         (directory / path).write_text(text, encoding="utf-8")
     app.out.data("".join(f"{directory / path}\n" for path in wanted if path.parent.name != "schemas"))
-    app.out.data(f"{directory / 'schemas'} ({len(schema_files())} schemas)\n")
+    app.out.data(f"{directory / 'schemas'} ({len(all_schemas())} schemas)\n")
     _editor(app, directory)
     app.out.note("Next: reconciler validate, then reconciler plan --sandbox")
 
@@ -57,7 +57,7 @@ def command(app: App, directory: Path, template: str) -> None:
 def _files(template: str) -> Iterator[tuple[Path, str]]:
     for file in sorted((files("reconciler.cli") / "templates" / template).iterdir(), key=lambda file: file.name):
         yield Path(NAME) / file.name, file.read_text(encoding="utf-8")
-    for name, text in schema_files().items():
+    for name, text in all_schemas().items():
         yield Path("schemas") / name, text
 
 

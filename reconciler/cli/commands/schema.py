@@ -6,7 +6,8 @@ import click
 
 from reconciler.cli.context import App, common_options, pass_app
 from reconciler.cli.exits import Exit
-from reconciler.config.schemas import check_schemas, schema_files
+from reconciler.cli.schemas import all_schemas
+from reconciler.config.schemas import check_schemas
 from reconciler.config.words import did_you_mean
 from reconciler.diagnostics import ReconcilerError, UsageError
 
@@ -27,7 +28,7 @@ def command(app: App, name: str | None, directory: Path | None, *, check: bool) 
         return _check(app, directory or Path("schemas"))
     if directory is not None:
         write(directory)
-        app.out.note(f"Wrote {len(schema_files())} schemas to {directory}.")
+        app.out.note(f"Wrote {len(all_schemas())} schemas to {directory}.")
     else:
         app.out.data(_one(name or DEFAULT))
     return Exit.OK
@@ -36,12 +37,12 @@ def command(app: App, name: str | None, directory: Path | None, *, check: bool) 
 def write(directory: Path) -> None:
     """Write every schema into a directory, which is made where it is missing."""
     directory.mkdir(parents=True, exist_ok=True)
-    for name, text in schema_files().items():
+    for name, text in all_schemas().items():
         (directory / name).write_text(text, encoding="utf-8")
 
 
 def _check(app: App, directory: Path) -> int:
-    differing = check_schemas(directory)
+    differing = check_schemas(directory, all_schemas())
     if differing:
         raise ReconcilerError(
             "E1006",
@@ -54,7 +55,7 @@ def _check(app: App, directory: Path) -> int:
 
 
 def _one(name: str) -> str:
-    files = schema_files()
+    files = all_schemas()
     full = name if name.endswith(".json") else f"{name}.schema.json"
     if full not in files:
         known = ", ".join(each.removesuffix(".schema.json") for each in files)
