@@ -14,6 +14,7 @@ from fnmatch import fnmatchcase
 from reconciler.config.models import Guards
 from reconciler.planning.change import Action, Change, Reason, is_active
 from reconciler.planning.plan import Plan
+from reconciler.planning.words import subscribed
 from reconciler.resources.model import Json, Values
 
 #: Below this many managed objects a share says nothing: retiring one of three is not a mass change.
@@ -37,6 +38,7 @@ class Refusal:
 def check_guards(plan: Plan, guards: Guards, allowed: Collection[str] = ()) -> list[Refusal]:
     """Return every refusal that is not allowed."""
     found = [*_mass(plan, guards), *_protected(plan, guards), *_rises(plan, guards), *_currency(plan), *_meters(plan)]
+    found += _subscribed(plan)
     speak: dict[str | None, set[str]] = defaultdict(set)
     for each in found:
         speak[each.address].add(each.guard)
@@ -76,6 +78,15 @@ def _protected(plan: Plan, guards: Guards) -> Iterator[Refusal]:
         fate = _fate(change)
         if fate is not None and any(_covers(pattern, change.address) for pattern in guards.protected):
             yield Refusal("protected", f"{change.address} is protected and would be {fate}", change.address)
+
+
+def _subscribed(plan: Plan) -> Iterator[Refusal]:
+    """Refuse to retire a price that somebody is subscribed to; a replacement or a legacy plan keeps its subscribers."""
+    for change in plan.changes:
+        if change.action is not Action.RETIRE or change.id is None or plan.subscribers.get(change.id, 0) == 0:
+            continue
+        message = f"{change.address} would be retired with {subscribed(plan.subscribers[change.id])}"
+        yield Refusal("subscribers", f"{message}; `status: legacy` keeps a plan for them", change.address)
 
 
 def _fate(change: Change) -> str | None:

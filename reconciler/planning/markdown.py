@@ -9,11 +9,13 @@ from collections.abc import Iterator, Sequence
 
 from reconciler.diagnostics.markdown import code, longest_run
 from reconciler.planning.category import category, is_dangerous
+from reconciler.planning.change import Change
 from reconciler.planning.entitled import NO_BASE, Entitlements, total, worst
 from reconciler.planning.entitled import changes_text as calls_text
 from reconciler.planning.guards import Refusal
 from reconciler.planning.plan import Plan
 from reconciler.planning.render import ACTIONS, NO_CHANGES, Page, changes_text, count_line
+from reconciler.planning.words import subscribed
 
 #: Lets a bot find its comment again and edit it instead of adding another.
 MARKER = "<!-- reconciler-plan -->"
@@ -32,7 +34,7 @@ def render_markdown(plan: Plan, refusals: Sequence[Refusal] = ()) -> str:
     head += [_calls(plan.entitlements), "", *_worst(plan.entitlements)]
     text = "\n".join(head)
     if plan.changes:
-        text += _fold("All changes", changes_text(plan.changes, _PAGE), LIMIT - len(text))
+        text += _fold("All changes", changes_text(plan.changes, _PAGE, plan.subscribers), LIMIT - len(text))
     if plan.entitlements.changed:
         text += _fold("All calls", _all_calls(plan.entitlements), LIMIT - len(text))
     return text
@@ -58,17 +60,23 @@ def _dangerous(plan: Plan) -> Iterator[str]:
     changes = [change for change in plan.changes if is_dangerous(change)]
     if not changes:
         return
-    lines = [f"{change.action} {code(change.address)}: {category(change)}" for change in changes]
+    lines = [f"{change.action} {code(change.address)}: {category(change)}{_felt(plan, change)}" for change in changes]
     if sum(len(line) + 3 for line in lines) <= _DANGEROUS_LIMIT:
         yield from _list("Dangerous", lines, _DANGEROUS_LIMIT)
         return
     alike: dict[str, list[str]] = defaultdict(list)
     for change in changes:
-        alike[f"Dangerous: {change.action}, {category(change)}"].append(code(change.address))
+        alike[f"Dangerous: {change.action}, {category(change)}"].append(code(change.address) + _felt(plan, change))
     room = _DANGEROUS_LIMIT
     for title, addresses in alike.items():
         yield from (listed := list(_list(title, addresses, room)))
         room -= sum(len(line) + 1 for line in listed)
+
+
+def _felt(plan: Plan, change: Change) -> str:
+    """Say how many are subscribed to what goes off sale, where there are any."""
+    count = plan.subscribers.get(change.id or "", 0)
+    return "" if count == 0 else f", **{subscribed(count)}**"
 
 
 def _list(title: str, items: Sequence[str], room: int) -> Iterator[str]:

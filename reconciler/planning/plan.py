@@ -8,7 +8,7 @@ import hashlib
 import hmac
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -38,7 +38,10 @@ class Target:
 
 @dataclass(frozen=True)
 class Plan:
-    """An immutable list of changes that leaves no choice to whoever applies it."""
+    """An immutable list of changes that leaves no choice to whoever applies it.
+
+    ``subscribers`` counts live subscriptions by id of each price that goes off sale; None where nobody could read them.
+    """
 
     id: str
     created: datetime
@@ -52,6 +55,7 @@ class Plan:
     foreign: Mapping[str, int]
     unchanged: int
     currencies: tuple[str, ...] = ()
+    subscribers: Mapping[str, int | None] = field(default_factory=dict)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -79,6 +83,7 @@ def make_plan(
     plan_id: str,
     now: datetime,
     currencies: tuple[str, ...] = (),
+    subscribers: Mapping[str, int | None] | None = None,
     lifetime: timedelta = DEFAULT_LIFETIME,
 ) -> Plan:
     """Bind a difference to its target; clock and id come from the caller."""
@@ -96,6 +101,7 @@ def make_plan(
         foreign=difference.foreign,
         unchanged=difference.unchanged,
         currencies=currencies,
+        subscribers=dict(subscribers or {}),
     )
 
 
@@ -120,6 +126,7 @@ def document(plan: Plan) -> dict[str, Any]:
         "unchanged": plan.unchanged,
         "currencies": list(plan.currencies),
         "foreign": dict(plan.foreign),
+        "subscribers": dict(plan.subscribers),
         "entitlements": plan.entitlements.document(),
         "bindings": {
             address: {"kind": item.kind, "id": item.id, "fingerprint": item.fingerprint}

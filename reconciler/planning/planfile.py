@@ -122,6 +122,7 @@ class _Document(_Closed):
     unchanged: int
     currencies: list[Annotated[str, Field(pattern=r"^[a-z]{3}$")]]
     foreign: dict[str, int]
+    subscribers: dict[str, Annotated[int, Field(ge=0)] | None]
     entitlements: _Unknown | _Known
     bindings: dict[str, _Binding]
     actions: list[_Change]
@@ -216,6 +217,7 @@ def _plan(parsed: _Document) -> Plan:
         foreign=parsed.foreign,
         unchanged=parsed.unchanged,
         currencies=tuple(parsed.currencies),
+        subscribers=parsed.subscribers,
     )
 
 

@@ -21,7 +21,7 @@ from reconciler.planning.entitled import summary
 from reconciler.planning.guards import Refusal
 from reconciler.planning.leaves import Leaf, leaves
 from reconciler.planning.plan import Plan, document
-from reconciler.planning.words import brackets, headline
+from reconciler.planning.words import brackets, headline, subscribed
 
 NO_CHANGES = "No changes. Stripe is as the files say."
 ACTIONS = (Action.CREATE, Action.UPDATE, Action.REPLACE, Action.RETIRE, Action.ADOPT)
@@ -90,7 +90,7 @@ def render_text(plan: Plan, refusals: Sequence[Refusal] = (), page: Page | None 
     page = page or Page()
     lines = [_target(plan), ""]
     if plan.changes:
-        lines += [*_wrap(_legend(page), page), "", *changes_text(plan.changes, page), ""]
+        lines += [*_wrap(_legend(page), page), "", *changes_text(plan.changes, page, plan.subscribers), ""]
     if page.verbose:
         lines += [*_by_kind(plan), ""]
     lines += [*_refused(refusals, page)]
@@ -149,11 +149,17 @@ def render_drift_json(drift: Drift, plan: Plan) -> str:
     return _json(content)
 
 
-def changes_text(changes: Sequence[Change], page: Page) -> list[str]:
-    """Write changes in columns, one line each where it fits, with what differs below."""
+def changes_text(
+    changes: Sequence[Change], page: Page, subscribers: Mapping[str, int | None] | None = None
+) -> list[str]:
+    """Write changes in columns, one line each where it fits, with what differs below.
+
+    ``subscribers`` are the live subscriptions by id of a price, None where they could not be read.
+    """
+    known = subscribers or {}
     longest = max((len(visible(change.address)) for change in changes), default=0)
     column = min(longest, page.width // 2)
-    return [line for change in changes for line in _change(change, page, column)]
+    return [line for change in changes for line in _change(change, page, column, known)]
 
 
 def count_line(plan: Plan) -> str:
@@ -214,12 +220,12 @@ def _refused(refusals: Sequence[Refusal], page: Page) -> Iterator[str]:
     yield ""
 
 
-def _change(change: Change, page: Page, column: int) -> Iterator[str]:
+def _change(change: Change, page: Page, column: int, subscribers: Mapping[str, int | None]) -> Iterator[str]:
     state = change.after or change.before
     values = state.values if state else {}
     address = visible(change.address)
     head = f"{page.sign(change.action):<{page.sign_width}} {address:<{column}}"
-    words, remarks = headline(change.kind, values), page.dot.join(_remarks(change))
+    words, remarks = headline(change.kind, values), page.dot.join(_remarks(change, subscribers))
     beside = len(address) <= column and len(f"{head}  {words}") <= page.width
     line = f"{head}  {words}" if beside else f"    {words}"
     if not beside:
@@ -236,13 +242,15 @@ def _change(change: Change, page: Page, column: int) -> Iterator[str]:
         yield from (line for leaf in leaves(change) for line in _leaf(leaf, page))
 
 
-def _remarks(change: Change) -> Iterator[str]:
+def _remarks(change: Change, subscribers: Mapping[str, int | None]) -> Iterator[str]:
     """Yield why, whom it touches, and where it stands; a creation is new to everybody unless it cannot be undone."""
     kind = category(change)
     if change.action is not Action.CREATE:
         yield _REASONS.get(change.reason, str(change.reason))
     if change.action is not Action.CREATE or kind is Category.IRREVERSIBLE:
         yield str(kind)
+    if change.id is not None and subscribers.get(change.id, 0) != 0:
+        yield subscribed(subscribers[change.id])
     if change.source:
         yield visible(change.source)
 

@@ -74,6 +74,13 @@ def _is_number(value: Json) -> bool:
         return False
 
 
+def subscribed(count: int | None) -> str:
+    """Say how many live subscriptions there are; None is unknown."""
+    if count is None:
+        return "subscribers unknown"
+    return f"{count:,} subscriber{'' if count == 1 else 's'}"
+
+
 def headline(kind: Kind, values: Values) -> str:
     """Say in a few words what an object is: ``price 49.99 usd per month``, ``product "Pro"``."""
     describe = _HEADLINES.get(kind.name)

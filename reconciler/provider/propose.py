@@ -17,6 +17,7 @@ from reconciler.planning.live import LiveState
 from reconciler.planning.plan import Plan, Target, make_plan
 from reconciler.provider.gateway import Gateway
 from reconciler.provider.reads import ReadCost, Reader
+from reconciler.provider.subscribers import count_subscribers
 from reconciler.resources import desire
 
 
@@ -55,6 +56,7 @@ def propose(catalog: Catalog, gateway: Gateway, *, plan_id: str, now: datetime, 
         plan_id=plan_id,
         now=now,
         currencies=reader.currencies,
+        subscribers=count_subscribers(reader, difference.changes),
     )
     return Proposal(plan, tuple(difference.problems), live, reader.cost)
 

@@ -4,6 +4,7 @@ import os
 import shlex
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -40,6 +41,7 @@ from reconciler.provider.binding import check_account, check_mode
 from reconciler.provider.gateway import API_VERSION, Connection, Gateway
 from reconciler.provider.propose import entitle
 from reconciler.provider.reads import Reader
+from reconciler.provider.subscribers import count_subscribers
 from reconciler.resources import desire
 
 
@@ -135,7 +137,8 @@ class _Request:
             base = base_at(self._app, self._base, config)
             if base is not None:
                 check_entitlements(plan, entitle(catalog, base))
-        self._check(plan, check_guards(plan, guards, self._allow))
+        counted = replace(plan, subscribers=count_subscribers(Reader(gateway), plan.changes))
+        self._check(plan, check_guards(counted, guards, self._allow))
         if self._form == "text":
             self._app.out.data("".join(f"{line}\n" for line in count_lines(plan, page(self._app))))
         return self._applying(plan, planfile, config, catalog).run()
