@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -14,7 +14,7 @@ from reconciler.diagnostics.visible import visible
 from reconciler.entitlements.explain import amount, moment
 from reconciler.entitlements.periods import SECOND
 from reconciler.entitlements.usage_export import FIELDS
-from reconciler.entitlements.usage_report import Row, TenantUsage
+from reconciler.entitlements.usage_report import OwedBack, Row, TenantUsage
 from reconciler.ledger.base import Export
 from reconciler.provider.usage import Report
 
@@ -28,10 +28,31 @@ def usage_text(usage: TenantUsage) -> str:
     """Return a tenant's use as a table: a line for each tool and meter, then the sums."""
     plan = f"plan {usage.plan}" if usage.plan else "no plan"
     head = f"{usage.tenant}: {plan}, {moment(usage.start)} to {moment(usage.end)}\n"
+    owed = _owed_text(usage.owed)
     if not usage.rows:
-        return f"{visible(head.rstrip())}\n  nothing used\n"
+        return f"{visible(head.rstrip())}\n  nothing used\n{owed}"
     sums = [_cells(row, "all tools") for row in usage.by_meter()]
-    return visible(head.rstrip()) + "\n" + table([_HEAD, *(_cells(row) for row in usage.rows), *sums], _NUMBERS, "  ")
+    rows = table([_HEAD, *(_cells(row) for row in usage.rows), *sums], _NUMBERS, "  ")
+    return f"{visible(head.rstrip())}\n{rows}{owed}"
+
+
+def _owed_text(owed: Sequence[OwedBack]) -> str:
+    """Return what is owed back for refunds, or nothing."""
+    if not owed:
+        return ""
+    rows = [
+        (
+            moment(each.at),
+            each.tool or "(directly)",
+            f"{each.units:,} {each.meter}" if each.meter else "(calls)",
+            f"{moment(each.start)} to {moment(each.end)}",
+            _money(each.money, each.currency) if each.currency else "",
+        )
+        for each in owed
+    ]
+    head = ("refunded", "tool", "of", "billed in", "owed back")
+    why = "Refunded when it was billed already: give it back with a credit note or a credit grant.\n"
+    return table([head, *rows], (4,), "  ") + "  " + why
 
 
 def _cells(row: Row, tool: str | None = None) -> tuple[str, ...]:
@@ -44,8 +65,12 @@ def _cells(row: Row, tool: str | None = None) -> tuple[str, ...]:
         "" if row.within is None else number(row.within),
         "" if row.beyond is None else number(row.beyond),
         money.plain(Decimal(row.credits).scaleb(-6)) if row.credits else "",
-        money.display(money.to_minor(row.money, row.currency), row.currency) if row.money else "",
+        _money(row.money, row.currency) if row.money else "",
     )
+
+
+def _money(major: Decimal, currency: str) -> str:
+    return money.display(money.to_minor(major, currency), currency)
 
 
 def csv_text(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
@@ -120,14 +145,15 @@ def report_json(report: Report) -> dict[str, Any]:
 
 
 def sums_text(usages: Iterable[TenantUsage]) -> str:
-    """Return what all tenants come to, by currency, and their credits."""
-    taken, sums, number = 0, dict[str, Decimal](), 0
+    """Return what all tenants come to, by currency, their credits, and what is owed back."""
+    taken, sums, owed, number = 0, dict[str, Decimal](), dict[str, Decimal](), 0
     for usage in usages:
         number += 1
-        for row in usage.rows:
-            taken += row.credits
-            if row.money:
-                sums[row.currency] = money.EXACT.add(sums.get(row.currency, Decimal(0)), row.money)
-    told = [money.display(money.to_minor(sums[name], name), name) for name in sorted(sums)]
-    told += [amount(taken, "credit")] if taken else []
-    return f"\n{count(number, 'tenant')}: {', '.join(told) or 'nothing to pay'}.\n"
+        taken += sum(row.credits for row in usage.rows)
+        for each, found in ((usage.rows, sums), (usage.owed, owed)):
+            for row in each:
+                if row.money:
+                    found[row.currency] = money.EXACT.add(found.get(row.currency, Decimal(0)), row.money)
+    told = [_money(sums[name], name) for name in sorted(sums)] + ([amount(taken, "credit")] if taken else [])
+    back = "".join(f"; owed back {_money(owed[name], name)}" for name in sorted(owed))
+    return f"\n{count(number, 'tenant')}: {', '.join(told) or 'nothing to pay'}{back}.\n"

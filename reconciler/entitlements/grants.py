@@ -1,22 +1,32 @@
 """Credits that come in by hand or by payment, go back after a call, or are taken away again."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from reconciler.entitlements.books import OWN
+from reconciler.entitlements.periods import LENGTH, SECOND
 from reconciler.entitlements.terms import Terms
 from reconciler.ledger.book import Book, Lot
 from reconciler.ledger.entry import Entry
 
 _METERED = "metered:"
+_USED = "used:"
+#: How old a window may be that something is still taken out of; Stripe takes events of the past 35 days.
+_SENDABLE = 30 * LENGTH["day"]
 
 
 class Refunded(NamedTuple):
-    """What a refund gave back, in millionths of a credit: to its lots, to a new lot, or lost with expired ones."""
+    """What a refund gave back, in millionths of a credit: to its lots, to a new lot, or lost with expired ones.
+
+    ``owed`` are units by meter that it could not take back, since the period they were billed in is over: what they
+    cost is to be given back as money (``usage report`` tells how much).
+    """
 
     restored: int
     renewed: int
     lost: int
+    owed: Mapping[str, int] = MappingProxyType({})
 
 
 def grant(book: Book, lot: Lot, now: int, key: str, digest: str) -> None:
@@ -91,11 +101,10 @@ def refund(
     renewed = 0 if renewal is None else renewal.granted
     if renewal is not None:
         book.give_back(renewal, renewed)
-    uncounted = before["uncounted"]
+    uncounted, owed = before["uncounted"], dict[str, int]()
     if not uncounted and done + left == whole and (whole or asked.amount is None):
-        uncounted = True
-        _uncount(book, terms, asked.entry, now)
-    came = Refunded(found[""], renewed, found["expired"] + found["voided"] - renewed)
+        uncounted, owed = True, _uncount(book, terms, asked.entry, now)
+    came = Refunded(found[""], renewed, found["expired"] + found["voided"] - renewed, owed)
     book.enter("refund", now, came._asdict(), key, digest)
     answer = {"of": asked.entry.key, "refunded": done + left, "uncounted": uncounted}
     book.enter("refunded", now, answer, asked.markers[-1])
@@ -127,15 +136,42 @@ def _renewal(asked: Refund, amount: int, now: int) -> Lot | None:
     return Lot(f"{OWN}renewed:{asked.markers[-1]}", amount, 0, 0, until, now, "refund")
 
 
-def _uncount(book: Book, terms: Terms, entry: Entry, now: int) -> None:
-    """Take the call's units back: out of its counters while their period runs, out of the next export in any case."""
+def _uncount(book: Book, terms: Terms, entry: Entry, now: int) -> dict[str, int]:
+    """Take the call's units back: out of its counters while their period runs, and out of what is billed.
+
+    Return the units by meter that were billed for good before.
+    """
     for id, start, number in entry.answer[1]:  # noqa: A001
         counter = book.counters.get(id)
         if counter is not None and counter[0] == start:
             counter[1] -= number
-    window = terms.window(now)
+    owed: dict[str, int] = {}
     for source, target, amount in entry.transfers:
         if source.startswith(_METERED):
-            book.use(source.removeprefix(_METERED), window, -amount, billed=target.startswith("used:"))
+            meter, account, units = source.removeprefix(_METERED), target, amount
         elif target.startswith(_METERED):
-            book.use(target.removeprefix(_METERED), window, amount, billed=source.startswith("used:"))
+            meter, account, units = target.removeprefix(_METERED), source, -amount
+        else:
+            continue
+        if not account.startswith(_USED):
+            book.use(meter, 0, -units, billed=False)
+        elif not _take_back(book, terms, meter, int(account.rpartition("@")[2]), units, now):
+            owed[meter] = owed.get(meter, 0) + units
+    return owed
+
+
+def _take_back(book: Book, terms: Terms, meter: str, window: int, units: int, now: int) -> bool:
+    """Take units out of the window they were used in while that changes what is billed; false where they are owed back.
+
+    So no period's total can fall below zero, which Stripe would bill as nothing: what a refund takes was in it. A
+    window that is nearly too old to be sent is spared where the running one is of the same period.
+    """
+    period, start = terms.billing(meter), window * SECOND
+    if period is None or period.at(start) == period.at(now):
+        book.use(meter, window if start > now - _SENDABLE else terms.window(now), -units)
+    elif book.used.get(meter, {}).get(window, 0) >= units > 0:
+        book.use(meter, window, -units)
+    else:
+        book.owe(meter, window, units)
+        return False
+    return True

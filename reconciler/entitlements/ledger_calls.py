@@ -13,11 +13,15 @@ _CALLS = frozenset({"consume", "commit", "owed", "settle"})
 
 
 class Units(NamedTuple):
-    """Units of a meter, negative where they are taken back; ``window`` in seconds where they go to the export."""
+    """Units of a meter, negative where they are taken back; ``window`` in seconds where they go to the export.
+
+    ``owed`` are not taken back in their window, which is billed for good: they are owed back as money.
+    """
 
     meter: str
     number: int
     window: int | None
+    owed: bool = False
 
 
 class Booked(NamedTuple):
@@ -75,14 +79,17 @@ def _of(entry: Entry, tool: str, original: Entry | None, calls: int, short: int)
         elif source == "spent":
             taken -= amount
         elif source.startswith(_METERED):
-            found.append(Units(source.removeprefix(_METERED), amount, _window(target)))
+            found.append(_units(source, amount, target))
         elif target.startswith(_METERED):
-            found.append(Units(target.removeprefix(_METERED), -amount, _window(source)))
+            found.append(_units(target, -amount, source))
     cost = stored[2] if calls else 0
     spent = tuple(each for each in found if each.meter.startswith(SPEND))
     units = tuple(each for each in found if not each.meter.startswith(SPEND))
     return Booked(entry, tool, calls, stored[1], cost, stored[3], taken, short, units, spent)
 
 
-def _window(account: str) -> int | None:
-    return int(account.rpartition("@")[2]) if account.startswith("used:") else None
+def _units(source: str, number: int, account: str) -> Units:
+    """Return units by the accounts they moved between: the meter's source, and where they are counted."""
+    kind, _, rest = account.partition(":")
+    window = int(rest.rpartition("@")[2]) if kind in {"used", "owed"} else None
+    return Units(source.removeprefix(_METERED), number, window, kind == "owed")

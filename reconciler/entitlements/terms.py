@@ -2,6 +2,8 @@
 
 from collections.abc import Container, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
+from functools import lru_cache
+from itertools import chain
 from typing import Any, NamedTuple
 
 from reconciler.entitlements.decision import Reason
@@ -12,7 +14,7 @@ from reconciler.entitlements.kinds.quota import Quota
 from reconciler.entitlements.kinds.rate import Rate
 from reconciler.entitlements.kinds.usage import Metered, Usage
 from reconciler.entitlements.periods import LENGTH, SECOND, Anchored, Calendar, Period, zone_of
-from reconciler.entitlements.policy import SPEND, CallPrices, CreditCosts, Limit, Line, Plan, Policy, Tool
+from reconciler.entitlements.policy import SPEND, CallPrices, CreditCosts, Limit, Line, Plan, Policy, Tenant, Tool
 from reconciler.entitlements.standing import Standing, Subscription, standing
 from reconciler.pricing.calls import ByTool
 
@@ -180,6 +182,16 @@ class Terms:
         lines = [line for meter, line in self.lines.items() if meter in meters]
         return tuple(Metered(line, f"usage/{line.meter}", self._line_period(line)) for line in lines)
 
+    def billing(self, meter: str) -> Period | None:
+        """Return the periods Stripe bills a meter's units in; ``None`` where nobody is sold any.
+
+        The tenant's line may be another one now than when the units were used: then they are the billing months.
+        """
+        line = self.lines.get(meter)
+        if line is not None and line.over == "priced":
+            return self._line_period(line)
+        return self._months("month", 1) if meter.startswith(SPEND) or meter in _sold(self.policy) else None
+
     def _payers(self, name: str, meters: set[str], *, called: bool) -> Iterator[Payer]:
         plan = self.standing.plan
         for source in self._order():
@@ -235,6 +247,13 @@ class Terms:
 
     def _period(self, key: tuple[str, int, int], period: Period) -> Period:
         return self._periods.setdefault(key, period)
+
+
+@lru_cache(maxsize=16)
+def _sold(policy: Policy) -> frozenset[str]:
+    """Return the meters whose units are sold to somebody."""
+    owners: Iterator[Plan | Tenant] = chain(policy.plans.values(), policy.tenants.values())
+    return frozenset(line.meter for owner in owners for line in owner.lines.values() if line.over == "priced")
 
 
 def blocks_of(rule: Sequence[Any] | None, quantity: int) -> int:

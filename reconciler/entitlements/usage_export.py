@@ -49,7 +49,7 @@ def _rows(call: Booked) -> Iterator[dict[str, Any]]:
     row |= {"tool": call.tool, "calls": call.calls, "paid_by": call.paid_by, "unit": call.unit}
     row |= {"cost": _exact(call.cost), "credits": _exact(call.credits), "short": _exact(call.short), "units": 0}
     for units in call.units or (Units("", 0, None),):
-        window = "" if units.window is None else _iso(units.window * SECOND)
+        window = "" if units.window is None or units.owed else _iso(units.window * SECOND)
         yield {**row, "meter": units.meter, "units": units.number, "window": window}
         row |= {"calls": 0, "cost": "0", "credits": "0", "short": "0"}
 

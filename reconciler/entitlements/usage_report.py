@@ -60,14 +60,40 @@ class Row(NamedTuple):
         return {**self._asdict(), "money": money.plain(self.money)}
 
 
+class OwedBack(NamedTuple):
+    """Units of a call that was refunded ``at`` an instant when the period they were billed in was over already.
+
+    Nothing was taken back from what Stripe bills; ``money``, in major units of ``currency``, is what the period from
+    ``start`` to ``end`` would have cost less, for a credit note or a credit grant. ``meter`` is empty for charges by
+    the call.
+    """
+
+    at: int
+    tool: str
+    meter: str
+    units: int
+    start: int
+    end: int
+    money: Decimal
+    currency: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON values, money as text."""
+        return {**self._asdict(), "money": money.plain(self.money)}
+
+
 class TenantUsage(NamedTuple):
-    """A tenant's use in ``start <= instant < end``, microseconds; rows by tool, meter and currency."""
+    """A tenant's use in ``start <= instant < end``, microseconds; rows by tool, meter and currency.
+
+    ``owed`` is what is to be given back for refunds made in this time, beside the rows, which are what is billed.
+    """
 
     tenant: str
     plan: str | None
     start: int
     end: int
     rows: tuple[Row, ...]
+    owed: tuple[OwedBack, ...] = ()
 
     def by_meter(self) -> tuple[Row, ...]:
         """Return the rows of every meter, and of the calls themselves, added up over all tools."""
@@ -82,6 +108,7 @@ class TenantUsage(NamedTuple):
             **self._asdict(),
             "rows": [row.as_json() for row in self.rows],
             "meters": [row.as_json() for row in self.by_meter()],
+            "owed": [each.as_json() for each in self.owed],
         }
 
 
@@ -99,7 +126,7 @@ def usage_of(policy: Policy, tenant: str, entries: Iterable[Entry], find: Find, 
         elif each.kind == "subscription":
             tally.terms = Terms(policy, tenant, Subscription(*each.answer))
     plan = tally.terms.standing.plan
-    return TenantUsage(tenant, plan.id if plan else None, *period, _folded(tally.found))
+    return TenantUsage(tenant, plan.id if plan else None, *period, _folded(tally.found), tuple(tally.owed))
 
 
 #: Rows by tool, meter and currency.
@@ -112,20 +139,30 @@ class _Tally:
     def __init__(self, policy: Policy, tenant: str, period: tuple[int, int]) -> None:
         self.terms = Terms(policy, tenant, None)
         self.found: Rows = {}
+        self.owed: list[OwedBack] = []
         self._period = period
         self._meters = policy.meters
         self._rates: dict[int, Rate | None] = {}
         self._counted: dict[tuple[str, int], int] = {}
+        self._given: dict[tuple[str, int], int] = {}
+        self._sold: dict[tuple[str, int | None], tuple[Line, tuple[int, int]]] = {}
 
     def enter(self, call: Booked) -> None:
         tool = "" if self._direct(call) else call.tool
         at = call.entry.at
         self._add(at, Row(tool, "", call.calls, credits=call.credits, short=call.short))
+        for units in (*call.spent, *call.units):
+            if units.owed and units.window is not None:
+                self._owe(tool, units, units.window * SECOND, at)
         for units in call.spent:
+            if units.owed:
+                continue
             charged = money.EXACT.divide(Decimal(units.number), Decimal(MICRO))
             row = Row(tool, "", money=charged, currency=units.meter.removeprefix(SPEND))
             self._add(_instant(units, at), row)
         for units in call.units:
+            if units.owed:
+                continue
             line = self.terms.lines.get(units.meter) if call.paid_by == "usage" else None
             if line is None:
                 self._add(_instant(units, at), Row(tool, units.meter, units=units.number))
@@ -138,13 +175,30 @@ class _Tally:
 
     def _on_line(self, tool: str, units: Units, line: Line, at: int) -> None:
         ((_, _, period),) = self.terms.usage_lines({units.meter})
-        key = (units.meter, period.at(at)[0])
+        stretch = period.at(at)
+        self._sold[units.meter, units.window] = line, stretch
+        key = (units.meter, stretch[0])
         before = self._counted.get(key, 0)
         self._counted[key] = after = before + units.number
         within, beyond = _within(line, after) - _within(line, before), _beyond(line, after) - _beyond(line, before)
         charged = money.EXACT.subtract(self._price(line, after), self._price(line, before))
         currency = line.currency if line.over == "priced" and not line.spend else ""
         self._add(at, Row(tool, units.meter, 0, units.number, within, beyond, money=charged, currency=currency))
+
+    def _owe(self, tool: str, units: Units, window: int, at: int) -> None:
+        """Note units that are owed back, at what they cost in the period they were billed in."""
+        number, meter, owed, currency = -units.number, units.meter, ZERO, ""
+        line, (start, end) = self._sold.get((meter, units.window), (None, self.terms.recurring().at(window)))
+        if meter.startswith(SPEND):
+            owed, currency = money.EXACT.divide(Decimal(number), Decimal(MICRO)), meter.removeprefix(SPEND)
+            meter, number = "", 0
+        elif line is not None:
+            key, currency = (meter, start), line.currency
+            left = self._counted[key] - self._given.get(key, 0)
+            self._given[key] = self._given.get(key, 0) + number
+            owed = money.EXACT.subtract(self._price(line, left), self._price(line, left - number))
+        if self._period[0] <= at < self._period[1]:
+            self.owed.append(OwedBack(at, tool, meter, number, start, end, owed, currency))
 
     def _price(self, line: Line, units: int) -> Decimal:
         """Return what the line's units of a period come to in major units; nothing used is nothing here."""

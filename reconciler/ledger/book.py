@@ -279,6 +279,11 @@ class Book:
         source, target = f"metered:{meter}", f"used:{meter}@{window}" if billed else f"settled:{meter}"
         self._transfers += [source, target, units] if units > 0 else [target, source, -units]
 
+    def owe(self, meter: str, window: int, units: int) -> None:
+        """Count units as used no more that were billed for good: what they cost in their window is owed back."""
+        source, target = f"owed:{meter}@{window}", f"metered:{meter}"
+        self._transfers += [source, target, units] if units > 0 else [target, source, -units]
+
     def export(self, meter: str, window: int) -> None:
         """Hand the units of a window over; the entry that is written next names them."""
         units = self.used[meter].pop(window)

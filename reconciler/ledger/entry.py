@@ -12,6 +12,7 @@ A transfer takes an amount from one account and gives it to another, so the post
 ``used:METER@WINDOW``  units counted in a window (its start in seconds) and not yet handed to the export
 ``sent:METER@WINDOW``  units handed to the export
 ``settled:METER``      units that credits or a price per call have paid for
+``owed:METER@WINDOW``  minus units of a window that were taken back when they were billed for good: owed as money
 =====================  =====================================================================================
 """
 

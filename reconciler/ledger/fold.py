@@ -128,7 +128,7 @@ class Fold:
         self.used[_window(used)] -= amount
 
     def _settle(self, _seq: int, _from: str, _to: str, _amount: int) -> None:
-        """Units that were paid for otherwise end where they are counted."""
+        """Units that were paid for otherwise, or are owed back as money, end where they are counted."""
 
     def _send(self, seq: int, used: str, _to: str, amount: int) -> str | None:
         return self._hand_over(seq, used, amount)
@@ -158,6 +158,8 @@ class Fold:
         ("used", "metered"): _uncount,
         ("metered", "settled"): _settle,
         ("settled", "metered"): _settle,
+        ("owed", "metered"): _settle,
+        ("metered", "owed"): _settle,
         ("used", "sent"): _send,
         ("sent", "used"): _unsend,
     }

@@ -298,21 +298,40 @@ def test_values_beyond_fifteen_digits_are_split(units: int) -> None:
         world.agree()
 
 
-def test_units_taken_back_are_sent_as_a_negative_number() -> None:
-    """A refund in a later hour lowers the period's total (docs.stripe.com: usage-based/meters/configure)."""
-    files = (
-        FILES
-        + "  credits: {name: Credits, credits: {default: 1}}\ncredit_packs: {p: {name: P, credits: 9, price: 1}}\n"
-    )
-    with UsageWorld(files) as world:
+@pytest.mark.parametrize("window", [None, "hour", "day"])
+def test_units_taken_back_are_sent_as_a_negative_number(window: str | None) -> None:
+    """A refund in a later hour lowers the total of the hour it is about (docs: usage-based/meters/configure)."""
+    with UsageWorld(window=window) as world:
+        if window:
+            world.policy.meters = {
+                name: meter._replace(window={"hour": HOUR, "day": DAY}[window])
+                for name, meter in world.policy.meters.items()
+            }
         assert world.runtime.consume("a", meter="calls", units={"calls": 7}, key="k")
+        world.use("a", 1)
         world.flush()
         world.clock.pass_by(HOUR)
         world.runtime.refund("a", "k", key="r")
         world.use("a", 2)
         world.flush()
-        assert [export.units for export in world.exports()] == [7, -5]
-        assert world.shown() == {("a", "calls"): 2}
+        assert [export.units for export in world.exports()] == [8, -7, 2]
+        assert world.shown() == {("a", "calls"): 3}
+        world.agree()
+
+
+def test_what_was_billed_for_good_is_never_sent_as_less_than_nothing() -> None:
+    """A refund after the end of its month sends nothing; beside it one of the running month is taken back."""
+    with UsageWorld() as world:
+        assert world.runtime.consume("a", meter="calls", units={"calls": 70}, key="k")
+        world.flush()
+        world.clock.pass_by(31 * DAY)
+        assert world.runtime.consume("a", meter="calls", units={"calls": 3}, key="k2")
+        assert world.runtime.refund("a", "k", key="r").owed == {"calls": 70}
+        assert world.runtime.refund("a", "k2", key="r2").owed == {}
+        world.use("a", 2)
+        world.flush()
+        assert [export.units for export in world.exports()] == [70, 2]
+        assert world.shown() == {("a", "calls"): 72}
         world.agree()
 
 
