@@ -1,6 +1,7 @@
 """The console script: commands loaded by name, errors turned into messages and exit codes."""
 
 import importlib
+import keyword
 import os
 import signal
 import sys
@@ -28,6 +29,7 @@ COMMANDS = {
     "plan": "Show what would change at Stripe; writes nothing.",
     "show": "Show a saved plan.",
     "apply": "Make Stripe equal to the files.",
+    "import": "Take existing Stripe objects under management.",
     "drift": "Show what was changed at Stripe since the last apply.",
     "policy": "Compile, show and compare what decides calls.",
     "check": "Tell whether a tenant may make a call now; writes nothing.",
@@ -56,7 +58,7 @@ class Commands(click.Group):
         """Import a command's module and return the command; None for an unknown name."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"reconciler.cli.commands.{cmd_name}").command
+        command: click.Command = importlib.import_module(f"reconciler.cli.commands.{_module(cmd_name)}").command
         return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
@@ -78,6 +80,11 @@ class Commands(click.Group):
         """Complete command names without importing a command."""
         names = [CompletionItem(name, help=text) for name, text in COMMANDS.items() if name.startswith(incomplete)]
         return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
+
+
+def _module(name: str) -> str:
+    """Return the module of a command; one that is a word of Python has an underscore behind it."""
+    return f"{name}_" if keyword.iskeyword(name) else name
 
 
 @click.group(

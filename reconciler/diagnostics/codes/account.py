@@ -34,6 +34,31 @@ _PLANNING = {
         "imports: [{to: plans.pro, id: prod_1}], where prod_2 carries the owner mark of plans.pro",
         "remove the entry; it is needed only until the object carries its owner mark",
     ),
+    "E0706": prose(
+        "no such address",
+        "import takes an object over for an address that the files have: of a plan, a price, a pack and so on.",
+        "reconciler import plans.prro prod_1",
+        "reconciler import plans.pro prod_1; reconciler plan shows every address",
+    ),
+    "E0707": prose(
+        "object has an owner",
+        "The object carries the owner mark of another address or namespace. What somebody manages is never taken.",
+        "reconciler import plans.pro prod_1, where prod_1 was made from plans.team",
+        "after a rename add a moved entry; otherwise take another object",
+    ),
+    "E0708": prose(
+        "no room for an owner mark",
+        "The mark lives in metadata: managed_by, address, config_digest and reconciler_keys. The object uses one of "
+        "these keys for something else, or has all of the 50 keys that Stripe allows.",
+        "a product with a metadata key address that holds a street",
+        "rename or remove metadata of the object at Stripe",
+    ),
+    "E0709": prose(
+        "no such object",
+        "The account has no object of that kind with that id, or one of another kind.",
+        "reconciler import plans.pro price_1",
+        "reconciler import plans.pro prod_1",
+    ),
     "E0704": prose(
         "refers to what was never sold",
         "A legacy plan that was never at Stripe is not made there, so nothing at Stripe can refer to it.",

@@ -176,6 +176,15 @@ _BOOKS = {
     ),
 }
 
+_ADOPT = {
+    "E1050": prose(
+        "import of what",
+        "import takes one object over for one address, or with --match everything that the files find.",
+        "reconciler import plans.pro",
+        "reconciler import plans.pro prod_1EXAMPLE",
+    ),
+}
+
 _APPLY = {
     "E1030": prose(
         "refused by a guard",
@@ -226,4 +235,4 @@ _REVISIONS = {
     ),
 }
 
-CODES = {**_USAGE, **_PIPELINE, **_BINDING, **_ACCOUNT, **_BOOKS, **_APPLY, **_REVISIONS}
+CODES = {**_USAGE, **_PIPELINE, **_BINDING, **_ACCOUNT, **_BOOKS, **_ADOPT, **_APPLY, **_REVISIONS}
