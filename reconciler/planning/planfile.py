@@ -3,6 +3,7 @@
 import hmac
 import json
 from datetime import datetime
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -13,7 +14,7 @@ from reconciler.planning.diff import Binding
 from reconciler.planning.entitled import Entitlements
 from reconciler.planning.plan import FORMAT, REMEDY, Plan, Target, content_digest, document, seal
 from reconciler.resources import BY_NAME
-from reconciler.resources.model import canonical_json
+from reconciler.resources.model import canonical_json, references
 
 MAX_BYTES = 64 * 1024 * 1024
 
@@ -145,6 +146,7 @@ def parse_plan(data: bytes, key: bytes | None = None) -> Plan:
     try:
         parsed = _Document.model_validate(content)
         plan = _plan(parsed)
+        _check_whole(plan)
     except (ValidationError, ValueError, KeyError) as error:
         raise PlanRefusedError(
             "E0803", f"the plan file does not have the form of a plan: {_first(error)}", remedy=REMEDY
@@ -247,6 +249,18 @@ def _check_form(item: _Change) -> None:
     for state in (item.before, item.after):
         if state is not None and not known.issuperset(state.values):
             raise ValueError(f"{item.address} has fields its kind does not have")
+
+
+def _check_whole(plan: Plan) -> None:
+    """Refuse changes out of order or twice, and references to what the plan neither makes nor relies on."""
+    keys = [(change.address, change.id or "") for change in plan.changes]
+    if any(later <= earlier for earlier, later in pairwise(keys)):
+        raise ValueError("the changes are not in order, or one is there twice")
+    known = plan.bindings.keys() | {change.address for change in plan.changes}
+    states = [state for change in plan.changes for state in (change.before, change.after) if state is not None]
+    unknown = {address for state in states for address in references(state.values)} - known
+    if unknown:
+        raise ValueError(f"it refers to {min(unknown)}, which is not in it")
 
 
 def _change(item: _Change) -> Change:

@@ -5,15 +5,15 @@ apply before its first write.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 from reconciler.config.catalog import Catalog
 from reconciler.planning.change import Action, Change, State, Step, after_transfer, as_made, steps
-from reconciler.planning.diff import diff
+from reconciler.planning.diff import Difference, diff
 from reconciler.planning.live import Live
 from reconciler.planning.plan import Plan
 from reconciler.planning.verify import Ids, matches
-from reconciler.provider.reads import Reader
+from reconciler.provider.reads import Reader, named_currencies
 from reconciler.resources import Resource, desire
 
 
@@ -43,19 +43,28 @@ class Preflight:
         for change in self._plan.changes:
             moved += self._sort(change, live, made.get(change.address))
         if catalog is not None:
-            self._compare(diff(desired, state.objects, plan.target.namespace, renamed).changes)
+            self._compare(diff(desired, state.objects, plan.target.namespace, renamed))
+            if plan.currencies != named_currencies(desired):
+                self.forged.append("currencies")
         return moved
 
-    def _compare(self, fresh: Sequence[Change]) -> None:
+    def _compare(self, fresh: Difference) -> None:
         """Name every address at which the files and the account, as they are now, ask for something else than the plan.
 
-        Addresses that an earlier run of the plan has begun are left to the check of their objects.
+        Addresses that an earlier run of the plan has begun are left to the check of their objects, as far as nothing is
+        asked of an object that the plan does not know; what it has done counts as unchanged by now.
         """
-        begun = {step.change.address for step in self.done}
-        planned = {(change.address, change.id): change for change in self._plan.changes}
-        asked = {(change.address, change.id): change for change in fresh}
+        plan, begun = self._plan, {step.change.address for step in self.done}
+        planned = {(change.address, change.id): change for change in plan.changes}
+        asked = {(change.address, change.id): change for change in fresh.changes}
         differing = {key[0] for key in planned.keys() | asked.keys() if planned.get(key) != asked.get(key)}
-        self.forged = sorted(differing - begun)
+        known = {change.id for change in plan.changes} | set(self.ids.values())
+        unknown = {change.address for change in fresh.changes if change.id not in known}
+        self.forged = sorted((differing - begun) | (differing & unknown))
+        if not plan.unchanged <= fresh.unchanged <= plan.unchanged + len(begun):
+            self.forged.append("unchanged")
+        if not begun and plan.bindings != fresh.bindings:
+            self.forged.append("bindings")
 
     def _bindings(self, live: Mapping[tuple[str, str], Live]) -> Iterator[str]:
         for address, binding in self._plan.bindings.items():

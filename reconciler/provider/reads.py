@@ -63,7 +63,7 @@ class Reader:
 
     def state(self, desired: Sequence[Resource], namespace: str, currencies: Iterable[str] = ()) -> LiveState:
         """Read everything a plan for these resources has to know; ``currencies`` are expanded besides their own."""
-        self.currencies = tuple(sorted({*_tiered_currencies(desired), *currencies}))
+        self.currencies = tuple(sorted({*named_currencies(desired), *currencies}))
         with _readers() as pool:
             account = pool.submit(self.account)
             listed = pool.map(self._alive, [kind for kind in KINDS if kind.parent is None])
@@ -195,9 +195,10 @@ class Reader:
             raise _refused(error, path) from None
 
 
-def _tiered_currencies(desired: Sequence[Resource]) -> set[str]:
+def named_currencies(desired: Sequence[Resource]) -> tuple[str, ...]:
+    """Return the currencies that resources have brackets in besides their own, sorted: Stripe shows named ones only."""
     options = (item.values.get("currency_options") or {} for item in desired if item.kind.name == "price")
-    return {name for each in options for name, option in each.items() if "tiers" in option}
+    return tuple(sorted({name for each in options for name, option in each.items() if "tiers" in option}))
 
 
 def _has_features(live: Live, named: set[str], keys: set[str | None], addresses: set[str], namespace: str) -> bool:
