@@ -28,6 +28,7 @@ COMMANDS = {
     "schema": "Print or write the JSON Schemas of the files.",
     "plan": "Show what would change at Stripe; writes nothing.",
     "show": "Show a saved plan.",
+    "snapshot": "Record what planning needs of the account, for plans without a key.",
     "apply": "Make Stripe equal to the files.",
     "import": "Take existing Stripe objects under management.",
     "drift": "Show what was changed at Stripe since the last apply.",

@@ -20,9 +20,11 @@ from reconciler.planning.markdown import render_markdown
 from reconciler.planning.plan import Plan, serialise
 from reconciler.planning.planfile import MAX_BYTES, parse_plan
 from reconciler.planning.render import Page, render_json, render_text
+from reconciler.planning.snapshot import MAX_BYTES as SNAPSHOT_BYTES
+from reconciler.planning.snapshot import parse_snapshot
 from reconciler.provider.binding import check_account, check_mode
 from reconciler.provider.gateway import Connection, Gateway
-from reconciler.provider.propose import Base, propose
+from reconciler.provider.propose import Base, propose, propose_offline
 
 PLAN_KEY = "RECONCILER_PLAN_KEY"
 
@@ -53,6 +55,21 @@ def make(
     requests = count(gateway.requests - apart, "request")
     attachments = f", and {apart} for attachments" if apart else ""
     app.out.note(f"Read {proposal.live.account} with {requests}{attachments}.")
+    if proposal.problems:
+        refuse(app, proposal.problems, sources)
+    return Made(catalog, proposal.plan, check_guards(proposal.plan, catalog.file.guards, allow))
+
+
+def make_offline(
+    app: App, config: ConfigOptions, file: Path, allow: Collection[str] = (), base: str | None = None
+) -> Made:
+    """Plan from a snapshot, without key or network."""
+    catalog, sources = load(app, config)
+    snapshot = parse_snapshot(read_bounded(file, SNAPSHOT_BYTES))
+    compared = base_at(app, base, config)
+    now = datetime.now(UTC)
+    proposal = propose_offline(catalog, snapshot, plan_id=secrets.token_hex(16), now=now, base=compared)
+    app.out.note(f"Read the snapshot of {snapshot.target.account}, {count((now - snapshot.taken).days, 'day')} old.")
     if proposal.problems:
         refuse(app, proposal.problems, sources)
     return Made(catalog, proposal.plan, check_guards(proposal.plan, catalog.file.guards, allow))

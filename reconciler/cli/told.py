@@ -74,6 +74,7 @@ def _about(plan: Plan) -> dict[str, Value]:
         "changes": bool(plan.changes) or plan.entitlements.changed,
         **counts,
         "calls-changed": calls,
+        "offline": plan.snapshot is not None,
         "unchanged": plan.unchanged,
         "foreign": sum(plan.foreign.values()),
         "plan-id": plan.id,

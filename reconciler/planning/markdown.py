@@ -44,6 +44,8 @@ def _target(plan: Plan) -> Iterator[str]:
     target = plan.target
     environment = f", environment {code(target.environment)}" if target.environment else ""
     yield f"Account {code(target.account)} ({target.mode}), namespace {code(target.namespace)}{environment}  "
+    if plan.snapshot:
+        yield f"**Planned from a snapshot of {plan.snapshot:%Y-%m-%d %H:%M} UTC**, not for apply.  "
     yield f"Plan digest {code(plan.digest[:16])}, policy digest {code(plan.policy_digest[:16])}."
 
 

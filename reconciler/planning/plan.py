@@ -21,7 +21,7 @@ FORMAT = "reconciler.plan/1"
 #: What to do about a plan that may not be applied.
 REMEDY = "Make a new plan with `reconciler plan --out FILE`, have it reviewed, and apply that one."
 DEFAULT_LIFETIME = timedelta(days=7)
-_VOLATILE = ("id", "created", "expires", "digest", "seal")
+_VOLATILE = ("id", "created", "expires", "snapshot", "digest", "seal")
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,8 @@ class Plan:
     """An immutable list of changes that leaves no choice to whoever applies it.
 
     ``subscribers`` counts live subscriptions by id of each price that goes off sale; None where nobody could read them.
+    ``snapshot`` is when the read-out was taken that the plan was made from, None where it was made from the account
+    itself: only then can it be a plan file, and be applied.
     """
 
     id: str
@@ -56,6 +58,7 @@ class Plan:
     unchanged: int
     currencies: tuple[str, ...] = ()
     subscribers: Mapping[str, int | None] = field(default_factory=dict)
+    snapshot: datetime | None = None
 
     @property
     def counts(self) -> dict[str, int]:
@@ -84,6 +87,7 @@ def make_plan(
     now: datetime,
     currencies: tuple[str, ...] = (),
     subscribers: Mapping[str, int | None] | None = None,
+    snapshot: datetime | None = None,
     lifetime: timedelta = DEFAULT_LIFETIME,
 ) -> Plan:
     """Bind a difference to its target; clock and id come from the caller."""
@@ -102,18 +106,21 @@ def make_plan(
         unchanged=difference.unchanged,
         currencies=currencies,
         subscribers=dict(subscribers or {}),
+        snapshot=snapshot,
     )
 
 
 def document(plan: Plan) -> dict[str, Any]:
     """Return the plan as JSON, without digest and seal."""
     target = plan.target
+    offline = {"snapshot": plan.snapshot.isoformat()} if plan.snapshot else {}
     return {
         "format": FORMAT,
         "tool": target.tool,
         "id": plan.id,
         "created": plan.created.isoformat(),
         "expires": plan.expires.isoformat(),
+        **offline,
         "account": target.account,
         "mode": target.mode,
         "api_version": target.api_version,

@@ -22,6 +22,7 @@ _DESCRIPTIONS = {
     "id": "Made up for this plan; every write's idempotency key depends on it.",
     "created": "When the plan was made, ISO 8601.",
     "expires": "When it may no longer be applied, ISO 8601.",
+    "snapshot": "When the read-out was taken that stands in for the account; in output of an offline plan only.",
     "account": "Stripe account the plan is for.",
     "mode": "Whether it touches test data or real money.",
     "api_version": "Version of Stripe's API the account was read in.",
@@ -33,6 +34,7 @@ _DESCRIPTIONS = {
     "counts": "Number of actions by what they do.",
     "unchanged": "Managed objects that stay as they are.",
     "currencies": "Currencies whose brackets were read beside those the objects name themselves.",
+    "subscribers": "Live subscriptions by id of each price that goes off sale; null where they could not be read.",
     "foreign": "Objects of others by kind: counted, never touched.",
     "entitlements": "What becomes of calls, compared with a base; unknown without one.",
     "bindings": "Objects the plan relies on without changing them, by address.",
@@ -84,6 +86,7 @@ def plan_schema() -> Schema:
         change["properties"][name] = {"enum": choices}
     _describe(change, _OF_A_CHANGE)
     generated["properties"]["refusals"] = {"type": "array", "items": {"$ref": "#/$defs/Refusal"}}
+    generated["properties"]["snapshot"] = {"type": "string"}
     generated["required"].remove("seal")
     _describe(generated, _DESCRIPTIONS)
     return {

@@ -182,7 +182,10 @@ def _json(content: Mapping[str, Any]) -> str:
 def _target(plan: Plan) -> str:
     target = plan.target
     environment = f", environment {visible(target.environment)}" if target.environment else ""
-    return visible(f"Account {target.account} ({target.mode}), namespace {target.namespace}{environment}")
+    offline = (
+        f"\nPlanned from a snapshot of {plan.snapshot:%Y-%m-%d %H:%M} UTC, not for apply." if plan.snapshot else ""
+    )
+    return visible(f"Account {target.account} ({target.mode}), namespace {target.namespace}{environment}") + offline
 
 
 def _legend(page: Page) -> str:

@@ -15,9 +15,10 @@ from reconciler.planning.diff import diff
 from reconciler.planning.entitled import Entitlements
 from reconciler.planning.live import LiveState
 from reconciler.planning.plan import Plan, Target, make_plan
+from reconciler.planning.snapshot import Snapshot, check_snapshot, check_whole, record
 from reconciler.provider.gateway import Gateway
 from reconciler.provider.reads import ReadCost, Reader
-from reconciler.provider.subscribers import count_subscribers
+from reconciler.provider.subscribers import count_subscribers, unknown_subscribers
 from reconciler.resources import desire
 
 
@@ -59,6 +60,42 @@ def propose(catalog: Catalog, gateway: Gateway, *, plan_id: str, now: datetime, 
         subscribers=count_subscribers(reader, difference.changes),
     )
     return Proposal(plan, tuple(difference.problems), live, reader.cost)
+
+
+def propose_offline(
+    catalog: Catalog, snapshot: Snapshot, *, plan_id: str, now: datetime, base: Base | None = None
+) -> Proposal:
+    """Plan from a snapshot, without any request.
+
+    Raises PlanRefusedError where it was taken for something else than these files, or where the files name an object
+    of somebody else's that the snapshot does not hold whole.
+    """
+    live = snapshot.live
+    check_snapshot(snapshot, catalog.namespace, catalog.environment, __version__)
+    desired = desire(catalog)
+    check_whole(snapshot, desired, catalog.namespace)
+    difference = diff(desired, live.objects, catalog.namespace, catalog.moved)
+    plan = make_plan(
+        difference,
+        target(catalog, live),
+        config_digest=catalog.digest,
+        live_digest=snapshot.live_digest,
+        entitlements=entitle(catalog, base),
+        plan_id=plan_id,
+        now=now,
+        currencies=snapshot.currencies,
+        subscribers=unknown_subscribers(difference.changes),
+        snapshot=snapshot.taken,
+    )
+    return Proposal(plan, tuple(difference.problems), live, ReadCost())
+
+
+def take_snapshot(catalog: Catalog, gateway: Gateway, now: datetime) -> str:
+    """Read the account once and return a snapshot of what planning these files needs."""
+    desired = desire(catalog)
+    reader = Reader(gateway)
+    live = reader.state(desired, catalog.namespace)
+    return record(live, desired, target(catalog, live), catalog.moved, reader.currencies, now)
 
 
 def entitle(catalog: Catalog, base: Base | None) -> Entitlements:

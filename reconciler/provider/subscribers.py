@@ -21,11 +21,16 @@ def count_subscribers(reader: Reader, changes: Sequence[Change]) -> Mapping[str,
 
     None where the key may not read subscriptions: unknown is not none.
     """
-    prices = [change.id for change in changes if change.id is not None and _leaves_the_shelf(change)]
+    prices = [*unknown_subscribers(changes)]
     if not prices:
         return {}
     with ThreadPoolExecutor(min(THREADS, len(prices)), thread_name_prefix="read") as pool:
         return dict(zip(prices, pool.map(lambda price: _count(reader, price), prices), strict=True))
+
+
+def unknown_subscribers(changes: Sequence[Change]) -> Mapping[str, int | None]:
+    """Return the prices that :func:`count_subscribers` counts for, each with None: where nobody can be asked."""
+    return {change.id: None for change in changes if change.id is not None and _leaves_the_shelf(change)}
 
 
 def _leaves_the_shelf(change: Change) -> bool:

@@ -36,7 +36,7 @@ SANDBOX_MAY_USE = {"diagnostics", "money", "__init__"}
 HOMES = {
     "yaml": ("config/",),
     "jsonschema": ("config/",),
-    "pydantic": ("config/", "planning/planfile.py"),
+    "pydantic": ("config/", "planning/planfile.py", "planning/snapshot.py"),
     "deepdiff": ("planning/",),
     "stripe": ("provider/", "sandbox/"),
     "starlette": ("sandbox/server", "service/"),

@@ -20,8 +20,9 @@ from reconciler.cli.options import (
     detailed_exitcode,
     format_option,
 )
-from reconciler.cli.planner import make, save, shown
+from reconciler.cli.planner import make, make_offline, save, shown
 from reconciler.cli.told import tell_plan
+from reconciler.diagnostics import UsageError
 
 
 @click.command("plan")
@@ -29,6 +30,12 @@ from reconciler.cli.told import tell_plan
 @account_options
 @format_option("text", "json", "markdown")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Save the plan for apply.")
+@click.option(
+    "--snapshot",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Plan from what `snapshot` recorded, without key or network; such a plan cannot be saved.",
+)
 @base_option
 @allow_option
 @detailed_exitcode
@@ -41,20 +48,37 @@ def command(
     *,
     form: str,
     out: Path | None,
+    snapshot: Path | None,
     base: str | None,
     allow: tuple[str, ...],
     detailed: bool,
 ) -> int:
     """Show what would change at Stripe; writes nothing there."""
-    made = make(app, config, connect(account), allow, base)
+    if snapshot is not None:
+        _refuse_mixed(account, out)
+        made = make_offline(app, config, snapshot, allow, base)
+    else:
+        made = make(app, config, connect(account), allow, base)
     if out is not None:
         save(out, made.plan)
     app.out.data(shown(app, made.plan, made.refusals, form))
-    if made.plan.changes:
+    if made.plan.changes and snapshot is None:
         app.out.note(f"Next: {same_target('apply', config, _kept(account), out)}")
     changes = made.plan.changes or made.plan.entitlements.changed
     code = Exit.CHANGES if detailed and changes else Exit.OK
     return tell_plan(app, made.plan, made.refusals, made.catalog, code)
+
+
+def _refuse_mixed(account: AccountOptions, out: Path | None) -> None:
+    """Refuse what an offline plan cannot have: an account beside the snapshot, and a file to apply."""
+    if account != AccountOptions():
+        raise UsageError("E1037", "--snapshot stands in for the account, and an account was named too")
+    if out is not None:
+        raise UsageError(
+            "E1038",
+            "a plan from a snapshot cannot be saved: what is applied is planned from the account itself",
+            remedy="Leave out --out, or plan with a key.",
+        )
 
 
 def _kept(account: AccountOptions) -> AccountOptions:

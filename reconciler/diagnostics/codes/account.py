@@ -140,6 +140,33 @@ _PLAN_FILE = {
     ),
 }
 
+_SNAPSHOT = {
+    "E0831": prose(
+        "not a snapshot",
+        "The file is not a snapshot, or one that another version wrote.",
+        "reconciler plan --snapshot plan.json",
+        "reconciler snapshot --out stripe.snapshot.json, then reconciler plan --snapshot stripe.snapshot.json",
+    ),
+    "E0832": prose(
+        "snapshot was changed",
+        "A snapshot is bound by a digest to what was read.",
+        "a snapshot in which a price was edited, or which an editor has formatted",
+        "take a new one",
+    ),
+    "E0833": prose(
+        "snapshot of another target",
+        "A snapshot is of one account, mode, namespace and environment, and is read by the version that wrote it.",
+        "reconciler plan --env production with a snapshot that was taken with --env staging",
+        "one snapshot for each environment",
+    ),
+    "E0834": prose(
+        "snapshot lacks an object",
+        "Of everybody else's objects a snapshot holds the key alone: what taking one over would change is not in it.",
+        "a pull request that adds stripe_id: prod_123 for a product that was made by hand",
+        "plan with a key, or take a snapshot with these files",
+    ),
+}
+
 _PROVIDER = {
     "E0901": prose(
         "read-only command tried to write",
@@ -198,4 +225,4 @@ _PROVIDER = {
     ),
 }
 
-CODES = {**_PLANNING, **_PLAN_FILE, **_PROVIDER}
+CODES = {**_PLANNING, **_PLAN_FILE, **_SNAPSHOT, **_PROVIDER}

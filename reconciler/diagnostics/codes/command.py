@@ -62,6 +62,19 @@ _PIPELINE = {
         "GITHUB_OUTPUT naming a file on a full disk",
         "make room, and run the step again",
     ),
+    "E1037": prose(
+        "snapshot beside an account",
+        "A plan is made from one thing: the account, or what was recorded of it.",
+        "reconciler plan --snapshot stripe.snapshot.json --sandbox",
+        "reconciler plan --snapshot stripe.snapshot.json",
+    ),
+    "E1038": prose(
+        "offline plan cannot be saved",
+        "A snapshot says what the account held, not what it holds. What is applied is planned from the account itself, "
+        "so a plan from a snapshot is for reading only.",
+        "reconciler plan --snapshot stripe.snapshot.json --out plan.json",
+        "reconciler plan --snapshot stripe.snapshot.json --format markdown",
+    ),
 }
 
 _BINDING = {
