@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,14 @@ def test_an_example_produces_its_code_and_the_fix_does_not(code: str) -> None:
 def test_explanations_are_sorted() -> None:
     """The index lists codes in order, so that a generated page is stable."""
     assert list(EXPLANATIONS) == sorted(EXPLANATIONS)
+
+
+def test_no_table_explains_a_code_twice() -> None:
+    """Inside a module too: of two equal keys the second would win in silence."""
+    tables = Path(text.__file__).parent.glob("*.py")
+    written = Counter(code for path in tables for code in re.findall(r'^    "([EW]\d{4})":', path.read_text(), re.M))
+    assert len(written) == len(EXPLANATIONS)
+    assert [code for code, count in written.items() if count > 1] == []
 
 
 def test_a_code_is_explained_once() -> None:

@@ -34,7 +34,7 @@ def command(
     """Take the existing object ID under management for ADDRESS of the files; only its owner mark is written."""
     if matching == (address is not None) or (address is None) != (object_id is None):
         raise UsageError(
-            "E1050",
+            "E1043",
             "import takes an ADDRESS and an ID, or --match",
             remedy="reconciler import plans.pro prod_1EXAMPLE, or reconciler import --match",
         )

@@ -190,7 +190,7 @@ _BOOKS = {
 }
 
 _ADOPT = {
-    "E1050": prose(
+    "E1043": prose(
         "import of what",
         "import takes one object over for one address, or with --match everything that the files find.",
         "reconciler import plans.pro",
