@@ -57,7 +57,8 @@ def test_explanations_are_sorted() -> None:
 def test_no_table_explains_a_code_twice() -> None:
     """Inside a module too: of two equal keys the second would win in silence."""
     tables = Path(text.__file__).parent.glob("*.py")
-    written = Counter(code for path in tables for code in re.findall(r'^    "([EW]\d{4})":', path.read_text(), re.M))
+    rows = "\n".join(path.read_text() for path in tables)
+    written = Counter(re.findall(r'^    "([EW]\d{4})":', rows, re.MULTILINE))
     assert len(written) == len(EXPLANATIONS)
     assert [code for code, count in written.items() if count > 1] == []
 
