@@ -121,6 +121,8 @@ def report_text(report: Report) -> str:
         lines += [f"{count(len(report.waiting), 'export')} waiting for another try:\n", exports_text(report.waiting)]
     if report.dead:
         lines += [f"{count(len(report.dead), 'dead letter')}, kept until --again:\n", exports_text(report.dead)]
+    if report.unread:
+        lines.append(f"What Stripe refused after it had taken it could not be read: {visible(report.unread)}\n")
     return "".join(lines)
 
 
@@ -141,6 +143,7 @@ def report_json(report: Report) -> dict[str, Any]:
         "known": report.known,
         "waiting": [export._asdict() for export in report.waiting],
         "dead": [export._asdict() for export in report.dead],
+        "unread": report.unread,
     }
 
 

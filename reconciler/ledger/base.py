@@ -48,6 +48,7 @@ class Export(NamedTuple):
     ``seq`` is the entry that handed them over; the four together never repeat. ``window`` is the window's start in
     seconds, ``due`` the instant of the next attempt in microseconds, or of the acknowledgement once it is ``sent``.
     ``doubt`` is the instant of the first attempt that may have arrived without our knowing; 0 where none can have.
+    ``refused`` is how often it was refused after it had been taken.
     """
 
     tenant: str
@@ -60,6 +61,7 @@ class Export(NamedTuple):
     due: int = 0
     error: str | None = None
     doubt: int = 0
+    refused: int = 0
 
 
 class Store(Protocol):
@@ -120,6 +122,13 @@ class Store(Protocol):
         """Write the state, due, error and doubt of claimed exports.
 
         What was ``sent`` stays so. Anything else than that counts only from who claimed an export last.
+        """
+
+    @abstractmethod
+    def recall(self, exports: Iterable[Export]) -> None:
+        """Take back that exports were sent, or may have been, since they were refused later; count that.
+
+        Written are state and error, of each that is still as it was read. They may have arrived, long ago.
         """
 
     @abstractmethod

@@ -63,7 +63,7 @@ SAVE = """
       credits = excluded.credits, held = excluded.held, due = excluded.due, unsent = excluded.unsent
 """
 EXPORT = """
-    INSERT INTO export SELECT *, 'pending', 0, 0, NULL, 0
+    INSERT INTO export SELECT *, 'pending', 0, 0, NULL, 0, 0
     FROM unnest(%b::text[], %b::text[], %b::bigint[], %b::bigint[], %b::bigint[])
 """
 READ = "SELECT seq, head, book FROM tenant WHERE tenant = %s"
@@ -74,6 +74,11 @@ SETTLE = """
     UPDATE export SET state = %(state)s, due = %(due)s, error = %(error)s, doubt = %(doubt)s
     WHERE tenant = %(tenant)s AND meter = %(meter)s AND "window" = %(window)s AND seq = %(seq)s AND state = 'pending'
     AND (%(state)s = 'sent' OR attempts = %(attempts)s)
+"""
+RECALL = """
+    UPDATE export SET state = %(state)s, error = %(error)s, due = 0, doubt = 1, refused = refused + 1
+    WHERE tenant = %(tenant)s AND meter = %(meter)s AND "window" = %(window)s AND seq = %(seq)s AND state <> 'dead'
+    AND attempts = %(attempts)s AND refused = %(refused)s
 """
 # The rest asks about all tenants, and so all partitions.
 NAMES = "SELECT DISTINCT tenant FROM entry WHERE tenant > %s ORDER BY tenant LIMIT %s"
@@ -305,11 +310,18 @@ class PostgresStore(Store):
 
     def settle(self, exports: Iterable[Export]) -> None:
         """Write the state, due, error and doubt of claimed exports; what was sent stays so."""
+        self._change(SETTLE, exports)
+
+    def recall(self, exports: Iterable[Export]) -> None:
+        """Take back that exports were sent, and write their state and error."""
+        self._change(RECALL, exports)
+
+    def _change(self, change: str, exports: Iterable[Export]) -> None:
         self._writable()
         with self._lent(self._patience) as db, db.pipeline():
             db.execute("BEGIN")
-            for export in sorted(exports):
-                db.execute(SETTLE, export._asdict())
+            for export in sorted(exports, key=lambda export: export[:4]):
+                db.execute(change, export._asdict())
             db.execute("COMMIT")
 
     def revive(self, tenant: str | None = None) -> int:

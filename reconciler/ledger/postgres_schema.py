@@ -49,6 +49,7 @@ _MIGRATIONS = (
     CREATE TRIGGER entry_stays BEFORE UPDATE OR DELETE ON entry FOR EACH ROW EXECUTE FUNCTION entries_stay();
     {untouchable}
     """,
+    "ALTER TABLE export ADD COLUMN refused bigint NOT NULL DEFAULT 0;",
 )
 
 

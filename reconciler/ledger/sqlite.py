@@ -24,7 +24,7 @@ from reconciler.ledger.book import Book
 from reconciler.ledger.entry import Entry
 from reconciler.ledger.forking import watch
 from reconciler.ledger.jobs import Job, Outcome, keys_of, run
-from reconciler.ledger.sqlite_schema import BY_KEY, CLAIM, COLUMNS, EXPORTS, MIGRATIONS, SETTLE
+from reconciler.ledger.sqlite_schema import BY_KEY, CLAIM, COLUMNS, EXPORTS, MIGRATIONS, RECALL, SETTLE
 from reconciler.ledger.turns import Turns
 
 #: How long a call waits for its turn, and a statement for another process, in seconds, before the store counts as
@@ -264,7 +264,7 @@ class SqliteStore(Store):
             "INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?)", [entry for book in changed for entry in book.fresh]
         )
         self._db.executemany(
-            "INSERT INTO export VALUES (?, ?, ?, ?, ?, 'pending', 0, 0, NULL, 0)",
+            "INSERT INTO export VALUES (?, ?, ?, ?, ?, 'pending', 0, 0, NULL, 0, 0)",
             [(book.tenant, *export) for book in changed for export in book.exports],
         )
 
@@ -338,11 +338,17 @@ class SqliteStore(Store):
 
     def settle(self, exports: Iterable[Export]) -> None:
         """Write the state, due, error and doubt of claimed exports; what was sent stays so."""
-        rows = [(e.state, e.due, e.error, e.doubt, *e[:4], e.attempts) for e in exports]
+        self._change(SETTLE, [(e.state, e.due, e.error, e.doubt, *e[:4], e.attempts) for e in exports])
+
+    def recall(self, exports: Iterable[Export]) -> None:
+        """Take back that exports were sent, and write their state and error."""
+        self._change(RECALL, [(e.state, e.error, *e[:4], e.attempts, e.refused) for e in exports])
+
+    def _change(self, change: str, rows: Iterable[Sequence[Any]]) -> None:
         with self._alone():
             self._run("BEGIN IMMEDIATE")
             for row in rows:
-                self._run(SETTLE, row)
+                self._run(change, row)
             self._run("COMMIT")
 
     def revive(self, tenant: str | None = None) -> int:

@@ -28,6 +28,7 @@ MIGRATIONS = (
     CREATE INDEX export_waiting ON export (tenant, meter, due) WHERE state = 'pending';
     CREATE INDEX export_dead ON export (tenant) WHERE state = 'dead';
     """,
+    "ALTER TABLE export ADD COLUMN refused INTEGER NOT NULL DEFAULT 0;",
 )
 #: Asks for the columns that can be asked for across tenants.
 COLUMNS = "SELECT tenant, seq, credits, held, due, unsent FROM tenant"
@@ -48,6 +49,11 @@ SETTLE = """
     UPDATE export SET state = ?1, due = ?2, error = ?3, doubt = ?4
     WHERE tenant = ?5 AND meter = ?6 AND window = ?7 AND seq = ?8 AND state = 'pending'
     AND (?1 = 'sent' OR attempts = ?9)
+"""
+#: Takes back what was sent, or may have been; its old doubt makes it be looked for before it is sent again.
+RECALL = """
+    UPDATE export SET state = ?, error = ?, due = 0, doubt = 1, refused = refused + 1
+    WHERE tenant = ? AND meter = ? AND window = ? AND seq = ? AND state <> 'dead' AND attempts = ? AND refused = ?
 """
 #: Asks for exports of a tenant or all, in a state or all.
 EXPORTS = """

@@ -162,7 +162,8 @@ class Gateway:
         served = headers.get("stripe-version", API_VERSION)
         if served != API_VERSION:
             raise ProviderError("E0907", f"the server speaks API version {served}, and {API_VERSION} was asked for")
-        if not isinstance(body, dict) or "object" not in body:
+        # A page of the v2 API says what it is by where it goes on.
+        if not isinstance(body, dict) or not ("object" in body or "next_page_url" in body):
             raise ValueError("an answer that is no object of Stripe's")
         return Answer(dict(body), headers.get("request-id"), _replayed(headers))
 
@@ -170,7 +171,7 @@ class Gateway:
 def _endpoint(path: str) -> str:
     """Name the endpoint of a path as Stripe's limits do, ids left out."""
     parts = path.strip("/").split("/")
-    fixed = 3 if parts[1] in {"billing", "entitlements"} else 2
+    fixed = 3 if parts[1] in {"billing", "entitlements", "core"} else 2
     return "/".join(
         [*parts[:fixed], *("{id}" if index == fixed else part for index, part in enumerate(parts[fixed:], fixed))]
     )

@@ -56,14 +56,23 @@ def events(export: Export, meter: Meter, customer: str, namespace: str, before: 
     A meter that keeps the newest event of a window is told the window's total; ``before`` is what it had until now.
     """
     if meter.window:
-        total = before + export.units
-        yield _event(export, meter, customer, str(total), _identifier(namespace, export, total, export.attempts))
+        total = str(before + export.units)
+        yield _event(export, meter, customer, total, _identifier(namespace, export, "total", export.attempts))
     elif meter.aggregation == "count":
         for number in range(export.units):
             yield _event(export, meter, customer, None, _identifier(namespace, export, number))
     else:
         for number, value in enumerate(_parts(export.units)):
             yield _event(export, meter, customer, str(value), _identifier(namespace, export, number))
+
+
+def identifiers(export: Export, meter: Meter, namespace: str) -> Iterator[str]:
+    """Yield the identifiers the events of an export have, or had in an earlier attempt."""
+    if meter.window:
+        yield from (_identifier(namespace, export, "total", attempt + 1) for attempt in range(export.attempts))
+    else:
+        number = abs(export.units) if meter.aggregation == "count" else sum(1 for _ in _parts(export.units))
+        yield from (_identifier(namespace, export, each) for each in range(min(number, MOST_COUNTED)))
 
 
 def _parts(units: int) -> Iterator[int]:
@@ -74,9 +83,10 @@ def _parts(units: int) -> Iterator[int]:
         left -= part
 
 
-def _identifier(namespace: str, export: Export, *more: int) -> str:
-    """Return 75 characters that are the same for the same units of the same entry."""
+def _identifier(namespace: str, export: Export, *more: int | str) -> str:
+    """Return 75 characters that are the same for the same units of the same entry, until they are refused for good."""
     told = (namespace, export.tenant, export.meter, export.window, export.seq, export.units, *more)
+    told += ("refused", export.refused) if export.refused else ()
     return "reconciler-" + hashlib.sha256("\n".join(map(str, told)).encode()).hexdigest()
 
 

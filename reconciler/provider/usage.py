@@ -2,7 +2,8 @@
 
 An attempt is on record before it is made. What has surely not arrived is sent again; what may have arrived is sent
 again under its identifier for as long as Stripe remembers that, and is looked at after that. What cannot be settled
-this way becomes a dead letter with a reason that a person can act on; nothing is dropped.
+this way, or was refused after it had been taken, becomes a dead letter with a reason that a person can act on; nothing
+is dropped.
 """
 
 import threading
@@ -14,7 +15,8 @@ from reconciler.diagnostics import ProviderError
 from reconciler.entitlements.policy import Policy
 from reconciler.ledger.base import Export, Store
 from reconciler.provider.delivery import MINUTE, Delivered, Delivery, told
-from reconciler.provider.gateway import Gateway
+from reconciler.provider.gateway import Gateway, RequestFailedError
+from reconciler.provider.refusals import read_reports, recalled
 from reconciler.provider.summaries import Summaries
 
 #: Returns the Stripe customer of a tenant; ``None`` where nobody knows one yet.
@@ -27,13 +29,17 @@ THREADS = 16
 
 
 class Report(NamedTuple):
-    """What a flush did: exports that are sent, dead, or wait for another try; events Stripe took, or had already."""
+    """What a flush did: exports that are sent, dead, or wait for another try; events Stripe took, or had already.
+
+    ``unread`` is why Stripe's reports of what it refused later could not be read: another flush will.
+    """
 
     sent: list[Export]
     dead: list[Export]
     waiting: list[Export]
     taken: int
     known: int
+    unread: str | None = None
 
 
 class UsageSender:
@@ -66,8 +72,8 @@ class UsageSender:
 
         ProviderError where the account refuses the key; what was claimed is given back then, as after a stop.
         """
+        done, unread = self._recall()
         since = self._store.now()
-        done: dict[tuple[str, str, int, int], Delivered] = {}
         with ThreadPoolExecutor(THREADS, thread_name_prefix="usage") as pool:
             while not self._stop.is_set():
                 began = self._store.now()
@@ -83,7 +89,19 @@ class UsageSender:
                         f"Stripe takes no usage from this key: {told(delivery.refused)}",
                         remedy="Check the key; a restricted one needs write access to billing meter events.",
                     )
-        return _report(done.values())
+        return _report(done.values(), unread)
+
+    def _recall(self) -> tuple[dict[tuple[str, str, int, int], Delivered], str | None]:
+        """Take back what Stripe refused after it had taken it; return what is dead, or why that cannot be known now."""
+        try:
+            found = recalled(self._store, self._policy, read_reports(self._gateway))
+        except RequestFailedError as error:
+            return {}, told(error.failure)
+        except (KeyError, TypeError, ValueError):
+            return {}, "they cannot be understood"
+        if found:
+            self._store.recall(found)
+        return {each[:4]: Delivered(each._replace(refused=each.refused + 1, doubt=1, due=0)) for each in found}, None
 
     def _delivery(self, now: int, ends: int) -> Delivery:
         return Delivery(
@@ -100,11 +118,11 @@ class UsageSender:
         return list(streams.values())
 
 
-def _report(done: Iterable[Delivered]) -> Report:
+def _report(done: Iterable[Delivered], unread: str | None) -> Report:
     outcomes = list(done)
 
     def having(state: str) -> list[Export]:
         return [outcome.export for outcome in outcomes if outcome.export.state == state]
 
     taken, known = sum(outcome.taken for outcome in outcomes), sum(outcome.known for outcome in outcomes)
-    return Report(having("sent"), having("dead"), having("pending"), taken, known)
+    return Report(having("sent"), having("dead"), having("pending"), taken, known, unread)

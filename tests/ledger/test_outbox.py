@@ -105,6 +105,22 @@ def test_the_dead_are_revived_as_doubtful_as_they_were(ledger: Ledger) -> None:
     assert ledger.store.revive() == 1
 
 
+def test_what_was_sent_can_be_taken_back(ledger: Ledger) -> None:
+    """What is refused later is dead or pending again, once as it was read, and may have arrived; others stay sent."""
+    for tenant in ("acme", "stays", "waits"):
+        used(ledger, tenant, calls=1)
+    ledger.store.settle([each._replace(state="sent", doubt=0) for each in ledger.store.claim(NOW, LATER)])
+    sent = {each.tenant: each for each in ledger.store.exports()}
+    ledger.store.recall([sent["acme"]._replace(state="dead", error="why"), sent["waits"]._replace(state="pending")])
+    ledger.store.recall([sent["acme"]._replace(state="pending"), sent["stays"]._replace(state="dead", attempts=9)])
+    found = {each.tenant: each for each in ledger.store.exports()}
+    assert found["acme"] == sent["acme"]._replace(state="dead", error="why", due=0, doubt=1, refused=1)
+    assert found["waits"] == sent["waits"]._replace(state="pending", due=0, doubt=1, refused=1)
+    assert found["stays"] == sent["stays"]
+    assert [each.tenant for each in ledger.store.claim(LATER, LATER + 1)] == ["waits"]
+    assert ledger.store.revive() == 1
+
+
 def granted(ledger: Ledger) -> None:
     """Bring in a few credits."""
 

@@ -36,6 +36,10 @@ OF_ONE_TENANT: Mapping[str, Sequence[Any] | Mapping[str, Any]] = {
         "tenant": TENANT, "meter": "calls", "window": 3600, "seq": 3,
         "state": "sent", "due": 0, "error": "", "doubt": 0, "attempts": 1,
     },
+    "RECALL": {
+        "tenant": TENANT, "meter": "calls", "window": 3600, "seq": 3,
+        "state": "dead", "error": "", "attempts": 1, "refused": 0,
+    },
 }  # fmt: skip
 #: Sweeps, claims and reports ask about every tenant; the lock of a claim touches no table.
 OF_ALL = {"NAMES", "BALANCES", "DUE", "UNSENT", "CLAIMING", "CLAIM", "REVIVE", "EXPORTS"}

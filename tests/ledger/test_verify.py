@@ -154,7 +154,7 @@ def put_back(db: Any, mark: str) -> None:
 
 ENTRY = "UPDATE entry SET {} WHERE tenant = 'birch' AND seq = 2"
 ROW = "UPDATE tenant SET {} WHERE tenant = 'acme'"
-EXPORTED = "INSERT INTO export VALUES ('acme', 'calls', 99, 1, 5, 'pending', 0, 0, NULL, 0)"
+EXPORTED = "INSERT INTO export VALUES ('acme', 'calls', 99, 1, 5, 'pending', 0, 0, NULL, 0, 0)"
 TAMPERINGS: dict[str, tuple[Callable[[Any, str], None], str]] = {
     "an amount": (said(ENTRY.format("body = replace(body, '\"spent\",3', '\"spent\",2')")), "hash covers"),
     "an answer": (said(ENTRY.format("body = replace(body, 'null', '1')||' '")), "hash covers"),

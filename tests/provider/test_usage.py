@@ -410,7 +410,8 @@ def test_a_stop_is_heard_between_two_events() -> None:
         send = world.sandbox.dispatch
 
         def stopping(request: Any) -> Any:
-            stop.set()
+            if request.method == "POST":
+                stop.set()
             return send(request)
 
         world.sandbox.dispatch = stopping  # type: ignore[method-assign]
