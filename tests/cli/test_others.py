@@ -266,6 +266,14 @@ def test_the_demo_keeps_its_promise() -> None:
     assert done.stdout.splitlines()[-1].startswith("Everything happened as promised")
     assert done.stdout.count("No changes. Stripe is as the files say.") == 2
     assert '"Edited in the dashboard" →' in done.stdout
+    refused, first, again = (line for line in done.stdout.splitlines() if line.startswith("zoe may"))
+    assert refused.startswith("zoe may not call translate: its credits do not suffice")
+    assert "Buy Starter (starter, 10 credits for 5.00 usd)." in refused
+    assert again == f"{first} The first answer again."
+    assert re.findall(r"total +(\d+\.\d+ usd) +(\d+\.\d+ usd)", done.stdout) == [
+        ("20.00 usd", "20.00 usd"),
+        ("20.75 usd", "20.75 usd"),
+    ]
     assert sorted(Path().rglob("*")) == before
 
 
