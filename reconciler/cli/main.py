@@ -42,7 +42,7 @@ COMMANDS = {
     "sandbox": "Run a local Stripe-compatible server.",
     "doctor": "Check installation, files, key and permissions.",
     "explain": "Explain an error code.",
-    "demo": "Show the whole loop on the sandbox; needs no Stripe account.",
+    "demo": "Show the loop and the runtime on the sandbox; needs no Stripe account.",
     "completion": "Print the completion script of a shell.",
 }
 _ENDING_SIGNALS = ("SIGTERM", "SIGHUP")
