@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from reconciler.entitlements import books, grants
@@ -34,6 +35,10 @@ def digest_of(*request: Any) -> str:
     return text if len(text) <= _SHORT else hashlib.sha256(text.encode()).hexdigest()
 
 
+# Calls without units of their own are few and made again and again; equal numbers of two types are written differently.
+_digest_of_call = lru_cache(4096, typed=True)(digest_of)
+
+
 def checked(tenant: str, key: str | None) -> None:
     """Refuse names the ledger cannot hold."""
     if not well_named(tenant):
@@ -53,9 +58,9 @@ class Request(NamedTuple):
 
     def digest(self, what: str, *more: int) -> str:
         """Return what was asked apart from the key, the same for the same request."""
-        return digest_of(
-            what, self.name, self.meter, self.quantity, sorted(self.units.items()) if self.units else None, *more
-        )
+        if self.units:
+            return digest_of(what, self.name, self.meter, self.quantity, sorted(self.units.items()), *more)
+        return _digest_of_call(what, self.name, self.meter, self.quantity, None, *more)
 
     @property
     def plain(self) -> bool:
@@ -67,8 +72,9 @@ def _prepared(book: Book, now: int, request: Request, terms_of: TermsOf) -> tupl
     """Bring a book up to date and return what a request means for its tenant."""
     terms = terms_of(book)
     settle(book, terms, now)
-    call = terms.call(request.name, meter=request.meter)
-    return terms, call, ask_of(call, request.quantity, request.units)
+    name, meter, quantity, units, _ = request
+    call = terms.call(name, meter=meter)
+    return terms, call, ask_of(call, quantity, units)
 
 
 class Acts:
@@ -80,19 +86,19 @@ class Acts:
 
     def consume(self, tenant: str, request: Request, lent: list[bool] | None = None) -> Job:
         """Return the job of a call made now; a refusal adds to ``lent`` whether calls were lent at that moment."""
-        digest = "" if request.key is None else request.digest("consume")
-        terms_of, urls = self._terms_of, self._urls
+        key, terms_of, urls = request.key, self._terms_of, self._urls
+        digest = "" if key is None else request.digest("consume")
 
         def act(book: Book, now: int, _found: Found) -> Decision:
             terms, call, ask = _prepared(book, now, request, terms_of)
-            decision, verdict = books.consume(book, terms, call, now, ask, request.key, digest)
+            decision, verdict = books.consume(book, terms, call, now, ask, key, digest)
             if verdict.refusal is None:
                 return decision
             if lent is not None:
                 lent.append(books.lent(book))
             return with_remedy(decision, verdict.refusal, call, terms, book, now, ask, urls)
 
-        return Job(tenant, act, request.key, digest)
+        return tuple.__new__(Job, (tenant, act, key, digest, ()))
 
     def owed(self, tenant: str, request: Request) -> Job:
         """Return the job of a call that was made while the ledger was away: it is booked, whatever it finds.
@@ -136,10 +142,10 @@ class Acts:
         def act(book: Book, now: int, found: Found) -> list[Any] | None:
             terms = terms_of(book)
             settle(book, terms, now)
-            kept, reserved = book.holds.get(hold), found.get((tenant, hold))
+            kept, reserved = book.holds.get(hold), found.get(hold)
             late = kept is None
             if kept is None:
-                if reserved is None or (tenant, released) in found:
+                if reserved is None or released in found:
                     return None
                 kept = Hold(hold, 0, [], reserved.answer[1])
             ask = asked(kept.terms["measures"], request.quantity, request.units)
@@ -180,7 +186,7 @@ class Acts:
         def act(book: Book, now: int, found: Found) -> dict[str, int] | None:
             terms = terms_of(book)
             settle(book, terms, now)
-            kept, lent = book.holds.get(hold), found.get((tenant, hold))
+            kept, lent = book.holds.get(hold), found.get(hold)
             if kept is not None:
                 return settle_slice(book, terms, kept, now, used, keys, found, late=False)
             if lent is None:
@@ -216,14 +222,14 @@ class Acts:
         terms_of = self._terms_of
 
         def act(book: Book, now: int, found: Found) -> int:
-            known = [lot for lot in lots if (tenant, lot) in found]
+            known = [lot for lot in lots if lot in found]
             if not known:
                 raise LookupError(f"{tenant!r} was never granted {lots[0]!r}")
             settle(book, terms_of(book), now)
             books.call_back(book, now)
             left = grants.void(book, known, now, key, digest, reason)
             for lot in known:
-                if (tenant, gone_key("voided", lot)) not in found:
+                if gone_key("voided", lot) not in found:
                     book.enter("voided", now, {"lot": lot}, gone_key("voided", lot))
             return left
 
@@ -238,15 +244,15 @@ class Acts:
             terms = terms_of(book)
             settle(book, terms, now)
             *past, following = asked.markers
-            if (tenant, following) in found:
+            if following in found:
                 return None
-            before = found[tenant, past[-1]].answer if past else {"refunded": 0, "uncounted": False}
+            before = found[past[-1]].answer if past else {"refunded": 0, "uncounted": False}
             written = {entry.key for entry in book.fresh}
             gone = {
                 lot: fate
                 for fate in FATES
                 for lot in lots
-                if (tenant, gone_key(fate, lot)) in found or gone_key(fate, lot) in written
+                if gone_key(fate, lot) in found or gone_key(fate, lot) in written
             }
             return grants.refund(book, terms, asked, before, gone, now, key, digest)._asdict()
 

@@ -1,7 +1,7 @@
 """The runtime for asyncio: the same calls, awaited; the event loop goes on while the ledger writes."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -52,7 +52,8 @@ class AsyncEntitlements:
                 return found
         try:
             if runtime.leases is None:
-                return runtime.answered(tenant, request.name, await self._submit(runtime.asking(tenant, request)))
+                job = runtime.asking(tenant, request)
+                return runtime.answered(tenant, request.name, self._ledger.told(job, await self._asked(job)))
             return await asyncio.shield(self._apart(self._carry_out(runtime.consuming(tenant, request))))
         except StoreUnavailableError:
             return await asyncio.to_thread(runtime.degraded.let_through, runtime.terms(tenant), request)
@@ -93,7 +94,7 @@ class AsyncEntitlements:
             step = next(steps)
             while True:
                 try:
-                    sent = await (self._submit(step) if isinstance(step, Job) else asyncio.sleep(step))
+                    sent = await self._done(step)
                 except BaseException as error:  # noqa: BLE001  the steps raise it again, once what they hold is let go
                     step = steps.throw(error)
                 else:
@@ -102,13 +103,20 @@ class AsyncEntitlements:
             result: Result = end.value
             return result
 
-    async def _submit(self, job: Job) -> Outcome:
+    async def _done(self, step: Job | float) -> Outcome | None:
+        if isinstance(step, Job):
+            return self._ledger.told(step, await self._asked(step))
+        await asyncio.sleep(step)
+        return None
+
+    def _asked(self, job: Job) -> Awaitable[Outcome]:
+        """Return what a job comes to once it is durable, to be awaited."""
         group = self._ledger.group
         if group is None:
-            return await asyncio.to_thread(self._ledger.submit, job)
+            return asyncio.to_thread(self._ledger.ask, job)
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         group.put(job, future)
-        return self._ledger.told(job, await future)
+        return future
 
 
 async def _give_back(reserving: "asyncio.Future[Reservation]") -> None:

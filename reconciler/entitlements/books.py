@@ -9,7 +9,7 @@ from typing import Any
 from reconciler.entitlements.beyond import bounds_of, left_of
 from reconciler.entitlements.decision import Decision
 from reconciler.entitlements.kinds import per_call, usage
-from reconciler.entitlements.kinds.bounds import Ask, Count
+from reconciler.entitlements.kinds.bounds import Ask
 from reconciler.entitlements.measure import measures_of
 from reconciler.entitlements.periods import anchor_of
 from reconciler.entitlements.policy import Grant
@@ -51,17 +51,15 @@ def settle(book: Book, terms: Terms, now: int) -> None:
             _month(book, terms, due)
     if _month_owed(book, terms, now):
         _month(book, terms, now)
-    tenant = terms.standing.tenant
-    if tenant is not None and tenant.grants:
-        _grants_of_files(book, tenant.grants, now)
+    _grants_of_files(book, terms.grants, now)
 
 
 def settled(book: Book, terms: Terms, now: int) -> bool:
     """Tell whether nothing has become due by itself."""
-    due, tenant = book.due, terms.standing.tenant
-    if (due is not None and due <= now) or _month_owed(book, terms, now):
+    due = book.due
+    if (due is not None and due <= now) or (terms.monthly and _month_owed(book, terms, now)):
         return False
-    return tenant is None or not tenant.grants or not any(_owed(book, grant, now) for grant in tenant.grants)
+    return not terms.grants or not any(_owed(book, grant, now) for grant in terms.grants)
 
 
 def _owed(book: Book, grant: Grant, now: int) -> bool:
@@ -141,7 +139,7 @@ def force(book: Book, terms: Terms, call: Call, now: int, ask: Ask, key: str, di
     price = 0 if verdict.payment is None else verdict.payment.credits
     there = min(price, book.credits)
     counts, parts = _change(book, verdict, ask, there, terms.window(now))
-    aside = [[name, start, 0, what] for name, start, _, what in _counts(verdict)]
+    aside = [[name, start, 0, what] for name, start, _, what in verdict.counts]
     left = left_of(book, decision.stored(), bounds_of(call, verdict, now), aside, ask, price - there)
     stored = decision._replace(remaining=left[0], limit=left[1], bound=left[2], resets_at=left[3]).stored()
     answer = [stored, counts, parts, price - there, left.lack]
@@ -160,7 +158,7 @@ def _change(
         meter_units(book, ask.units, (), frozenset(), window)
     else:
         meter_units(book, ask.units, payment.spends, payment.apart, window)
-    return [count[:3] for count in _counts(verdict)], parts
+    return [count[:3] for count in verdict.counts], parts
 
 
 def reserve(
@@ -187,7 +185,7 @@ def kept_terms(verdict: Verdict, ask: Ask, decision: Decision, book: Book, now: 
         "ask": ask,
         "size": ask.times,
         "decision": decision.stored(),
-        "counts": _counts(verdict),
+        "counts": verdict.counts,
         "price": None if payment is None else payment.payer.snapshot(book, now),
         "apart": sorted(apart) if apart is not None else None,
     }
@@ -258,15 +256,11 @@ def recount(book: Book, counts: Sequence[Sequence[Any]], ask: Ask, *, held: bool
     return found
 
 
-def _counts(verdict: Verdict) -> tuple[Count, ...]:
-    return verdict.counts if verdict.payment is None else verdict.counts + verdict.payment.counts
-
-
 def count_in(book: Book, verdict: Verdict) -> None:
     """Let cells and counters hold what a verdict counts."""
     for cell, arrival in verdict.cells:
         book.cells[cell] = arrival
-    for count in _counts(verdict):
+    for count in verdict.counts:
         counter = book.counters.get(count.id)
         if counter is not None and counter[0] == count.start:
             counter[1] += count.number

@@ -100,11 +100,6 @@ class Decision(NamedTuple):
         ]
 
 
-def decided(*fields: Any) -> Decision:
-    """Return a decision from its fields in order; what a named tuple does on the way costs as much as all the rest."""
-    return tuple.__new__(Decision, fields)
-
-
 def replay(tenant: str, answer: Sequence[Any]) -> Decision:
     """Return the answer an entry keeps, marked as given before: decision, counters, parts of lots, what was lacking."""
     tool, paid_by, cost, unit, remaining, limit, bound, resets_at, source, digest, recharge = answer[0]

@@ -268,7 +268,7 @@ class Entitlements(Bookkeeping):
     ) -> Request:
         """Return a call as the ledger's jobs take it; ValueError where tenant, key or what is called cannot be."""
         checked(tenant, key)
-        return Request(_one(tool, meter), tool is None, quantity, units, key)
+        return tuple.__new__(Request, (_one(tool, meter), tool is None, quantity, units, key))
 
     def consumed(self, request: Request) -> Request:
         """Return a call to consume, with a key where it may be let through while the ledger is away.

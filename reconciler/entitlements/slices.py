@@ -83,7 +83,7 @@ def settle_slice(
     window, repeated, short = terms.window(now), 0, 0
     unkeyed = used - len(keys)
     counts = [[name, start, one.counted(what)] for name, start, _, what in kept["counts"]]
-    seen = {key: entry.digest for (tenant, key), entry in found.items() if tenant == book.tenant}
+    seen = {key: entry.digest for key, entry in found.items()}
     for key, digest in keys:
         if key in seen:
             repeated += seen[key] == digest

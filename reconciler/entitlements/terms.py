@@ -63,6 +63,12 @@ class Terms:
         self.features = (plan.features if plan else frozenset()) | (own.features if own else frozenset())
         self.lines: Mapping[str, Line] = {**(plan.lines if plan else {}), **(own.lines if own else {})}
         self.limits = _limits(plan.limits if plan else (), own.limits if own else ())
+        #: What the files grant the tenant once.
+        self.grants = own.grants if own else ()
+        #: What credits the plan brings and costs.
+        self.credit_terms: CreditCosts | None = plan.credits if plan else None
+        #: Whether the plan brings credits each month.
+        self.monthly = self.credit_terms is not None and self.credit_terms.included > 0
         self._tools = _tools(plan, own.tools if own else ())
         self._calls: dict[tuple[str, bool], Call] = {}
         self._periods: dict[tuple[str, int, int], Period] = {}
@@ -90,11 +96,6 @@ class Terms:
     def recurring(self) -> Period:
         """Return the periods in which monthly credits come."""
         return self._months("month", 1)
-
-    @property
-    def credit_terms(self) -> CreditCosts | None:
-        """What credits the plan brings and costs."""
-        return self.standing.plan.credits if self.standing.plan else None
 
     def window(self, now: int) -> int:
         """Return the start, in seconds, of the window an instant is counted in; no billing period begins inside one."""

@@ -2,14 +2,20 @@
 
 from typing import NamedTuple
 
-from reconciler.entitlements.decision import Decision, Reason, decided
+from reconciler.entitlements.decision import Decision, Reason
 from reconciler.entitlements.kinds.bounds import Ask, Bound, Count, Payment, Refusal
 from reconciler.entitlements.terms import Call, Terms
 from reconciler.ledger.book import Book
 
+#: Looked up once and not for every call: an enumeration's member costs as much as the answer it stands in.
+_OK = Reason.OK
+
 
 class Verdict(NamedTuple):
-    """A decision with what it would change: cells of rates, counters, and the payment; ``None`` for a refusal."""
+    """A decision with what it would change: cells of rates, counters, and the payment; ``None`` for a refusal.
+
+    ``counts`` are all counters that would grow, those of the payment among them.
+    """
 
     refusal: Refusal | None
     bound: Bound | None
@@ -25,14 +31,14 @@ def weigh(call: Call, book: Book, now: int, ask: Ask) -> Verdict:
     if call.refused is not None:
         return Verdict(Refusal(call.refused, call.source), None)
     tightest: Bound | None = None
-    cells: list[tuple[str, int]] = []
-    counts: list[Count] = []
+    cells: tuple[tuple[str, int], ...] = ()
+    counts: tuple[Count, ...] = ()
     for rate in call.rates:
         found = rate.weigh(book, now, ask)
         if isinstance(found, Refusal):
             return Verdict(found, None)
         arrival, bound = found
-        cells.append((rate.id, arrival))
+        cells += ((rate.id, arrival),)
         if tightest is None or bound.calls < tightest.calls:
             tightest = bound
     for quota in call.quotas:
@@ -40,15 +46,17 @@ def weigh(call: Call, book: Book, now: int, ask: Ask) -> Verdict:
         if isinstance(room, Refusal):
             return Verdict(room, None)
         count, bound = room
-        counts.append(count)
+        counts += (count,)
         if tightest is None or bound.calls < tightest.calls:
             tightest = bound
-    payment, refusal = _pay(call, book, now, ask)
-    if refusal is not None:
-        return Verdict(refusal, None)
-    if payment is not None and payment.bound is not None and (tightest is None or payment.bound.calls < tightest.calls):
+    payment = _pay(call, book, now, ask)
+    if payment is None:
+        return Verdict(None, tightest, cells, counts)
+    if isinstance(payment, Refusal):
+        return Verdict(payment, None)
+    if payment.bound is not None and (tightest is None or payment.bound.calls < tightest.calls):
         tightest = payment.bound
-    return Verdict(None, tightest, tuple(cells), tuple(counts), payment)
+    return tuple.__new__(Verdict, (None, tightest, cells, counts + payment.counts, payment))
 
 
 def forced(call: Call, book: Book, now: int, ask: Ask) -> Verdict:
@@ -56,15 +64,12 @@ def forced(call: Call, book: Book, now: int, ask: Ask) -> Verdict:
 
     Rates are left alone: they are about the moment of the call, which is over.
     """
-    counts = [quota.weigh(book, now, ask, forced=True) for quota in call.quotas]
+    rooms = [quota.weigh(book, now, ask, forced=True) for quota in call.quotas]
+    counts = tuple(room[0] for room in rooms if not isinstance(room, Refusal))
     payment = call.payers[0].weigh(book, now, ask, forced=True) if call.payers else None
-    return Verdict(
-        None,
-        None,
-        (),
-        tuple(found[0] for found in counts if not isinstance(found, Refusal)),
-        payment if isinstance(payment, Payment) else None,
-    )
+    if not isinstance(payment, Payment):
+        return Verdict(None, None, (), counts)
+    return Verdict(None, None, (), counts + payment.counts, payment)
 
 
 #: Later than any instant.
@@ -86,55 +91,33 @@ def holds_until(call: Call, book: Book, now: int) -> int | None:
     return min(ends, default=FOREVER)
 
 
-def _pay(call: Call, book: Book, now: int, ask: Ask) -> tuple[Payment | None, Refusal | None]:
-    refusal = None
+def _pay(call: Call, book: Book, now: int, ask: Ask) -> Payment | Refusal | None:
+    """Return the payment of the first payer that can pay, or the refusal of the last."""
+    found = None
     for payer in call.payers:
         found = payer.weigh(book, now, ask)
         if isinstance(found, Payment):
-            return found, None
-        refusal = found
-    return None, refusal
+            break
+    return found
 
 
 def decision_of(verdict: Verdict, call: Call, terms: Terms, book: Book) -> Decision:
     """Write a verdict as the answer; the remedy of a refusal is added by whoever knows what is sold."""
     digest, tenant = terms.policy.revision, terms.tenant
-    refusal, bound = verdict.refusal, verdict.bound
+    refusal, bound, _, _, payment = verdict
     if refusal is not None:
         reason, source, name, remaining, limit, resets_at, retry_after, short, _ = refusal
         waiting = (remaining, limit, name, resets_at, retry_after, None, source, digest, None)
-        return decided(False, reason, tenant, call.name, "", 0, "", *waiting, False, False, short)
+        return Decision(False, reason, tenant, call.name, "", 0, "", *waiting, short=short)
     by, unit, source, recharge = "", "", call.source, None
     cost: int | None = 0
-    payment = verdict.payment
     if payment is not None:
-        by, cost, unit, source = payment.by, payment.cost, payment.unit, payment.source
-        if payment.credits:
-            recharge = recharge_of(terms, book.credits - payment.credits)
-    remaining = limit = resets_at = None
-    name = ""
-    if bound is not None:
-        _, remaining, limit, name, resets_at, _ = bound
-    return decided(
-        True,
-        Reason.OK,
-        tenant,
-        call.name,
-        by,
-        cost,
-        unit,
-        remaining,
-        limit,
-        name,
-        resets_at,
-        None,
-        None,
-        source,
-        digest,
-        recharge,
-        False,
-        False,
-        0,
+        by, cost, unit, credits, _, _, _, _, source, _ = payment  # noqa: A001  named for what they are
+        recharge = recharge_of(terms, book.credits - credits) if credits else None
+    left: tuple[int | None, int | None, str, int | None] = (None, None, "", None) if bound is None else bound[1:5]
+    return tuple.__new__(
+        Decision,
+        (True, _OK, tenant, call.name, by, cost, unit, *left, None, None, source, digest, recharge, False, False, 0),
     )
 
 

@@ -8,7 +8,7 @@ import json
 from bisect import insort
 from typing import Any
 
-from reconciler.ledger.entry import GENESIS, MAX_AMOUNT, Entry, body_of, seal
+from reconciler.ledger.entry import GENESIS, MAX_AMOUNT, Entry, encode, seal
 
 #: Sorts behind every instant: a lot that never expires is spent last.
 NEVER = 2**63
@@ -79,17 +79,18 @@ class Book:
     """A tenant's lots, holds, counters, rate cells and unexported units.
 
     ``counters`` hold ``[start of period, used]``; ``cells`` theoretical arrival times; ``used`` units by meter and
-    window; ``facts`` what the rooms above keep about a tenant. ``resets_at`` is when something recurring is due next.
+    window; ``facts`` what the rooms above keep about a tenant. ``resets_at`` is when something recurring is due next,
+    ``due`` the earliest instant at which anything happens by itself: a lot or hold expires, a period begins.
     """
 
     __slots__ = (
-        "_due",
         "_emptied",
         "_transfers",
         "at",
         "cells",
         "counters",
         "credits",
+        "due",
         "exports",
         "facts",
         "fresh",
@@ -121,7 +122,7 @@ class Book:
         self.exports: list[tuple[str, int, int, int]] = []
         self._transfers: list[str | int] = []
         self._emptied = False
-        self._due: int | None = None
+        self.due: int | None = None
 
     @classmethod
     def load(cls, tenant: str, seq: int, head: bytes, text: str) -> "Book":
@@ -142,7 +143,7 @@ class Book:
 
     def dump(self) -> str:
         """Write everything but tenant, number and hash, which are columns of their own."""
-        return json.dumps(
+        return encode(
             {
                 "at": self.at,
                 "resets_at": self.resets_at,
@@ -152,8 +153,7 @@ class Book:
                 "cells": self.cells,
                 "used": self.used,
                 "facts": self.facts,
-            },
-            separators=(",", ":"),
+            }
         )
 
     def copy(self) -> "Book":
@@ -164,11 +164,6 @@ class Book:
     def held(self) -> int:
         """Credits in holds, in millionths."""
         return sum(hold.amount for hold in self.holds.values())
-
-    @property
-    def due(self) -> int | None:
-        """The earliest instant at which something happens by itself: a lot or hold expires, a period begins."""
-        return self._due
 
     def remind(self, at: int | None) -> None:
         """Say when something recurring is due next."""
@@ -181,7 +176,7 @@ class Book:
         instants += [hold.expires for hold in self.holds.values()]
         if self.resets_at is not None:
             instants.append(self.resets_at)
-        self._due = min(instants, default=None)
+        self.due = min(instants, default=None)
 
     @property
     def unsent(self) -> int | None:
@@ -201,20 +196,15 @@ class Book:
 
     def spend(self, amount: int) -> list[list[Any]]:
         """Take credits from the lots in their order and return the parts; the caller has checked that they suffice."""
-        parts = self._take(amount)
-        for lot, part in parts:
-            self._transfers += [f"lot:{lot}", "spent", part]
-        return parts
+        return self._take(amount, "spent")
 
     def hold(self, id: str, amount: int, expires: int, terms: Any) -> Hold:  # noqa: A002
         """Set credits aside, possibly none, under an id that is not held yet."""
         if id in self.holds:
             raise ValueError(f"{id!r} is held already")
-        parts = self._take(amount) if amount else []
+        parts = self._take(amount, f"held:{id}") if amount else []
         self.holds[id] = hold = Hold(id, expires, parts, terms)
         self._wake()
-        for lot, part in parts:
-            self._transfers += [f"lot:{lot}", f"held:{id}", part]
         return hold
 
     def draw(self, hold: Hold, amount: int) -> list[list[Any]]:
@@ -277,7 +267,7 @@ class Book:
             if not -MAX_AMOUNT <= total <= MAX_AMOUNT:
                 raise ValueError(f"{total} of {meter!r} in a window are more than 64 bits hold")
         source, target = f"metered:{meter}", f"used:{meter}@{window}" if billed else f"settled:{meter}"
-        self._transfers += [source, target, units] if units > 0 else [target, source, -units]
+        self._transfers += (source, target, units) if units > 0 else (target, source, -units)
 
     def owe(self, meter: str, window: int, units: int) -> None:
         """Count units as used no more that were billed for good: what they cost in their window is owed back."""
@@ -296,14 +286,14 @@ class Book:
 
     def enter(self, kind: str, now: int, answer: Any, key: str | None = None, digest: str = "") -> Entry:
         """Write what happened since the last entry as one entry, with the answer its caller gets."""
-        self.seq += 1
+        self.seq = seq = self.seq + 1
         self.at = max(self.at, now)
-        body = body_of(self._transfers, answer)
+        body = encode([self._transfers, answer])
         self._transfers = []
         if self._emptied and not self.holds:
             self._forget_empty()
-        self.head = seal(self.head, self.tenant, self.seq, now, kind, key, digest, body)
-        entry = tuple.__new__(Entry, (self.tenant, self.seq, now, kind, key, digest, body, self.head))
+        self.head = head = seal(self.head, self.tenant, seq, now, kind, key, digest, body)
+        entry = tuple.__new__(Entry, (self.tenant, seq, now, kind, key, digest, body, head))
         self.fresh.append(entry)
         return entry
 
@@ -331,8 +321,8 @@ class Book:
         if lot.expires is not None:
             self._wake()
 
-    def _take(self, amount: int) -> list[list[Any]]:
-        """Take credits out of the lots; ValueError, with nothing taken, where they do not suffice."""
+    def _take(self, amount: int, target: str) -> list[list[Any]]:
+        """Move credits out of the lots, in their order; ValueError, with nothing moved, where they do not suffice."""
         if not 0 < amount <= self.credits:
             raise ValueError(f"{self.tenant!r} does not have {amount}")
         self.credits -= amount
@@ -343,6 +333,7 @@ class Book:
                 lot.remaining -= part
                 amount -= part
                 parts.append([lot.id, part])
+                self._transfers += (f"lot:{lot.id}", target, part)
                 if not lot.remaining:
                     self._emptied = True
                 if not amount:

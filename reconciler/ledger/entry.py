@@ -40,7 +40,8 @@ def _encoder() -> Callable[[Any], str]:
     return lambda content: "".join(fast(content, 0))
 
 
-_encode = _encoder()
+#: Writes JSON in the shortest way.
+encode = _encoder()
 
 
 class Transfer(NamedTuple):
@@ -89,11 +90,6 @@ def seal(before: bytes, tenant: str, seq: int, at: int, kind: str, key: str | No
     """Return the SHA-256 of an entry behind the hash of the one before; no field can hold a line break."""
     text = f"{tenant}\n{seq}\n{at}\n{kind}\n{key or ''}\n{digest}\n{body}"
     return hashlib.sha256(before + text.encode()).digest()
-
-
-def body_of(transfers: list[str | int], answer: Any) -> str:
-    """Write the transfers, one flat list of source, target, amount, and the answer as JSON."""
-    return _encode([transfers, answer])
 
 
 def well_named(name: str) -> bool:

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 from reconciler.ledger.book import Book
 from reconciler.ledger.entry import Entry
 
-#: Entries by tenant and key, those the jobs of a batch name.
-Found = Mapping[tuple[str, str], Entry]
+#: A tenant's entries by key, those the jobs of a batch name.
+Found = Mapping[str, Entry]
 #: Changes a book at an instant and returns what the caller is told. It changes all or nothing, then enters it.
 Act = Callable[[Book, int, Found], Any]
 #: Loads a tenant's book as it was before the transaction.
@@ -42,59 +42,55 @@ class Outcome(NamedTuple):
 def keys_of(jobs: Iterable[Job]) -> set[tuple[str, str]]:
     """Return tenant and key of every entry the jobs need to see."""
     named = set()
-    for job in jobs:
-        if job.key is not None:
-            named.add((job.tenant, job.key))
-        for key in job.refers:
-            named.add((job.tenant, key))
+    for tenant, _, key, _, refers in jobs:
+        if key is not None:
+            named.add((tenant, key))
+        for other in refers:
+            named.add((tenant, other))
     return named
 
 
 def run(
-    jobs: Sequence[Job], books: dict[str, Book], found: dict[tuple[str, str], Entry], now: int, again: Again
+    jobs: Sequence[Job], books: dict[str, Book], found: Mapping[str, dict[str, Entry]], now: int, again: Again
 ) -> list[Outcome]:
     """Run jobs on loaded books, those of a tenant in their order; one sees what those before it entered.
 
-    Where an act raises, its tenant's book is loaded once more and the tenant's other jobs run on that, as if the act
-    had never been there.
+    ``found`` has for each tenant of the jobs the entries that are there, by key; what the jobs enter is added. Where an
+    act raises, its tenant's book is loaded once more and the tenant's other jobs run on that, as if the act had never
+    been there.
     """
-    outcomes: dict[int, Outcome] = {}
+    outcomes: list[Any] = [None] * len(jobs)
     waiting: dict[str, list[int]] = {}
     for place, job in enumerate(jobs):
         waiting.setdefault(job.tenant, []).append(place)
     for tenant, places in waiting.items():
-        while (failed := _run(jobs, places, books[tenant], found, now, outcomes)) is not None:
+        while (failed := _run(jobs, places, books[tenant], found[tenant], now, outcomes)) is not None:
             places.remove(failed)
             books[tenant] = again(tenant)
-    return [outcomes[place] for place in range(len(jobs))]
+    return outcomes
 
 
 def _run(
-    jobs: Sequence[Job],
-    places: Sequence[int],
-    book: Book,
-    found: dict[tuple[str, str], Entry],
-    now: int,
-    outcomes: dict[int, Outcome],
+    jobs: Sequence[Job], places: Sequence[int], book: Book, found: dict[str, Entry], now: int, outcomes: list[Any]
 ) -> int | None:
     """Run jobs of one tenant and write down what came of them; return the place of one that raised."""
-    new: list[tuple[str, str]] = []
+    fresh = book.fresh
     for place in places:
-        tenant, act, key, digest, _ = jobs[place]
-        before = found.get((tenant, key)) if key is not None else None
+        _, act, key, digest, _ = jobs[place]
+        before = found.get(key) if key is not None else None
         if before is not None:
             outcomes[place] = Outcome(None, before, before.digest != digest)
             continue
-        entered = len(book.fresh)
+        entered = len(fresh)
         try:
-            outcomes[place] = Outcome(act(book, now, found))
+            value = act(book, now, found)
         except Exception as error:  # noqa: BLE001  its caller is told, the others' jobs go on
             outcomes[place] = Outcome(error=error)
-            for named in new:
-                del found[named]
+            for entry in fresh[:entered]:
+                found.pop(entry.key or "", None)
             return place
-        for entry in book.fresh[entered:]:
+        outcomes[place] = tuple.__new__(Outcome, (value, None, False, None))
+        for entry in fresh[entered:]:
             if entry.key is not None:
-                found[tenant, entry.key] = entry
-                new.append((tenant, entry.key))
+                found[entry.key] = entry
     return None

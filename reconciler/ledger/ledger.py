@@ -44,11 +44,14 @@ class Ledger:
 
     def submit(self, job: Job) -> Outcome:
         """Run a job and return its outcome once it is durable; an error of the store is raised."""
+        return self.told(job, self.ask(job))
+
+    def ask(self, job: Job) -> Outcome:
+        """Run a job and return its outcome, or the error, once it is durable; :meth:`told` has to follow."""
         try:
-            outcome = self.group.submit(job) if self.group is not None else self.store.transact((job,))[0]
+            return self.group.submit(job) if self.group is not None else self.store.transact((job,))[0]
         except LedgerError as error:
-            outcome = Outcome(error=error)
-        return self.told(job, outcome)
+            return Outcome(error=error)
 
     def told(self, job: Job, outcome: Outcome) -> Outcome:
         """Return an outcome to its caller, who sees it in every book from now on; an error is raised."""

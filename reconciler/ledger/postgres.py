@@ -24,6 +24,7 @@ from reconciler.ledger.base import (
 from reconciler.ledger.book import Book
 from reconciler.ledger.entry import Entry
 from reconciler.ledger.jobs import Job, Outcome, keys_of, run
+from reconciler.ledger.postgres_arrays import blobs, numbers, texts
 from reconciler.ledger.postgres_link import MOST, PATIENCE, Connection, Connections, LostError
 from reconciler.ledger.postgres_schema import MIGRATION, MOST_PARTITIONS, check, migrate
 
@@ -36,10 +37,11 @@ PAUSE = 0.002
 #: How long the database's clock is reckoned on from one look at it, in seconds.
 RECKONED = 30.0
 
+BEGIN, COMMIT = "BEGIN", "COMMIT"
 CLOCK = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 #: Locks rows one after the other, in the order of the names given; a book is sent unless its hash is known already.
 LOAD = """
-    SELECT stored.* FROM unnest(%b::text[], %b::bytea[]) AS named (tenant, head), LATERAL (
+    SELECT stored.* FROM unnest($1::text[], $2::bytea[]) AS named (tenant, head), LATERAL (
       SELECT tenant.tenant, seq, tenant.head, CASE WHEN tenant.head = named.head THEN NULL ELSE book END
       FROM tenant WHERE tenant.tenant = named.tenant FOR UPDATE
     ) AS stored
@@ -47,24 +49,24 @@ LOAD = """
 #: Returns the instant and, in rows of their own, the entries that are there.
 FIND = """
     SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, NULL AS tenant, 0, 0, NULL, NULL, NULL, NULL, NULL
-    UNION ALL SELECT 0, stored.* FROM unnest(%b::text[], %b::text[]) AS named (tenant, key), LATERAL (
+    UNION ALL SELECT 0, stored.* FROM unnest($1::text[], $2::text[]) AS named (tenant, key), LATERAL (
       SELECT * FROM entry WHERE entry.tenant = named.tenant AND entry.key = named.key LIMIT 1
     ) AS stored
 """
 #: Goes before the books: that an entry's number is taken tells who was too late, and makes nobody wait in a circle.
 ENTER = """
     INSERT INTO entry SELECT * FROM unnest(
-      %b::text[], %b::bigint[], %b::bigint[], %b::text[], %b::text[], %b::text[], %b::text[], %b::bytea[])
+      $1::text[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bytea[])
 """
 SAVE = """
     INSERT INTO tenant SELECT * FROM unnest(
-      %b::text[], %b::bigint[], %b::bytea[], %b::text[], %b::bigint[], %b::bigint[], %b::bigint[], %b::bigint[])
+      $1::text[], $2::bigint[], $3::bytea[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[])
     ON CONFLICT (tenant) DO UPDATE SET seq = excluded.seq, head = excluded.head, book = excluded.book,
       credits = excluded.credits, held = excluded.held, due = excluded.due, unsent = excluded.unsent
 """
 EXPORT = """
     INSERT INTO export SELECT *, 'pending', 0, 0, NULL, 0, 0
-    FROM unnest(%b::text[], %b::text[], %b::bigint[], %b::bigint[], %b::bigint[])
+    FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[])
 """
 READ = "SELECT seq, head, book FROM tenant WHERE tenant = %s"
 ENTRY = "SELECT * FROM entry WHERE tenant = %s AND key = %s"
@@ -194,7 +196,7 @@ class PostgresStore(Store):
             self._books[tenant] = book
         return outcomes
 
-    def _load(self, db: Connection, jobs: Sequence[Job]) -> tuple[dict[str, Book], dict[tuple[str, str], Entry], int]:
+    def _load(self, db: Connection, jobs: Sequence[Job]) -> tuple[dict[str, Book], dict[str, dict[str, Entry]], int]:
         """Lock the tenants of jobs and return their books, the entries the jobs name, and the instant.
 
         A book in memory is taken out of it: no two threads have the same.
@@ -202,17 +204,20 @@ class PostgresStore(Store):
         tenants = sorted({job.tenant for job in jobs})
         books = {tenant: self._books.pop(tenant, Book(tenant)) for tenant in tenants}
         named = sorted(keys_of(jobs))
-        with db.pipeline():
-            db.execute("BEGIN")
-            rows = db.execute(LOAD, (tenants, [books[tenant].head for tenant in tenants]), binary=True)
-            present = db.execute(FIND, ([name for name, _ in named], [key for _, key in named]), binary=True)
+        _, rows, present = db.exchange(
+            (BEGIN, ()),
+            (LOAD, (texts(tenants), blobs([books[tenant].head for tenant in tenants]))),
+            (FIND, (texts([name for name, _ in named]), texts([key for _, key in named]))),
+        )
         stored = {row[0]: row[1:] for row in rows}
         for tenant in tenants:
             row = stored.get(tenant)
             if row is None or row[2] is not None:
                 books[tenant] = _book(tenant, row)
         (now, *_), *entries = present
-        found = {(row[1], row[5]): Entry(*row[1:]) for row in entries}
+        found: dict[str, dict[str, Entry]] = {tenant: {} for tenant in tenants}
+        for row in entries:
+            found[row[1]][row[5]] = Entry(*row[1:])
         return books, found, self._told(now)
 
     def _told(self, now: int) -> int:
@@ -224,20 +229,13 @@ class PostgresStore(Store):
 
     def _save(self, db: Connection, books: Sequence[Book]) -> None:
         """Write books and commit; StoreUnavailableError where nobody can know whether the commit came through."""
-        entries = [entry for book in books for entry in book.fresh]
-        exports = [(book.tenant, *export) for book in books for export in book.exports]
-        rows = [(b.tenant, b.seq, b.head, b.dump(), b.credits, b.held, b.due, b.unsent) for b in books]
-        committing = False
+        asked = [(ENTER, _entries(books)), (SAVE, _books(books))]
+        if any(book.exports for book in books):
+            asked.append((EXPORT, _exports(books)))
         try:
-            with db.pipeline():
-                db.execute(ENTER, _columns(entries))
-                db.execute(SAVE, _columns(rows))
-                if exports:
-                    db.execute(EXPORT, _columns(exports))
-                committing = True
-                db.execute("COMMIT")
+            db.exchange(*asked, (COMMIT, ()))
         except psycopg.Error as error:
-            if committing and (error.sqlstate is None or db.closed):
+            if error.sqlstate is None or db.closed:
                 raise self._connections.unavailable(error) from error
             raise
 
@@ -342,8 +340,31 @@ def _book(tenant: str, row: Sequence[Any] | None) -> Book:
     return Book.load(tenant, *row) if row else Book(tenant)
 
 
-def _columns(rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)]
+def _entries(books: Sequence[Book]) -> list[str]:
+    tenant, seq, at, kind, key, digest, body, hashes = zip(
+        *[entry for book in books for entry in book.fresh], strict=True
+    )
+    numbered = (numbers(seq), numbers(at))
+    return [texts(tenant), *numbered, texts(kind), texts(key), texts(digest), texts(body), blobs(hashes)]
+
+
+def _books(books: Sequence[Book]) -> list[str]:
+    return [
+        texts([book.tenant for book in books]),
+        numbers([book.seq for book in books]),
+        blobs([book.head for book in books]),
+        texts([book.dump() for book in books]),
+        numbers([book.credits for book in books]),
+        numbers([book.held for book in books]),
+        numbers([book.due for book in books]),
+        numbers([book.unsent for book in books]),
+    ]
+
+
+def _exports(books: Sequence[Book]) -> list[str]:
+    rows = [(book.tenant, *export) for book in books for export in book.exports]
+    tenant, meter, window, seq, units = zip(*rows, strict=True)
+    return [texts(tenant), texts(meter), numbers(window), numbers(seq), numbers(units)]
 
 
 def _identity(db: Connection, options: Mapping[str, Any]) -> str:

@@ -206,10 +206,14 @@ class SqliteStore(Store):
         try:
             self._db.execute("BEGIN IMMEDIATE")
             books = self._load(jobs)
-            found = self._found(keys_of(job for job in jobs if job.refers) if trusting else keys_of(jobs))
+            found: dict[str, dict[str, Entry]] = {tenant: {} for tenant in books}
+            for tenant, key in keys_of(job for job in jobs if job.refers) if trusting else keys_of(jobs):
+                entry = self._entered(tenant, key)
+                if entry is not None:
+                    found[tenant][key] = entry
             outcomes = run(jobs, books, found, self._clock(), self._again)
             if trusting:
-                self._check_new(keys_of(jobs) - found.keys())
+                self._check_new(jobs, found)
             self._save(books)
             self._db.execute("COMMIT")
         except BaseException as error:
@@ -223,9 +227,13 @@ class SqliteStore(Store):
             book.saved()
         return outcomes
 
-    def _check_new(self, names: Iterable[tuple[str, str]]) -> None:
-        if self._found(names):
-            raise _RepeatedError
+    def _check_new(self, jobs: Iterable[Job], found: Mapping[str, Mapping[str, Entry]]) -> None:
+        """Look up the keys of jobs that entered nothing."""
+        for tenant, _, key, _, refers in jobs:
+            if key is None or refers or key in found[tenant]:
+                continue
+            if self._entered(tenant, key) is not None:
+                raise _RepeatedError
 
     def _undo(self) -> None:
         """Forget every book: those of the batch have changed, and the file has not."""
@@ -248,9 +256,9 @@ class SqliteStore(Store):
         self._books[tenant] = book = _book(self._db, tenant)
         return book
 
-    def _found(self, names: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Entry]:
-        rows = ((named, self._db.execute(BY_KEY, named).fetchone()) for named in names)
-        return {named: Entry(*row) for named, row in rows if row}
+    def _entered(self, tenant: str, key: str) -> Entry | None:
+        row = self._db.execute(BY_KEY, (tenant, key)).fetchone()
+        return Entry(*row) if row else None
 
     def _save(self, books: Mapping[str, Book]) -> None:
         changed = [book for book in books.values() if book.fresh]

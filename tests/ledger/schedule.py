@@ -112,7 +112,17 @@ def statements(schedule: Schedule, change: Callable[[str], str] = str) -> Iterat
             schedule.step(self.info.backend_pid)
             return execute(self, change(query) if isinstance(query, str) else query, *values, **options)
 
+        exchange = Connection.exchange
+
+        def one_by_one(self: Connection, *asked: tuple[str, Sequence[str]]) -> list[list[Any]]:
+            found = []
+            for statement, values in asked:
+                schedule.step(self.info.backend_pid)
+                found += exchange(self, (change(statement), values))
+            return found
+
         patch.setattr(Connection, "execute", gated)
+        patch.setattr(Connection, "exchange", one_by_one)
         patch.setattr(Connection, "pipeline", lambda _: nullcontext())
 
         class Gated(sqlite3.Connection):

@@ -12,6 +12,7 @@ from psycopg import sql
 from reconciler.entitlements import Entitlements
 from reconciler.ledger import postgres
 from reconciler.ledger.ledger import open_ledger
+from reconciler.ledger.postgres_arrays import blobs, numbers, texts
 from reconciler.ledger.postgres_link import Connection
 from tests.entitlements.worlds import policy
 
@@ -23,11 +24,17 @@ HEAD = bytes(32)
 #: The statements of check, consume, reserve, commit, grant, refund and balance, with what one tenant's call gives them.
 OF_ONE_TENANT: Mapping[str, Sequence[Any] | Mapping[str, Any]] = {
     "CLOCK": (),
-    "LOAD": ([TENANT], [HEAD]),
-    "FIND": ([TENANT, TENANT], ["k", "none"]),
-    "ENTER": ([TENANT], [9], [START], ["consume"], ["new"], [""], ["[[],null]"], [HEAD]),
-    "SAVE": ([TENANT], [9], [HEAD], ["{}"], [1], [0], [None], [0]),
-    "EXPORT": ([TENANT], ["calls"], [7200], [9], [1]),
+    "LOAD": (texts([TENANT]), blobs([HEAD])),
+    "FIND": (texts([TENANT, TENANT]), texts(["k", "none"])),
+    "ENTER": (
+        texts([TENANT]), numbers([9]), numbers([START]), texts(["consume"]), texts(["new"]), texts([""]),
+        texts(["[[],null]"]), blobs([HEAD]),
+    ),
+    "SAVE": (
+        texts([TENANT]), numbers([9]), blobs([HEAD]), texts(["{}"]), numbers([1]), numbers([0]), numbers([None]),
+        numbers([0]),
+    ),
+    "EXPORT": (texts([TENANT]), texts(["calls"]), numbers([7200]), numbers([9]), numbers([1])),
     "READ": (TENANT,),
     "BALANCE": (TENANT,),
     "ENTRY": (TENANT, "k"),
@@ -73,16 +80,18 @@ def test_every_statement_is_listed() -> None:
 def run(db: psycopg.Connection, name: str, plan: str) -> tuple[set[str], set[str]]:
     """Run a statement as prepared and return the partitions its plan ran on, and those that were really touched."""
     values = OF_ONE_TENANT[name]
-    numbers: list[Any] = []
+    parameters: list[Any] = []
 
     def numbered(match: re.Match[str]) -> str:
-        numbers.append(values[match[1]] if isinstance(values, Mapping) else values[len(numbers)])
-        return f"${len(numbers)}"
+        parameters.append(values[match[1]] if isinstance(values, Mapping) else values[len(parameters)])
+        return f"${len(parameters)}"
 
-    statement = re.sub(r"%(?:\((\w+)\))?[sb]", numbered, STATEMENTS[name])
+    statement = re.sub(r"%(?:\((\w+)\))?s", numbered, STATEMENTS[name])
+    if "$1" in STATEMENTS[name]:
+        parameters = list(values)
     db.execute(f"SET plan_cache_mode = {plan}")  # type: ignore[arg-type]
     db.execute(f"PREPARE one AS {statement}")  # type: ignore[arg-type]
-    given = sql.SQL("({})").format(sql.SQL(", ").join(map(sql.Literal, numbers))) if numbers else sql.SQL("")
+    given = sql.SQL("({})").format(sql.SQL(", ").join(map(sql.Literal, parameters))) if parameters else sql.SQL("")
     explain = sql.SQL("EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE one") + given
     (found,) = db.execute(explain).fetchone() or ([],)
     touched = db.execute("""
@@ -127,15 +136,20 @@ def test_the_proof_sees_other_partitions(url: str, monkeypatch: pytest.MonkeyPat
 def test_calls_use_those_statements_alone(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Checking, consuming, reserving, committing, granting, refunding and balances use no other statement."""
     used: list[Any] = []
-    execute = Connection.execute
+    execute, exchange = Connection.execute, Connection.exchange
 
     def noted(self: Connection, query: Any, *args: Any, **options: Any) -> Any:
         used.append(query)
         return execute(self, query, *args, **options)
 
+    def noted_all(self: Connection, *asked: Any) -> Any:
+        used.extend(statement for statement, _ in asked)
+        return exchange(self, *asked)
+
     world = policy("plans: {pro: {name: Pro, credits: {default: 2}}}\ntenants: {birch: {name: Birch, plan: pro}}")
     with Entitlements.open(world, url, mode="direct") as ent:
         monkeypatch.setattr(Connection, "execute", noted)
+        monkeypatch.setattr(Connection, "exchange", noted_all)
         ent.grant("birch", 100, key="g")
         assert ent.check("birch", "search")
         assert ent.consume("birch", "search", key="k")

@@ -16,7 +16,7 @@ from reconciler.ledger.base import LedgerError, StoreUnavailableError
 from reconciler.ledger.book import Book
 from reconciler.ledger.jobs import Job
 from reconciler.ledger.ledger import open_ledger
-from reconciler.ledger.postgres import CLAIM, CLAIMING, PostgresStore
+from reconciler.ledger.postgres import CLAIM, CLAIMING, COMMIT, LOAD, PostgresStore
 
 from .databases import plain, schema
 from .deeds import HOUR, START, Hand, grant, hand_over, spend, use
@@ -71,6 +71,12 @@ def test_a_silent_server_is_not_waited_for_for_ever(url: str) -> None:
         store.close()
 
 
+def name_of(store: PostgresStore, statement: str) -> bytes:
+    """Return how a store's only connection asks for a statement it has prepared."""
+    (connection,) = store._connections._open
+    return connection.prepared[statement] + b"\0"
+
+
 def broken(relay: Relay, store: PostgresStore, before: bytes = b"", after: bytes = b"") -> int | None:
     """Spend one under a key while the connection breaks once; return the balance, ``None`` where nobody knows it."""
     relay.before, relay.after = before, after
@@ -86,7 +92,7 @@ def test_a_connection_that_breaks_before_the_commit_costs_nothing(url: str) -> N
     """The transaction is run again on another connection, and happens once."""
     with relayed(url) as (address, relay):
         store = opened(address)
-        assert broken(relay, store, before=b"FOR UPDATE") == 99
+        assert broken(relay, store, before=name_of(store, LOAD)) == 99
         assert store.read("acme").credits == 99
         store.close()
 
@@ -96,7 +102,7 @@ def test_a_connection_that_breaks_at_the_commit(url: str, arrives: bool) -> None
     """Nobody knows whether it was kept, and the caller is told so; asked again under its key it has happened once."""
     with relayed(url) as (address, relay):
         store = opened(address)
-        commit = {"after" if arrives else "before": b"COMMIT"}
+        commit = {"after" if arrives else "before": name_of(store, COMMIT)}
         assert broken(relay, store, **commit) is None
         again = store.transact([spend("acme", 1, "k")])[0]
         assert (again.value, again.entry is not None) == ((None, True) if arrives else (99, False))

@@ -1,4 +1,7 @@
-"""What weighing a call finds: a bound with what is left of it, a refusal, or a payment with its effects."""
+"""What weighing a call finds: a bound with what is left of it, a refusal, or a payment with its effects.
+
+Where every call makes one it is made by ``tuple.__new__``: half the time of a named tuple's own constructor.
+"""
 
 from typing import Any, NamedTuple, Protocol
 

@@ -21,13 +21,13 @@ class Credits(NamedTuple):
 
     def weigh(self, book: Book, _now: int, ask: Ask, *, forced: bool = False) -> Payment | Refusal:
         """Return the payment out of the lots, or the refusal with what is missing; a ``forced`` call was made."""
-        price = self.each * ask.blocks * ask.times
+        each, source = self
+        price = each * ask.blocks * ask.times
         left = book.credits - price
         if left < 0 and not forced:
-            reason = Reason.INSUFFICIENT_CREDITS
-            return Refusal(reason, self.source, "credits", book.credits, None, short=-left)
-        bound = Bound(left // price, left, None, "credits", None, self.source) if price else None
-        return Payment("credits", price, "credit", price, (), (), None, bound, self.source, self)
+            return Refusal(Reason.INSUFFICIENT_CREDITS, source, "credits", book.credits, None, short=-left)
+        bound = tuple.__new__(Bound, (left // price, left, None, "credits", None, source)) if price else None
+        return tuple.__new__(Payment, ("credits", price, "credit", price, (), (), None, bound, source, self))
 
     def snapshot(self, _book: Book, _now: int) -> list[Any]:
         """Return the price of a call."""

@@ -42,5 +42,5 @@ class Quota(NamedTuple):
             reason, source = Reason.QUOTA_EXCEEDED, limit.source
             wait = end - now if number <= limit.max else None
             return Refusal(reason, source, limit.of, remaining, limit.max, end, wait, -left, limit.upgrade_to)
-        count = Count(self.id, start, number, self.meter or CALLS)
-        return count, Bound(left // (number or 1), left, limit.max, limit.of, end, limit.source)
+        count = tuple.__new__(Count, (self.id, start, number, self.meter or CALLS))
+        return count, tuple.__new__(Bound, (left // (number or 1), left, limit.max, limit.of, end, limit.source))

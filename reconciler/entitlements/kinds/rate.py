@@ -35,4 +35,5 @@ class Rate(NamedTuple):
                 Reason.RATE_LIMITED, limit.source, limit.of, left, limit.burst, at, wait, upgrade=limit.upgrade_to
             )
         left = -over // period
-        return after, Bound(left // (number or 1), left, limit.burst, limit.of, None, limit.source)
+        bound = (left // (number or 1), left, limit.burst, limit.of, None, limit.source)
+        return after, tuple.__new__(Bound, bound)
