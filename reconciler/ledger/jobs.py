@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 from reconciler.ledger.book import Book
 from reconciler.ledger.entry import Entry
 
+#: So many batches look their keys up first after one that met a key again.
+CAREFUL = 64
 #: A tenant's entries by key, those the jobs of a batch name.
 Found = Mapping[str, Entry]
 #: Changes a book at an instant and returns what the caller is told. It changes all or nothing, then enters it.
@@ -39,15 +41,50 @@ class Outcome(NamedTuple):
     error: Exception | None = None
 
 
-def keys_of(jobs: Iterable[Job]) -> set[tuple[str, str]]:
-    """Return tenant and key of every entry the jobs need to see."""
+class RepeatedError(Exception):
+    """A job that entered nothing has a key the ledger knows already."""
+
+
+class Trust:
+    """Trust that keys are new: to look each of them up costs as much as to decide.
+
+    A job that enters something under an old key violates the index on keys, one that enters nothing is looked up
+    afterwards. In both cases all run again, knowing what is there, and so do the next batches: repeats come together.
+    """
+
+    def __init__(self) -> None:
+        self._careful = 0
+
+    def given(self) -> bool:
+        """Tell whether a batch that begins now may trust."""
+        if not self._careful:
+            return True
+        self._careful -= 1
+        return False
+
+    def broken(self) -> None:
+        """Look keys up for a while."""
+        self._careful = CAREFUL
+
+
+def keys_of(jobs: Iterable[Job], *, trusting: bool) -> set[tuple[str, str]]:
+    """Return tenant and key of every entry the jobs need to see; who trusts, of those other entries are about."""
     named = set()
     for tenant, _, key, _, refers in jobs:
-        if key is not None:
+        if key is not None and (refers or not trusting):
             named.add((tenant, key))
         for other in refers:
             named.add((tenant, other))
     return named
+
+
+def doubtful(jobs: Iterable[Job], found: Mapping[str, Mapping[str, Entry]]) -> list[tuple[str, str]]:
+    """Return tenant and key of jobs that ran on trust and entered nothing: nobody knows yet whether the key is new."""
+    return [
+        (tenant, key)
+        for tenant, _, key, _, refers in jobs
+        if key is not None and not refers and key not in found[tenant]
+    ]
 
 
 def run(

@@ -23,10 +23,34 @@ from reconciler.ledger.base import (
 )
 from reconciler.ledger.book import Book
 from reconciler.ledger.entry import Entry
-from reconciler.ledger.jobs import Job, Outcome, keys_of, run
+from reconciler.ledger.jobs import Job, Outcome, RepeatedError, Trust, doubtful, keys_of, run
 from reconciler.ledger.postgres_arrays import blobs, numbers, texts
 from reconciler.ledger.postgres_link import MOST, PATIENCE, Connection, Connections, LostError
 from reconciler.ledger.postgres_schema import MIGRATION, MOST_PARTITIONS, check, migrate
+from reconciler.ledger.postgres_sql import (
+    BALANCE,
+    BALANCES,
+    BEGIN,
+    CLAIM,
+    CLAIMING,
+    CLOCK,
+    COMMIT,
+    DUE,
+    ENTER,
+    ENTRIES,
+    ENTRY,
+    EXPORT,
+    EXPORTS,
+    FIND,
+    LOAD,
+    NAMES,
+    READ,
+    RECALL,
+    REVIVE,
+    SAVE,
+    SETTLE,
+    UNSENT,
+)
 
 #: Books a process keeps in memory between transactions.
 CACHED = 10_000
@@ -37,78 +61,9 @@ PAUSE = 0.002
 #: How long the database's clock is reckoned on from one look at it, in seconds.
 RECKONED = 30.0
 
-BEGIN, COMMIT = "BEGIN", "COMMIT"
-CLOCK = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
-#: Locks rows one after the other, in the order of the names given; a book is sent unless its hash is known already.
-LOAD = """
-    SELECT stored.* FROM unnest($1::text[], $2::bytea[]) AS named (tenant, head), LATERAL (
-      SELECT tenant.tenant, seq, tenant.head, CASE WHEN tenant.head = named.head THEN NULL ELSE book END
-      FROM tenant WHERE tenant.tenant = named.tenant FOR UPDATE
-    ) AS stored
-"""
-#: Returns the instant and, in rows of their own, the entries that are there.
-FIND = """
-    SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, NULL AS tenant, 0, 0, NULL, NULL, NULL, NULL, NULL
-    UNION ALL SELECT 0, stored.* FROM unnest($1::text[], $2::text[]) AS named (tenant, key), LATERAL (
-      SELECT * FROM entry WHERE entry.tenant = named.tenant AND entry.key = named.key LIMIT 1
-    ) AS stored
-"""
-#: Goes before the books: that an entry's number is taken tells who was too late, and makes nobody wait in a circle.
-ENTER = """
-    INSERT INTO entry SELECT * FROM unnest(
-      $1::text[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bytea[])
-"""
-SAVE = """
-    INSERT INTO tenant SELECT * FROM unnest(
-      $1::text[], $2::bigint[], $3::bytea[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[])
-    ON CONFLICT (tenant) DO UPDATE SET seq = excluded.seq, head = excluded.head, book = excluded.book,
-      credits = excluded.credits, held = excluded.held, due = excluded.due, unsent = excluded.unsent
-"""
-EXPORT = """
-    INSERT INTO export SELECT *, 'pending', 0, 0, NULL, 0, 0
-    FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[])
-"""
-READ = "SELECT seq, head, book FROM tenant WHERE tenant = %s"
-ENTRY = "SELECT * FROM entry WHERE tenant = %s AND key = %s"
-ENTRIES = "SELECT * FROM entry WHERE tenant = %s AND seq > %s ORDER BY seq LIMIT %s"
-BALANCE = "SELECT tenant, seq, credits, held, due, unsent FROM tenant WHERE tenant = %s"
-SETTLE = """
-    UPDATE export SET state = %(state)s, due = %(due)s, error = %(error)s, doubt = %(doubt)s
-    WHERE tenant = %(tenant)s AND meter = %(meter)s AND "window" = %(window)s AND seq = %(seq)s AND state = 'pending'
-    AND (%(state)s = 'sent' OR attempts = %(attempts)s)
-"""
-RECALL = """
-    UPDATE export SET state = %(state)s, error = %(error)s, due = 0, doubt = 1, refused = refused + 1
-    WHERE tenant = %(tenant)s AND meter = %(meter)s AND "window" = %(window)s AND seq = %(seq)s AND state <> 'dead'
-    AND attempts = %(attempts)s AND refused = %(refused)s
-"""
-# The rest asks about all tenants, and so all partitions.
-NAMES = "SELECT DISTINCT tenant FROM entry WHERE tenant > %s ORDER BY tenant LIMIT %s"
-BALANCES = "SELECT tenant, seq, credits, held, due, unsent FROM tenant WHERE tenant > %s ORDER BY tenant LIMIT %s"
-DUE = "SELECT tenant FROM tenant WHERE due <= %s ORDER BY due LIMIT %s"
-UNSENT = "SELECT tenant FROM tenant WHERE unsent < %s ORDER BY unsent LIMIT %s"
-#: One claim at a time: what another one is about to hold cannot be seen yet.
-CLAIMING = "SELECT pg_advisory_xact_lock(7161112283456397165)"
-CLAIM = """
-    WITH found AS MATERIALIZED (
-      SELECT tenant, meter, "window", seq FROM export AS due WHERE state = 'pending' AND due <= %(now)s AND NOT EXISTS (
-        SELECT 1 FROM export AS busy
-        WHERE busy.tenant = due.tenant AND busy.meter = due.meter AND busy.state = 'pending' AND busy.due > %(now)s
-      ) ORDER BY "window", seq, tenant, meter LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
-    UPDATE export SET due = %(until)s, attempts = attempts + 1, doubt = CASE doubt WHEN 0 THEN %(now)s ELSE doubt END
-    FROM found WHERE (export.tenant, export.meter, export."window", export.seq)
-      = (found.tenant, found.meter, found."window", found.seq)
-    RETURNING export.*
-"""
-REVIVE = """
-    UPDATE export SET state = 'pending', due = 0
-    WHERE state = 'dead' AND (%(tenant)s::text IS NULL OR tenant = %(tenant)s) RETURNING 1
-"""
-EXPORTS = """
-    SELECT * FROM export WHERE (%(tenant)s::text IS NULL OR tenant = %(tenant)s)
-    AND (%(state)s::text IS NULL OR state = %(state)s) ORDER BY 1, 2, 3, 4
-"""
 _OWN = {"partitions": (0, MOST_PARTITIONS), "pool": (1, 1000), "timeout": (1, 3600)}
+# Another transaction was there first.
+_LATE = (errors.UniqueViolation, errors.DeadlockDetected, errors.SerializationFailure)
 _WRITE = "Write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, the password from a service file or the environment."
 
 
@@ -126,6 +81,7 @@ class PostgresStore(Store):
         self._clock = clock
         self._reading = reading
         self._books: dict[str, Book] = {}
+        self._trust = Trust()
         self._seen = (0, -RECKONED)
         name = f"postgresql://{options.get('host', '')}/{options.get('dbname', '')}"
         self._connections = Connections(options, name, own.get("pool", MOST), self._patience)
@@ -161,14 +117,21 @@ class PostgresStore(Store):
             raise LedgerError("E1109", "the ledger was opened for looking at only")
 
     def _tried(self, jobs: Sequence[Job]) -> list[Outcome]:
-        """Run jobs, again where another transaction came between or the connection broke before the commit."""
+        """Run jobs, at first trusting that their keys are new.
+
+        They run again where one was not, another transaction came between, or the connection broke before the commit.
+        """
         until = time.monotonic() + self._patience
-        pause = PAUSE
+        pause, trusting = PAUSE, self._trust.given()
         while True:
             try:
                 with self._connections.lent(until) as db:
-                    return self._transact(db, jobs)
-            except (LostError, errors.UniqueViolation, errors.DeadlockDetected, errors.SerializationFailure) as error:
+                    return self._transact(db, jobs, trusting=trusting)
+            except (LostError, RepeatedError, *_LATE) as error:
+                if trusting and isinstance(error, RepeatedError | errors.UniqueViolation):
+                    self._trust.broken()
+                    trusting = False
+                    continue
                 if pause > PAUSE * 4**TRIES or time.monotonic() + pause > until:
                     raise self._failed(error) from error
             except (psycopg.Error, OverflowError) as error:
@@ -183,9 +146,11 @@ class PostgresStore(Store):
             return self._connections.refused(error)
         return self._connections.unavailable(error)
 
-    def _transact(self, db: Connection, jobs: Sequence[Job]) -> list[Outcome]:
-        books, found, now = self._load(db, jobs)
+    def _transact(self, db: Connection, jobs: Sequence[Job], *, trusting: bool) -> list[Outcome]:
+        books, found, now = self._load(db, jobs, keys_of(jobs, trusting=trusting))
         outcomes = run(jobs, books, found, now, lambda tenant: _book(tenant, db.execute(READ, (tenant,)).fetchone()))
+        if trusting and (doubt := doubtful(jobs, found)) and len(db.exchange(_find(doubt))[0]) > 1:
+            raise RepeatedError
         changed = [book for _, book in sorted(books.items()) if book.fresh]
         if changed:
             self._save(db, changed)
@@ -196,19 +161,17 @@ class PostgresStore(Store):
             self._books[tenant] = book
         return outcomes
 
-    def _load(self, db: Connection, jobs: Sequence[Job]) -> tuple[dict[str, Book], dict[str, dict[str, Entry]], int]:
-        """Lock the tenants of jobs and return their books, the entries the jobs name, and the instant.
+    def _load(
+        self, db: Connection, jobs: Sequence[Job], named: Iterable[tuple[str, str]]
+    ) -> tuple[dict[str, Book], dict[str, dict[str, Entry]], int]:
+        """Lock the tenants of jobs and return their books, the entries that are there of those named, and the instant.
 
         A book in memory is taken out of it: no two threads have the same.
         """
         tenants = sorted({job.tenant for job in jobs})
         books = {tenant: self._books.pop(tenant, Book(tenant)) for tenant in tenants}
-        named = sorted(keys_of(jobs))
-        _, rows, present = db.exchange(
-            (BEGIN, ()),
-            (LOAD, (texts(tenants), blobs([books[tenant].head for tenant in tenants]))),
-            (FIND, (texts([name for name, _ in named]), texts([key for _, key in named]))),
-        )
+        heads = blobs([books[tenant].head for tenant in tenants])
+        _, rows, present = db.exchange((BEGIN, ()), (LOAD, (texts(tenants), heads)), _find(sorted(named)))
         stored = {row[0]: row[1:] for row in rows}
         for tenant in tenants:
             row = stored.get(tenant)
@@ -338,6 +301,10 @@ class PostgresStore(Store):
 
 def _book(tenant: str, row: Sequence[Any] | None) -> Book:
     return Book.load(tenant, *row) if row else Book(tenant)
+
+
+def _find(named: Sequence[tuple[str, str]]) -> tuple[str, Sequence[str]]:
+    return FIND, (texts([tenant for tenant, _ in named]), texts([key for _, key in named]))
 
 
 def _entries(books: Sequence[Book]) -> list[str]:

@@ -23,7 +23,7 @@ from reconciler.ledger.base import (
 from reconciler.ledger.book import Book
 from reconciler.ledger.entry import Entry
 from reconciler.ledger.forking import watch
-from reconciler.ledger.jobs import Job, Outcome, keys_of, run
+from reconciler.ledger.jobs import Job, Outcome, RepeatedError, Trust, doubtful, keys_of, run
 from reconciler.ledger.sqlite_schema import BY_KEY, CLAIM, COLUMNS, EXPORTS, MIGRATIONS, RECALL, SETTLE
 from reconciler.ledger.turns import Turns
 
@@ -34,8 +34,6 @@ PATIENCE = 5.0
 CACHED = 10_000
 #: Pages of the write-ahead log from which on it is put into the file.
 LOG_PAGES = 4000
-#: So many batches look their keys up first after one that met a key again.
-CAREFUL = 64
 
 #: The path of a ledger that is gone when it is closed; threads of one process share it.
 MEMORY = ":memory:"
@@ -43,10 +41,6 @@ MEMORY = ":memory:"
 # Whether the connections are open; resting over a fork; another process's; or closed for good.
 _OPEN, _RESTING, _LEFT, _CLOSED = range(4)
 _OPEN_LATER = "Open the ledger after the fork."
-
-
-class _RepeatedError(Exception):
-    """A job that entered nothing has a key the ledger knows already."""
 
 
 class SqliteStore(Store):
@@ -69,7 +63,7 @@ class SqliteStore(Store):
     def _open(self) -> None:
         self._books: dict[str, Book] = {}
         self._version = -1
-        self._careful = 0
+        self._trust = Trust()
         self._turns: Turns | None = None
         try:
             self._db, self._reader = self._connections()
@@ -189,17 +183,12 @@ class SqliteStore(Store):
             return apart(self._transact, jobs)
 
     def _transact(self, jobs: Sequence[Job]) -> list[Outcome]:
-        """Run jobs, at first trusting that their keys are new: to look each of them up costs as much as to decide.
-
-        A job that enters something under an old key violates the index on keys, one that enters nothing is looked up
-        then. In both cases all run again, knowing what is there, and so do the next batches: repeats come together.
-        """
-        if not self._careful:
+        """Run jobs, at first trusting that their keys are new."""
+        if self._trust.given():
             try:
                 return self._kept(jobs, trusting=True)
-            except (_RepeatedError, RefusedError):
-                self._careful = CAREFUL
-        self._careful -= 1
+            except (RepeatedError, RefusedError):
+                self._trust.broken()
         return self._kept(jobs, trusting=False)
 
     def _kept(self, jobs: Sequence[Job], *, trusting: bool) -> list[Outcome]:
@@ -207,13 +196,13 @@ class SqliteStore(Store):
             self._db.execute("BEGIN IMMEDIATE")
             books = self._load(jobs)
             found: dict[str, dict[str, Entry]] = {tenant: {} for tenant in books}
-            for tenant, key in keys_of(job for job in jobs if job.refers) if trusting else keys_of(jobs):
+            for tenant, key in keys_of(jobs, trusting=trusting):
                 entry = self._entered(tenant, key)
                 if entry is not None:
                     found[tenant][key] = entry
             outcomes = run(jobs, books, found, self._clock(), self._again)
             if trusting:
-                self._check_new(jobs, found)
+                self._check_new(doubtful(jobs, found))
             self._save(books)
             self._db.execute("COMMIT")
         except BaseException as error:
@@ -227,13 +216,9 @@ class SqliteStore(Store):
             book.saved()
         return outcomes
 
-    def _check_new(self, jobs: Iterable[Job], found: Mapping[str, Mapping[str, Entry]]) -> None:
-        """Look up the keys of jobs that entered nothing."""
-        for tenant, _, key, _, refers in jobs:
-            if key is None or refers or key in found[tenant]:
-                continue
-            if self._entered(tenant, key) is not None:
-                raise _RepeatedError
+    def _check_new(self, names: Iterable[tuple[str, str]]) -> None:
+        if any(self._entered(tenant, key) is not None for tenant, key in names):
+            raise RepeatedError
 
     def _undo(self) -> None:
         """Forget every book: those of the batch have changed, and the file has not."""

@@ -10,7 +10,7 @@ import pytest
 from psycopg import sql
 
 from reconciler.entitlements import Entitlements
-from reconciler.ledger import postgres
+from reconciler.ledger import postgres_sql
 from reconciler.ledger.ledger import open_ledger
 from reconciler.ledger.postgres_arrays import blobs, numbers, texts
 from reconciler.ledger.postgres_link import Connection
@@ -52,7 +52,7 @@ OF_ONE_TENANT: Mapping[str, Sequence[Any] | Mapping[str, Any]] = {
 OF_ALL = {"NAMES", "BALANCES", "DUE", "UNSENT", "CLAIMING", "CLAIM", "REVIVE", "EXPORTS"}
 STATEMENTS = {
     name: value
-    for name, value in vars(postgres).items()
+    for name, value in vars(postgres_sql).items()
     if isinstance(value, str) and re.match(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH)\b", value)
 }
 

@@ -16,7 +16,8 @@ from reconciler.ledger.base import LedgerError, StoreUnavailableError
 from reconciler.ledger.book import Book
 from reconciler.ledger.jobs import Job
 from reconciler.ledger.ledger import open_ledger
-from reconciler.ledger.postgres import CLAIM, CLAIMING, COMMIT, LOAD, PostgresStore
+from reconciler.ledger.postgres import PostgresStore
+from reconciler.ledger.postgres_sql import CLAIM, CLAIMING, COMMIT, LOAD
 
 from .databases import plain, schema
 from .deeds import HOUR, START, Hand, grant, hand_over, spend, use
