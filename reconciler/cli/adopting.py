@@ -42,7 +42,8 @@ class Adopting:
             self._app.out.problem("Nothing was written.")
             return Exit.ERROR
         resume = "Run the same command again: what is marked already stays as it is."
-        code = Apply(self._app, self._connection, offer.plan, None, form, resume).run()
+        unlock = same_target("unlock", self._config, self._account)
+        code = Apply(self._app, self._connection, offer.plan, None, form, resume, unlock, records=False).run()
         if code == Exit.OK:
             self._app.out.note(f"Next: {same_target('plan', self._config, self._account)}")
         return code

@@ -1,6 +1,7 @@
 """Carrying out a plan in front of people or programs: events, progress, the last word and the exit code."""
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,13 +12,17 @@ from reconciler.cli.progress import progress
 from reconciler.cli.stopping import Stopper, stoppable
 from reconciler.cli.told import tell_apply
 from reconciler.config.catalog import Catalog
-from reconciler.diagnostics import ProviderError, ReconcilerError
+from reconciler.diagnostics import PartlyAppliedError, ProviderError, ReconcilerError
 from reconciler.diagnostics.visible import visible
 from reconciler.planning.change import Step, steps
+from reconciler.planning.lock import TERM
 from reconciler.planning.plan import Plan
-from reconciler.provider.executor import Ending, Executor, Report
-from reconciler.provider.gateway import Connection, Gateway
-from reconciler.provider.retry import Backoff
+from reconciler.provider.apply import Locked
+from reconciler.provider.executor import Ending, Report
+from reconciler.provider.gateway import Connection
+from reconciler.provider.holder import this_run
+from reconciler.provider.lock import HeldError
+from reconciler.provider.ports import Ports
 from reconciler.provider.writes import Result, Status
 
 _DONE = (Status.APPLIED, Status.ALREADY)
@@ -25,7 +30,10 @@ _DONE = (Status.APPLIED, Status.ALREADY)
 
 @dataclass(frozen=True)
 class Apply:
-    """One apply: where to, what, in which form it is reported, and what to say to whoever wants to resume it."""
+    """One apply: where to, what, in which form it is reported, how to resume it, and how to free a lock it meets.
+
+    ``records`` is whether a whole apply means that the files are what is applied.
+    """
 
     app: App
     connection: Connection
@@ -33,6 +41,8 @@ class Apply:
     catalog: Catalog | None
     form: str
     resume: str
+    unlock: str
+    records: bool = True
 
     def run(self) -> int:
         """Apply, report, and return the exit code; PlanRefusedError before the first write if the account has moved."""
@@ -40,7 +50,8 @@ class Apply:
             self._event("planned_change", address=change.address, action=str(change.action), reason=str(change.reason))
         total = sum(len(steps(change)) for change in self.plan.changes)
         self._event("apply_start", plan=self.plan.id, account=self.plan.target.account, writes=total)
-        with stoppable(self.resume) as stopper:
+        lock = f"The lock ends by itself within {TERM // 60} minutes; to free it now: {self.unlock}"
+        with stoppable(f"{self.resume}\n{lock}") as stopper:
             report = self._apply(total, stopper)
         return self._tell(report, stopper.exit_code)
 
@@ -49,11 +60,15 @@ class Apply:
         return self._tell(Report(total=0), None)
 
     def _apply(self, total: int, stopper: Stopper) -> Report:
-        gateway = Gateway(self.connection, backoff=Backoff(sleep=stopper.stop.wait))
+        ports = Ports.of(self.connection, stopper.stop)
         report = Report(total)
         try:
             with progress(self.app.out, total) as tick:
-                report = Executor(gateway, progress=self._watch(tick), stop=stopper.stop).apply(self.plan, self.catalog)
+                locked = Locked(ports, this_run(os.environ), self._watch(tick), stopper.stop, records=self.records)
+                report = locked.apply(self.plan, self.catalog)
+        except HeldError as error:
+            error.advise(self.unlock)
+            raise
         except ProviderError:
             if stopper.signal is None:
                 raise
@@ -83,7 +98,7 @@ class Apply:
             report.cause = report.cause or error
         if report.cause is not None:
             self.app.traceback(report.cause)
-            self.app.out.error(ReconcilerError("E1042", f"the apply was broken off by {in_a_line(report.cause)}"))
+            self.app.out.error(_known(report.cause))
         if report.ending is not Ending.COMPLETE:
             self.app.out.problem(self.resume)
         return tell_apply(self.app, self.plan, report, exit_code(report, signalled))
@@ -91,7 +106,9 @@ class Apply:
     def _summary(self, report: Report, code: int) -> None:
         applied, already = report.count(Status.APPLIED), report.count(Status.ALREADY)
         counts = {"total": report.total, "applied": applied, "already": already, "failed": len(report.failures)}
-        self._event("change_summary", ending=str(report.ending), **counts, exit_code=code)
+        self._event("change_summary", ending=str(report.ending), **counts, recorded=report.recorded, exit_code=code)
+        if self.form == "text" and not self.plan.changes and report.recorded:
+            self.app.out.data("Written down: these files are what is applied.\n")
         if self.form == "text" and self.plan.changes:
             before = f", {already} of them before" if already else ""
             done = f"{applied + already}/{report.total} writes are done{before}"
@@ -105,13 +122,19 @@ _ENDINGS = {
 }
 
 
+def _known(cause: Exception) -> ReconcilerError:
+    if isinstance(cause, ReconcilerError):
+        return cause
+    return ReconcilerError("E1042", f"the apply was broken off by {in_a_line(cause)}")
+
+
 def exit_code(report: Report, signalled: int | None) -> int:
     """Return what the process ends with: complete is complete, and a signal counts more than what it left undone."""
     if report.ending is Ending.COMPLETE and report.cause is None:
         return Exit.OK
     if signalled is not None:
         return signalled
-    if report.ending is Ending.PARTLY:
+    if report.ending is Ending.PARTLY or isinstance(report.cause, PartlyAppliedError):
         return Exit.PARTLY
     return Exit.REFUSED if report.count(Status.STALE) else Exit.ERROR
 

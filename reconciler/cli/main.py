@@ -32,6 +32,8 @@ COMMANDS = {
     "apply": "Make Stripe equal to the files.",
     "import": "Take existing Stripe objects under management.",
     "drift": "Show what was changed at Stripe since the last apply.",
+    "status": "Show what was last applied, and who holds the lock.",
+    "unlock": "Free the lock of an apply that is dead.",
     "policy": "Compile, show and compare what decides calls.",
     "check": "Tell whether a tenant may make a call now; writes nothing.",
     "consume": "Decide a call and book it.",

@@ -15,7 +15,9 @@ from reconciler.cli.options import ConfigOptions
 from reconciler.cli.revisions import policy_at
 from reconciler.config.catalog import Catalog
 from reconciler.config.words import count
+from reconciler.planning.applied import Applied
 from reconciler.planning.guards import Refusal, check_guards
+from reconciler.planning.lock import is_recorded
 from reconciler.planning.markdown import render_markdown
 from reconciler.planning.plan import Plan, serialise
 from reconciler.planning.planfile import MAX_BYTES, parse_plan
@@ -24,6 +26,7 @@ from reconciler.planning.snapshot import MAX_BYTES as SNAPSHOT_BYTES
 from reconciler.planning.snapshot import parse_snapshot
 from reconciler.provider.binding import check_account, check_mode
 from reconciler.provider.gateway import Connection, Gateway
+from reconciler.provider.lock import moment
 from reconciler.provider.propose import Base, propose, propose_offline
 
 PLAN_KEY = "RECONCILER_PLAN_KEY"
@@ -31,11 +34,12 @@ PLAN_KEY = "RECONCILER_PLAN_KEY"
 
 @dataclass(frozen=True)
 class Made:
-    """A plan with the files it was made from, and what guards say about it."""
+    """A plan with the files it was made from, what guards say about it, and what was last applied as a whole."""
 
     catalog: Catalog
     plan: Plan
     refusals: Sequence[Refusal]
+    applied: Applied | None
 
 
 def make(
@@ -57,7 +61,16 @@ def make(
     app.out.note(f"Read {proposal.live.account} with {requests}{attachments}.")
     if proposal.problems:
         refuse(app, proposal.problems, sources)
-    return Made(catalog, proposal.plan, check_guards(proposal.plan, catalog.file.guards, allow))
+    applied = proposal.live.applied
+    app.out.note(last_applied(applied, current=is_recorded(proposal.plan, applied)))
+    return Made(catalog, proposal.plan, check_guards(proposal.plan, catalog.file.guards, allow), applied)
+
+
+def last_applied(applied: Applied | None, *, current: bool) -> str:
+    """Say when files were last applied as a whole, and whether they are those at hand."""
+    if applied is None:
+        return "Nothing was applied as a whole yet."
+    return f"Last applied {moment(applied.instant.timestamp())}, {'these' if current else 'other'} files."
 
 
 def make_offline(
@@ -72,7 +85,7 @@ def make_offline(
     app.out.note(f"Read the snapshot of {snapshot.target.account}, {count((now - snapshot.taken).days, 'day')} old.")
     if proposal.problems:
         refuse(app, proposal.problems, sources)
-    return Made(catalog, proposal.plan, check_guards(proposal.plan, catalog.file.guards, allow))
+    return Made(catalog, proposal.plan, check_guards(proposal.plan, catalog.file.guards, allow), None)
 
 
 def base_at(app: App, spec: str | None, config: ConfigOptions) -> Base | None:

@@ -1,6 +1,7 @@
 """Columns of text that stand below each other; nothing in a cell can act on the terminal."""
 
-from collections.abc import Collection, Sequence
+import textwrap
+from collections.abc import Collection, Iterable, Sequence
 
 from reconciler.diagnostics.visible import visible
 
@@ -19,3 +20,18 @@ def table(rows: Sequence[Sequence[str]], right: Collection[int] = (), indent: st
         for row in cells
     )
     return "".join(f"{indent}{line}".rstrip() + "\n" for line in lines)
+
+
+def wrapped(lines: Iterable[str], width: int) -> str:
+    """Break lines at spaces where they are longer than ``width``; what follows stands below, further in."""
+    return "".join(
+        f"{part}\n"
+        for line in lines
+        for part in textwrap.wrap(
+            line,
+            width,
+            subsequent_indent=" " * (len(line) - len(line.lstrip())) + "  ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    )

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from reconciler.diagnostics.redact import redact
+from reconciler.planning.applied import Applied
 from reconciler.resources import Kind
 from reconciler.resources.mark import Mark, owned_metadata, read_mark
 from reconciler.resources.model import Json, Values, digest
@@ -52,12 +53,16 @@ class Live:
 
 @dataclass(frozen=True)
 class LiveState:
-    """What an account holds of the managed kinds: only what is alive, and what the files name by key."""
+    """What an account holds of the managed kinds: only what is alive, and what the files name by key.
+
+    ``applied`` is what was last applied there as a whole, None where nothing was or nobody wrote it down.
+    """
 
     account: str
     mode: str
     api_version: str
     objects: tuple[Live, ...]
+    applied: Applied | None = None
 
     @property
     def digest(self) -> str:

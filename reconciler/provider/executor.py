@@ -35,12 +35,14 @@ class Ending(StrEnum):
 class Report:
     """What an apply did: one result per write, in the order in which they finished.
 
-    ``cause`` is what broke it off, where that was neither Stripe nor the account.
+    ``cause`` is what broke it off, where that was neither Stripe nor the account; ``recorded``, whether it was written
+    down in the account that the plan's files are applied.
     """
 
     total: int
     results: list[Result] = field(default_factory=list)
     cause: Exception | None = None
+    recorded: bool = False
 
     def count(self, status: Status) -> int:
         """Count the writes that ended this way."""

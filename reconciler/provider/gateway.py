@@ -5,8 +5,11 @@ idempotency keys, rates and retries are ours.
 """
 
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from reconciler.diagnostics import ProviderError, UsageError
@@ -29,16 +32,21 @@ CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 30.0
 class Answer:
     """A successful answer: the object, and whether Stripe had stored it for an earlier request with the same key.
 
-    ``replayed`` is None where no header tells, so that the answer proves nothing about what is there now.
+    ``replayed`` is None where no header tells, so that the answer proves nothing about what is there now. ``at`` is the
+    server's own clock in seconds; only an answer without a date has this machine's.
     """
 
     body: dict[str, Any]
     request_id: str | None
     replayed: bool | None
+    at: float
 
 
 #: What came back could not be understood, so the request may have been carried out.
 UNREADABLE = Failure(None, None, "the answer could not be read")
+
+#: A write that may not be sent any more.
+UNSENT = Failure(None, None, "not sent, because the lock is lost", unsent=True)
 
 
 class RequestFailedError(Exception):
@@ -126,11 +134,22 @@ class Gateway:
             base_addresses=bases,
             http_client=ReadOnlyClient(transport) if read_only else transport,
         )
+        self._may_write: Callable[[], bool] = lambda: True
         self.requests = 0
+
+    def guarded(self, may_write: Callable[[], bool]) -> "Gateway":
+        """Return the same way to the account, which sends a write only where ``may_write`` says so at that moment."""
+        guarded = copy(self)
+        guarded._may_write = may_write  # noqa: SLF001  a copy of our own
+        return guarded
 
     def get(self, path: str, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Read; RequestFailedError where it fails for good."""
-        return self._send("get", path, dict(params or {}), None).body
+        return self.read(path, params).body
+
+    def read(self, path: str, params: Mapping[str, Any] | None = None) -> Answer:
+        """Read, and return the whole answer; RequestFailedError as above."""
+        return self._send("get", path, dict(params or {}), None)
 
     def post(self, path: str, params: Values, idempotency_key: str) -> Answer:
         """Write with a key of our own; RequestFailedError where it fails for good."""
@@ -144,6 +163,8 @@ class Gateway:
         waits, doubted = self._backoff.waits(reading=method == "get"), False
         while True:
             self._limiter.wait(f"{method} {_endpoint(path)}")
+            if method != "get" and not self._may_write():
+                raise RequestFailedError(replace(UNSENT, doubted=doubted))
             self.requests += 1
             try:
                 return self._once(method, path, params, idempotency_key)
@@ -165,7 +186,7 @@ class Gateway:
         # A page of the v2 API says what it is by where it goes on.
         if not isinstance(body, dict) or not ("object" in body or "next_page_url" in body):
             raise ValueError("an answer that is no object of Stripe's")
-        return Answer(dict(body), headers.get("request-id"), _replayed(headers))
+        return Answer(dict(body), headers.get("request-id"), _replayed(headers), _date(headers))
 
 
 def _endpoint(path: str) -> str:
@@ -183,6 +204,13 @@ def _replayed(headers: Mapping[str, str]) -> bool | None:
         return True
     original = headers.get("original-request")
     return None if original is None else original != headers.get("request-id")
+
+
+def _date(headers: Mapping[str, str]) -> float:
+    try:
+        return parsedate_to_datetime(headers.get("date", "")).timestamp()
+    except ValueError:
+        return time.time()
 
 
 def _failure(error: StripeError) -> Failure:

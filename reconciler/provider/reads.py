@@ -13,6 +13,7 @@ from typing import Any
 
 from reconciler.diagnostics import ProviderError
 from reconciler.planning.live import Live, LiveState, read_object
+from reconciler.planning.lock import Lock, highest, is_lock, read_lock
 from reconciler.provider.gateway import API_VERSION, Gateway, RequestFailedError
 from reconciler.resources import BY_NAME, KINDS, Kind, Resource
 from reconciler.resources.model import Json, references
@@ -56,6 +57,7 @@ class Reader:
     gateway: Gateway
     cost: ReadCost = field(default_factory=ReadCost)
     currencies: tuple[str, ...] = ()
+    _locks: list[Lock] = field(default_factory=list)
 
     def account(self) -> str:
         """Return the id of the account the key belongs to."""
@@ -64,6 +66,7 @@ class Reader:
     def state(self, desired: Sequence[Resource], namespace: str, currencies: Iterable[str] = ()) -> LiveState:
         """Read everything a plan for these resources has to know; ``currencies`` are expanded besides their own."""
         self.currencies = tuple(sorted({*named_currencies(desired), *currencies}))
+        self._locks = []
         with _readers() as pool:
             account = pool.submit(self.account)
             listed = pool.map(self._alive, [kind for kind in KINDS if kind.parent is None])
@@ -72,7 +75,9 @@ class Reader:
             objects += self._paused(pool, desired, objects)
             objects += self._named(pool, desired, objects, namespace)
             objects += self._attachments(pool, desired, objects, namespace)
-            return LiveState(account.result(), self.gateway.mode, API_VERSION, tuple(objects))
+            lock = highest(each for each in self._locks if each.namespace == namespace)
+            applied = lock.applied if lock else None
+            return LiveState(account.result(), self.gateway.mode, API_VERSION, tuple(objects), applied)
 
     def expand(self, kind: Kind) -> list[str]:
         """Return what to expand so that an answer holds every managed field.
@@ -90,7 +95,7 @@ class Reader:
         except RequestFailedError as error:
             if error.failure.status == HTTPStatus.NOT_FOUND:
                 return None
-            raise _refused(error, kind.path) from None
+            raise refused(error, kind.path) from None
         return None if raw.get("deleted") else read_object(kind, raw)
 
     def by_key(self, kind: Kind, key: Json) -> list[Live]:
@@ -116,7 +121,15 @@ class Reader:
         params: dict[str, Any] = dict(ALIVE.get(kind.name, {}))
         if kind.expand:
             params["expand"] = [f"data.{name}" for name in self.expand(kind)]
-        return [read_object(kind, raw) for raw in self.pages(kind.path, params)]
+        return [read_object(kind, raw) for raw in self._managed(self.pages(kind.path, params))]
+
+    def _managed(self, found: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """Put locks aside: they are products, and no part of any catalogue."""
+        for raw in found:
+            if not is_lock(raw):
+                yield raw
+            elif (lock := read_lock(raw)) is not None:
+                self._locks.append(lock)
 
     def _archived(
         self, pool: ThreadPoolExecutor, desired: Sequence[Resource], objects: Sequence[Live]
@@ -192,7 +205,7 @@ class Reader:
         try:
             return self.gateway.get(path, params)
         except RequestFailedError as error:
-            raise _refused(error, path) from None
+            raise refused(error, path) from None
 
 
 def named_currencies(desired: Sequence[Resource]) -> tuple[str, ...]:
@@ -208,7 +221,8 @@ def _has_features(live: Live, named: set[str], keys: set[str | None], addresses:
     return mark.address in named or (mark.features and (live.active or mark.address in addresses))
 
 
-def _refused(error: RequestFailedError, path: str) -> ProviderError:
+def refused(error: RequestFailedError, path: str) -> ProviderError:
+    """Return the error to show for a read that failed for good."""
     failure = error.failure
     request = f" (request {failure.request_id})" if failure.request_id else ""
     if failure.status == HTTPStatus.UNAUTHORIZED:

@@ -19,7 +19,8 @@ RETRIED_STATUS = frozenset({HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS})
 class Failure:
     """A request that did not succeed. ``status`` is None where no answer came.
 
-    ``doubted``: an earlier try of it failed in a way that leaves open whether it was carried out.
+    ``doubted``: an earlier try of it failed in a way that leaves open whether it was carried out. ``unsent``: this try
+    was not made at all.
     """
 
     status: int | None
@@ -31,6 +32,7 @@ class Failure:
     replayed: bool = False
     param: str | None = None
     doubted: bool = False
+    unsent: bool = False
 
     @property
     def server_error(self) -> bool:
@@ -43,6 +45,8 @@ class Failure:
 
         Every refusal of Stripe's says of what type it is; a page of somebody on the way, or half an answer, does not.
         """
+        if self.unsent:
+            return False
         return self.status is None or self.status < HTTPStatus.BAD_REQUEST or self.server_error or self.code is None
 
     @property

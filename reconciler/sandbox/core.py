@@ -151,7 +151,7 @@ class Sandbox:
             response = _refusal(error)
         except sqlite3.Error as error:
             response = _refusal(_storage_failure(error))
-        response = exchange.dressed(response)
+        response = exchange.dressed(response, self.clock())
         self._note(exchange.entry(response, self.clock()))
         return spoil(response, struck)
 

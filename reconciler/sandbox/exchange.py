@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from typing import Self
 
 from reconciler.sandbox import form, namespaces
@@ -43,11 +44,12 @@ class Exchange:
         content_type = self.headers.get("content-type", "").partition(";")[0].strip().lower()
         return self.space.decode(route, self.query, self.request, content_type)
 
-    def dressed(self, response: Response) -> Response:
-        """Return a reply in the namespace's envelope, with the headers that every reply has."""
+    def dressed(self, response: Response, at: int) -> Response:
+        """Return a reply in the namespace's envelope, with the headers that every reply has; ``at`` is its date."""
         response = self.space.refusal(response)
         headers = {
             "content-type": "application/json",
+            "date": formatdate(at, usegmt=True),
             "request-id": self.request_id,
             "stripe-version": API_VERSION,
             **({"idempotency-key": self.key} if self.key else {}),

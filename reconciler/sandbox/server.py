@@ -249,6 +249,7 @@ def _uvicorn(app: _App) -> "uvicorn.Server":
         log_level="critical",
         access_log=False,
         server_header=False,
+        date_header=False,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=1,
     )

@@ -122,9 +122,9 @@ def test_the_command_after_a_passing_sandbox_names_one_that_stays(shell: Shell) 
 def test_requests_for_attachments_are_told_where_there_are_any(shell: Shell) -> None:
     """The count of requests for attachments stands apart, and not at all where there were none."""
     shell.apply(SIMPLE)
-    assert shell.stored("plan").err.strip().endswith(" requests.")
+    assert shell.stored("plan").err.splitlines()[0].endswith(" requests.")
     shell.apply(SIMPLE.replace("    prices:", "    features: [sso]\n    prices:") + "features: {sso: {name: SSO}}\n")
-    assert shell.stored("plan").err.strip().endswith(" requests, and 1 for attachments.")
+    assert shell.stored("plan").err.splitlines()[0].endswith(" requests, and 1 for attachments.")
 
 
 def test_an_option_after_sandbox_is_not_its_value(shell: Shell) -> None:

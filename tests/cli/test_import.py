@@ -50,8 +50,12 @@ class Account:
         return self.client.prices.create(params | more).id  # type: ignore[arg-type]  # plain data
 
     def dump(self) -> dict[str, dict[str, Any]]:
-        """Return everything a person can see, without the times of changes."""
-        lists = (self.client.products.list(), self.client.prices.list(), self.client.billing.meters.list())
+        """Return everything a person can see but the locks, which are inactive, without the times of changes."""
+        lists = (
+            self.client.products.list({"active": True}),
+            self.client.prices.list(),
+            self.client.billing.meters.list(),
+        )
         found = {each.id: json.loads(str(each)) for page in lists for each in page.data}
         return {name: {key: value for key, value in each.items() if key != "updated"} for name, each in found.items()}
 

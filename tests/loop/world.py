@@ -9,11 +9,15 @@ from typing import Any
 import stripe
 
 from reconciler.config.catalog import Catalog, catalog_from_text
+from reconciler.planning.lock import Holder
 from reconciler.planning.plan import Plan, serialise
 from reconciler.planning.planfile import parse_plan
+from reconciler.provider.apply import Locked
 from reconciler.provider.executor import Ending, Executor, Report
 from reconciler.provider.gateway import Connection, Gateway
 from reconciler.provider.limiter import UNLIMITED
+from reconciler.provider.lock import Locks, Seen
+from reconciler.provider.ports import Ports
 from reconciler.provider.propose import Proposal, propose
 from reconciler.provider.retry import Backoff
 from reconciler.sandbox import Sandbox, Settings
@@ -84,6 +88,20 @@ class World:
         transport = options.pop("transport", None)
         catalog = options.pop("catalog", self._catalogs.get(plan.id))
         return Executor(self.gateway(transport=transport), **options).apply(plan, catalog)
+
+    def locked(
+        self, plan: Plan, *, name: str = "somebody", transport: Any = None, elapsed: Any = None, **options: Any
+    ) -> Report:
+        """Apply a plan under the lock, without waits between tries; seconds are those of the world's clock."""
+        connection = Connection(KEY, transport=transport or self.sandbox.http_client(), rates=UNLIMITED)
+        ports = Ports.of(connection, sleep=lambda _seconds: None)
+        locked = Locked(ports, Holder(name, "host", 1), elapsed=elapsed or self.clock, **options)
+        return locked.apply(plan, self._catalogs.get(plan.id))
+
+    def locks(self) -> Seen:
+        """Look at the lock."""
+        gateway = self.gateway(read_only=True)
+        return Locks(Ports(gateway, gateway, gateway), "acme").look()
 
     def apply(self, sections: Mapping[str, Any]) -> Report:
         """Plan and apply; the apply must be complete."""

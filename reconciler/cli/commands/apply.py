@@ -34,6 +34,7 @@ from reconciler.config.words import count
 from reconciler.diagnostics import GuardRefusedError, UsageError
 from reconciler.entitlements.compile import compile_catalog
 from reconciler.planning.guards import Refusal, check_guards
+from reconciler.planning.lock import is_recorded
 from reconciler.planning.plan import Plan, Target
 from reconciler.planning.render import count_lines
 from reconciler.planning.verify import check_config, check_entitlements, check_target
@@ -149,7 +150,7 @@ class _Request:
         if self._form == "text":
             self._app.out.data(shown(self._app, made.plan, made.refusals, "text"))
         self._check(made.plan, made.refusals)
-        if not made.plan.changes:
+        if not made.plan.changes and is_recorded(made.plan, made.applied):
             return self._applying(made.plan, out, self._config, made.catalog).nothing()
         if ask and not self._confirmed(made.plan):
             self._app.out.problem("Nothing was applied.")
@@ -179,7 +180,8 @@ class _Request:
 
     def _confirmed(self, plan: Plan) -> bool:
         word = plan.target.account if plan.target.mode == "live" else "yes"
-        what = f"Apply this to account {plan.target.account} in {plan.target.mode} mode? Type {word} to go on."
+        do = "Apply this to" if plan.changes else "Write down that these files are applied to"
+        what = f"{do} account {plan.target.account} in {plan.target.mode} mode? Type {word} to go on."
         return self._app.ask(what, "--auto-approve, or make a plan with `plan --out` and apply that file") == word
 
     def _applying(self, plan: Plan, planfile: Path | None, config: ConfigOptions, catalog: Catalog | None) -> Apply:
@@ -187,7 +189,8 @@ class _Request:
         resume = f"Resume with: {same_target('apply', config, self._account, planfile, *more)}"
         if self._account.sandbox == MEMORY:
             resume = "The sandbox was in memory and ends here; with --sandbox=FILE an apply can be resumed."
-        return Apply(self._app, self._connection, plan, catalog, self._form, resume)
+        unlock = same_target("unlock", config, self._account)
+        return Apply(self._app, self._connection, plan, catalog, self._form, resume, unlock)
 
 
 def _temporary() -> Path:

@@ -225,4 +225,53 @@ _PROVIDER = {
     ),
 }
 
-CODES = {**_PLANNING, **_PLAN_FILE, **_SNAPSHOT, **_PROVIDER}
+_LOCK = {
+    "E0821": prose(
+        "another apply holds the lock",
+        "One apply at once writes to an account and namespace. The lock is an inactive product in the account, and "
+        "its holder renews it; the lock of an apply that was killed ends ten minutes after its last renewal.",
+        "two jobs of a pipeline that apply at the same time",
+        "wait for the other apply; if it is dead, wait for the end of its term or run reconciler unlock",
+    ),
+    "E0822": prose(
+        "lock lost while applying",
+        "The lock could not be renewed in time, was freed with reconciler unlock, or its product was changed. Requests "
+        "under way were finished and nothing more was begun, because somebody else may apply by now.",
+        "Stripe could not be reached for ten minutes",
+        "apply the same plan again: what is done is found done",
+    ),
+    "E0823": prose(
+        "lock could not be taken",
+        "The product that is the lock could not be created, so nothing was written.",
+        "a restricted key without write access to products",
+        "give the key write access to products, or run again when Stripe answers",
+    ),
+    "E0824": prose(
+        "lock could not be released",
+        "The last request of an apply, which releases the lock and writes down what was applied, was not carried out. "
+        "Nobody can apply until the lock ends by itself.",
+        "the network was lost after the last write",
+        "apply the same plan again after the instant named",
+    ),
+    "E0825": prose(
+        "nothing to unlock",
+        "The lock is free or its term is over, so the next apply takes it by itself.",
+        "reconciler unlock in an account where nobody applies",
+        "reconciler apply",
+    ),
+    "E0826": prose(
+        "another generation holds the lock",
+        "The number belongs to an apply that no longer holds the lock. Freeing whatever is held now would hit an apply "
+        "that nobody has looked at.",
+        "reconciler unlock --generation=6 while generation 7 is held",
+        "look at the holder that is shown, and name that number if it is dead",
+    ),
+    "E0827": prose(
+        "lock could not be freed",
+        "Stripe refused the request that frees the lock, or did not answer.",
+        "a restricted key without write access to products",
+        "use a key that may write products, or wait for the end of the term",
+    ),
+}
+
+CODES = {**_PLANNING, **_PLAN_FILE, **_SNAPSHOT, **_LOCK, **_PROVIDER}
