@@ -30,6 +30,7 @@ COMMANDS = {
     "show": "Show a saved plan.",
     "snapshot": "Record what planning needs of the account, for plans without a key.",
     "apply": "Make Stripe equal to the files.",
+    "pull": "Write down as files what an account holds.",
     "import": "Take existing Stripe objects under management.",
     "drift": "Show what was changed at Stripe since the last apply.",
     "status": "Show what was last applied, and who holds the lock.",

@@ -83,10 +83,19 @@ def load_catalog(directory: Path, env: str | None = None) -> Catalog:
 
 def catalog_from_text(text: str, file: str = "billing.d/test.yaml") -> tuple[Catalog | None, tuple[Diagnostic, ...]]:
     """Read and check one file's text as if it were the whole directory."""
-    document, problems = load_text(text, file)
-    documents = (document,) if document else ()
-    lines = {document.file: document.lines} if document else {}
-    return _assemble(Sources(Path(file).parent, documents, (), tuple(problems), lines), None)
+    name = Path(file)
+    return catalog_from_texts({name.name: text}, name.parent)
+
+
+def catalog_from_texts(
+    texts: Mapping[str, str], directory: Path = Path("billing.d")
+) -> tuple[Catalog | None, tuple[Diagnostic, ...]]:
+    """Read and check texts as if they were the files of a directory, by their names below it."""
+    read = [load_text(text, (directory / name).as_posix()) for name, text in sorted(texts.items())]
+    documents = tuple(document for document, _ in read if document)
+    problems = tuple(problem for _, found in read for problem in found)
+    lines = {document.file: document.lines for document in documents}
+    return _assemble(Sources(directory, documents, (), problems, lines), None)
 
 
 def _assemble(sources: Sources, env: str | None) -> tuple[Catalog | None, tuple[Diagnostic, ...]]:

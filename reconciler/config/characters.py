@@ -60,6 +60,12 @@ def refuse_escaped(value: str, where: SourceRange, report: Report) -> str:
     return re.sub(_ANY, _STAND_IN, value)
 
 
+def hidden(text: str) -> str | None:
+    """Name the first character of a text that no file may hold, or return ``None``."""
+    found = None if _PLAIN.fullmatch(text) else re.search(_ANY, text)
+    return found and name(found[0])
+
+
 def invisible(key: str) -> str | None:
     """Name the first character of a key that cannot be seen or looks like a space, or return ``None``."""
     if key.isascii():

@@ -35,6 +35,11 @@ def spends(file: File, plan: BillingPlan) -> bool:
     return plan.per_call is not None or plan.minimum is not None or any(beyond_one_price(file, line) for line in lines)
 
 
+def shown_price(plan: BillingPlan) -> str | None:
+    """Return the default price of a plan where it is one of its prices, and not that of a usage line."""
+    return plan.default_price if plan.default_price in plan.prices else None
+
+
 def tenant_plan(file: File, tenant: Tenant) -> BillingPlan | None:
     """Return the plan of a tenant, if it has one that is defined."""
     return file.plans.get(tenant.plan or "")

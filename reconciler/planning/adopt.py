@@ -195,7 +195,7 @@ class _Adopting:
     def _change(
         self, address: str, live: Live, before: dict[str, str], after: dict[str, str], reason: Reason
     ) -> Change:
-        owned = owned_metadata(live.metadata)
+        owned = owned_metadata(live.metadata, self._resources[address].metadata)
         source = self._resources[address].source
         return Change(
             address=address,

@@ -10,6 +10,7 @@ from reconciler.config.terms import (
     default_currency,
     plan_currency,
     recurring,
+    shown_price,
     sold,
     spends,
     tenant_currency,
@@ -99,7 +100,7 @@ def of_plan(file: File, plan_id: str, currency: str | None = None, price: str | 
     Prices without the currency are left out; :class:`NotOfferedError` where the plan cannot be sold in it.
     """
     plan = file.plans[plan_id]
-    name = price or plan.default_price or next(iter([*recurring(plan), *plan.prices]), None)
+    name = price or shown_price(plan) or next(iter([*recurring(plan), *plan.prices]), None)
     return _of_plan(file, plan_id, name, currency or _currency(file, plan, name))
 
 

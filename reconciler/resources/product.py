@@ -105,7 +105,10 @@ def _default(item: BillingPlan | CreditPack, section: str, name: str) -> Json:
         return None
     if isinstance(item, CreditPack):
         return ref(f"{section}.{name}.price")
-    return ref(f"{section}.{name}.prices.{item.default_price}") if item.default_price else None
+    if not item.default_price:
+        return None
+    where = "prices" if item.default_price in item.prices else "usage"
+    return ref(f"{section}.{name}.{where}.{item.default_price}")
 
 
 def _common(item: ProductCommon) -> Values:

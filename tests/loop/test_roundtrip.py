@@ -124,3 +124,15 @@ def test_any_catalogue_becomes_any_other(first: dict[str, Any], second: dict[str
         assert actions(world.plan(catalogue)) == {}
         held = [price.lookup_key for price in world.prices(active=True)]
         assert len(held) == len(set(held))
+
+
+def test_the_price_of_a_usage_line_can_be_shown_first(extremes: Settings) -> None:
+    """A product whose default price is a metered one is made so, and the next plan is empty."""
+    usage = {"calls": {"included": 10, "overage": {"unit_amount": "0.5"}}}
+    files = {"meters": {"calls": {"name": "Calls"}}, "plans": {"pro": {"name": "Pro", "usage": usage}}}
+    files["plans"]["pro"]["default_price"] = "calls"
+    world = World(extremes)
+    world.apply(files)
+    (price,) = world.prices()
+    assert world.dashboard.v1.products.retrieve("acme_plan_pro").default_price == price.id
+    assert actions(world.plan(files)) == {}

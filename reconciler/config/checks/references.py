@@ -8,7 +8,7 @@ from zoneinfo import available_timezones
 
 from reconciler.config.models import BillingPlan
 from reconciler.config.source import Path_
-from reconciler.config.terms import allows, is_glob, table_uses
+from reconciler.config.terms import allows, is_glob, sold, table_uses, through_spend
 from reconciler.config.view import View
 from reconciler.config.words import article, did_you_mean, listed
 from reconciler.diagnostics import Diagnostic, SourceRange
@@ -128,13 +128,20 @@ def offered(view: View) -> Iterator[Diagnostic]:
 def prices_defined(view: View) -> Iterator[Diagnostic]:
     """E0402: a price that is named belongs to the plan that is meant."""
     for path, price in _found(view.merged.root, ("plans", "*", "default_price"), ()):
-        yield from _price(view, path, price, path[1])
+        if not _is_metered(view, str(path[1]), price):
+            yield from _price(view, path, price, path[1])
     for path, price in _found(view.merged.root, ("tenants", "*", "price"), ()):
         plan = view.merged.root["tenants"][path[1]].get("plan")
         if plan is None:
             yield view.error("E0402", path, "a price without a plan", "name the plan too, or remove the price")
         else:
             yield from _price(view, path, price, plan)
+
+
+def _is_metered(view: View, name: str, price: str) -> bool:
+    plan = view.file.plans.get(name)
+    line = plan.usage.get(price) if plan is not None and price not in plan.prices else None
+    return line is not None and sold(line) is not None and not through_spend(view.file, plan, line)
 
 
 def _price(view: View, path: Path_, price: str, plan: Any) -> Iterator[Diagnostic]:

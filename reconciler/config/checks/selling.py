@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from reconciler.config.models import BillingPlan, PaymentLink, Tenant
 from reconciler.config.models.selling import LinkItem
 from reconciler.config.source import Path_
-from reconciler.config.terms import recurring, sold, spends
+from reconciler.config.terms import recurring, shown_price, sold, spends
 from reconciler.config.view import View
 from reconciler.config.words import choice, did_you_mean
 from reconciler.diagnostics import Diagnostic
@@ -82,7 +82,7 @@ def _priced(view: View, path: Path_, item: LinkItem) -> Iterator[Diagnostic]:
             f"plan {quoted(item.plan or '')} has no price {quoted(item.price)}{did_you_mean(item.price, plan.prices)}"
         )
         yield view.error("E0402", (*path, "price"), summary, "name a price of the plan")
-    elif plan is not None and item.price is None and plan.default_price is None:
+    elif plan is not None and item.price is None and shown_price(plan) is None:
         summary = f"plan {quoted(item.plan or '')} has no default price"
         yield view.error("E0402", (*path, "plan"), summary, "add price: …, or default_price to the plan")
     tenant = view.file.tenants.get(item.tenant or "")

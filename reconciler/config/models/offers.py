@@ -316,7 +316,9 @@ class BillingPlan(ProductCommon):
         Field(description="draft: not at Stripe yet; legacy: honoured for its subscribers, no longer sold."),
     ] = "active"
     currency: Annotated[Currency | None, Field(description="Currency of the plan; default settings.currency.")] = None
-    default_price: Annotated[Id | None, Field(description="Price shown first; one of prices.")] = None
+    default_price: Annotated[
+        Id | None, Field(description="Price shown first: one of prices, or the meter of a usage line that is sold.")
+    ] = None
     prices: Annotated[dict[Id, Price], Field(description="Flat prices; a subscriber pays one of them.")] = Field(
         default_factory=dict
     )

@@ -59,6 +59,12 @@ _PLANNING = {
         "reconciler import plans.pro price_1",
         "reconciler import plans.pro prod_1",
     ),
+    "E0710": prose(
+        "namespace in use",
+        "The account holds objects of the namespace. Files that do not have them would retire them.",
+        "reconciler pull --out other.d --namespace acme, in an account that acme manages",
+        "reconciler pull --out other.d --namespace other",
+    ),
     "E0704": prose(
         "refers to what was never sold",
         "A legacy plan that was never at Stripe is not made there, so nothing at Stripe can refer to it.",

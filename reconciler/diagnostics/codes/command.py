@@ -196,6 +196,12 @@ _ADOPT = {
         "reconciler import plans.pro",
         "reconciler import plans.pro prod_1EXAMPLE",
     ),
+    "E1044": prose(
+        "no namespace",
+        "A namespace owns every object made from the files, and its letters go into lookup keys and event names.",
+        "reconciler pull --out billing.d --namespace Acme",
+        "reconciler pull --out billing.d --namespace acme",
+    ),
 }
 
 _APPLY = {

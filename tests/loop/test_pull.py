@@ -1,0 +1,93 @@
+"""Pulling a hand-made account: files that say what is there, and a plan from them that only has to mark it."""
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as profile
+from hypothesis import strategies as st
+
+from reconciler.planning.plan import Plan
+from reconciler.planning.pull.proof import Pulled, pull
+from reconciler.provider.adopt import offer_matches
+from reconciler.provider.executor import Ending, Executor
+from reconciler.provider.propose import propose
+from reconciler.provider.pull import read_account
+from reconciler.resources.model import MARK_KEYS
+from reconciler.sandbox import Settings
+
+from .accounts import accounts, build, dump
+from .conftest import variants
+from .recorder import Recorder
+from .world import NOW, World
+
+FEW = profile(max_examples=12, suppress_health_check=list(HealthCheck))
+
+
+def pulled_from(world: World) -> Pulled:
+    """Read the account without a way to write, and write it down."""
+    return pull(read_account(world.gateway(read_only=True)), "acme")
+
+
+def plan_of(world: World, pulled: Pulled) -> Plan:
+    """Plan from the files; there must be no problem."""
+    proposal = propose(pulled.catalog, world.gateway(read_only=True), plan_id="0" * 32, now=NOW)
+    assert not proposal.problems
+    return proposal.plan
+
+
+def adopt(world: World, pulled: Pulled, *, by_import: bool) -> Recorder:
+    """Mark what the files find, by import or by apply; return what was sent."""
+    recorder = Recorder(world.sandbox.http_client())
+    gateway = world.gateway(transport=recorder)
+    plan = plan_of(world, pulled)
+    if by_import:
+        plan = offer_matches(pulled.catalog, world.gateway(read_only=True), plan_id="1" * 32, now=NOW).plan
+    report = Executor(gateway).apply(plan, None if by_import else pulled.catalog)
+    assert report.ending is Ending.COMPLETE, [(each.step.label, each.message) for each in report.failures]
+    return recorder
+
+
+def without_marks(found: dict[str, Any]) -> dict[str, Any]:
+    """Return an object without what taking it over may change: its mark, and the time of its last change."""
+    kept = {name: value for name, value in found.items() if name != "updated"}
+    if "metadata" in kept:
+        kept["metadata"] = {name: value for name, value in kept["metadata"].items() if name not in MARK_KEYS}
+    return kept
+
+
+def check(world: World, *, by_import: bool) -> Pulled:
+    """Pull, plan, adopt and plan again; whatever is not adopted stays as it is to the byte."""
+    before = dump(world)
+    pulled = pulled_from(world)
+    assert pulled_from(world).files == pulled.files
+    plan = plan_of(world, pulled)
+    assert {(str(change.action), change.fields) for change in plan.changes} <= {("adopt", ())}
+    assert adopt(world, pulled, by_import=by_import).only_marks()
+    assert plan_of(world, pulled).changes == ()
+    after = dump(world)
+    adopted = {(change.kind.name, change.id) for change in plan.changes}
+    assert {key: each for key, each in after.items() if key not in adopted} == {
+        key: each for key, each in before.items() if key not in adopted
+    }
+    assert {key: without_marks(after[key]) for key in adopted} == {key: without_marks(before[key]) for key in adopted}
+    return pulled
+
+
+@FEW
+@given(account=accounts(), by_import=st.booleans())
+def test_a_plan_from_pulled_files_marks_and_nothing_else(account: dict[str, Any], *, by_import: bool) -> None:
+    """Whatever a person made, the files are valid, the plan only adopts, and once adopted it is empty."""
+    world = World()
+    build(world, account)
+    check(world, by_import=by_import)
+
+
+@pytest.mark.soak
+@profile(max_examples=250, suppress_health_check=list(HealthCheck))
+@given(account=accounts(), settings=st.sampled_from(variants()), by_import=st.booleans())
+def test_the_same_whatever_is_unverified(account: dict[str, Any], settings: Settings, *, by_import: bool) -> None:
+    """The open points of Stripe make no difference to what pulled files say."""
+    world = World(settings)
+    build(world, account)
+    check(world, by_import=by_import)
