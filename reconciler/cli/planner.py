@@ -17,11 +17,12 @@ from reconciler.config.catalog import Catalog
 from reconciler.config.words import count
 from reconciler.planning.applied import Applied
 from reconciler.planning.guards import Refusal, check_guards
+from reconciler.planning.html_report import render_html
 from reconciler.planning.lock import is_recorded
 from reconciler.planning.markdown import render_markdown
 from reconciler.planning.plan import Plan, serialise
 from reconciler.planning.planfile import MAX_BYTES, parse_plan
-from reconciler.planning.render import Page, render_json, render_text
+from reconciler.planning.render import Page, render_gitlab, render_json, render_text
 from reconciler.planning.snapshot import MAX_BYTES as SNAPSHOT_BYTES
 from reconciler.planning.snapshot import parse_snapshot
 from reconciler.provider.binding import check_account, check_mode
@@ -29,6 +30,9 @@ from reconciler.provider.gateway import Connection, Gateway
 from reconciler.provider.lock import moment
 from reconciler.provider.propose import Base, propose, propose_offline
 
+#: The forms a plan is shown in.
+FORMS = ("text", "json", "markdown", "html", "gitlab")
+_RENDERERS = {"json": render_json, "markdown": render_markdown, "html": render_html}
 PLAN_KEY = "RECONCILER_PLAN_KEY"
 
 
@@ -100,10 +104,10 @@ def page(app: App) -> Page:
 
 
 def shown(app: App, plan: Plan, refusals: Sequence[Refusal], form: str) -> str:
-    """Render a plan as text, json or markdown."""
-    if form == "json":
-        return render_json(plan, refusals)
-    return render_markdown(plan, refusals) if form == "markdown" else render_text(plan, refusals, page(app))
+    """Render a plan in a form of :data:`FORMS`."""
+    if form == "text":
+        return render_text(plan, refusals, page(app))
+    return render_gitlab(plan) if form == "gitlab" else _RENDERERS[form](plan, refusals)
 
 
 def plan_key() -> bytes | None:

@@ -112,6 +112,20 @@ def render_json(plan: Plan, refusals: Sequence[Refusal] = ()) -> str:
     return _json({**content, "digest": plan.digest, "refusals": refused})
 
 
+def render_gitlab(plan: Plan) -> str:
+    """Write the three counts a GitLab merge request shows of an infrastructure report; a replacement counts twice.
+
+    https://docs.gitlab.com/user/infrastructure/iac/mr_integration/
+    """
+    counts = {action: plan.counts.get(action, 0) for action in ACTIONS}
+    report = {
+        "create": counts[Action.CREATE] + counts[Action.REPLACE],
+        "update": counts[Action.UPDATE] + counts[Action.ADOPT],
+        "delete": counts[Action.RETIRE] + counts[Action.REPLACE],
+    }
+    return _json(report)
+
+
 def render_drift_text(drift: Drift, plan: Plan, page: Page | None = None) -> str:
     """Write for people what drifted; before is what Stripe holds, after what the files say."""
     page = page or Page()
@@ -228,24 +242,24 @@ def _change(change: Change, page: Page, column: int, subscribers: Mapping[str, i
     values = state.values if state else {}
     address = visible(change.address)
     head = f"{page.sign(change.action):<{page.sign_width}} {address:<{column}}"
-    words, remarks = headline(change.kind, values), page.dot.join(_remarks(change, subscribers))
+    words, said = headline(change.kind, values), page.dot.join(remarks(change, subscribers))
     beside = len(address) <= column and len(f"{head}  {words}") <= page.width
     line = f"{head}  {words}" if beside else f"    {words}"
     if not beside:
         yield page.paint(change.action, head.rstrip())
     painted = f"{page.paint(change.action, head)}  {words}" if beside else line
-    if len(f"{line}  {remarks}") <= page.width:
-        yield f"{painted}  {page.paint('dim', remarks)}"
+    if len(f"{line}  {said}") <= page.width:
+        yield f"{painted}  {page.paint('dim', said)}"
     else:
         yield from [painted] if beside else _wrap(words, page, 4)
-        yield from (page.paint("dim", line) for line in _wrap(remarks, page, 4))
+        yield from (page.paint("dim", line) for line in _wrap(said, page, 4))
     if change.action is Action.CREATE:
         yield from (line for units, cost in brackets(values) for line in _wrap(f"{units}: {cost}", page, 6))
     elif change.action is not Action.RETIRE:
         yield from (line for leaf in leaves(change) for line in _leaf(leaf, page))
 
 
-def _remarks(change: Change, subscribers: Mapping[str, int | None]) -> Iterator[str]:
+def remarks(change: Change, subscribers: Mapping[str, int | None]) -> Iterator[str]:
     """Yield why, whom it touches, and where it stands; a creation is new to everybody unless it cannot be undone."""
     kind = category(change)
     if change.action is not Action.CREATE:

@@ -20,7 +20,7 @@ from reconciler.cli.options import (
     detailed_exitcode,
     format_option,
 )
-from reconciler.cli.planner import make, make_offline, save, shown
+from reconciler.cli.planner import FORMS, make, make_offline, save, shown
 from reconciler.cli.told import tell_plan
 from reconciler.diagnostics import UsageError
 
@@ -28,7 +28,7 @@ from reconciler.diagnostics import UsageError
 @click.command("plan")
 @config_options
 @account_options
-@format_option("text", "json", "markdown")
+@format_option(*FORMS)
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Save the plan for apply.")
 @click.option(
     "--snapshot",

@@ -6,12 +6,12 @@ import click
 
 from reconciler.cli.context import App, common_options, pass_app
 from reconciler.cli.options import format_option
-from reconciler.cli.planner import read, shown
+from reconciler.cli.planner import FORMS, read, shown
 
 
 @click.command("show")
 @click.argument("planfile", type=click.Path(path_type=Path))
-@format_option("text", "json", "markdown")
+@format_option(*FORMS)
 @common_options
 @pass_app
 def command(app: App, planfile: Path, form: str) -> None:
