@@ -10,6 +10,11 @@ from typing import Any
 import pytest
 import yaml
 
+from reconciler.planning.lock import Holder
+from reconciler.provider.gateway import Connection
+from reconciler.provider.limiter import UNLIMITED
+from reconciler.provider.lock import Locks
+from reconciler.provider.ports import Ports
 from reconciler.sandbox import Fault, Sandbox
 
 from .conftest import FILES, HEAD, MERGED, PULL_REQUEST, event, files
@@ -83,7 +88,7 @@ def test_a_plan_is_commented_kept_and_applied(runner: Runner, hub: GitHub, accou
     done = use(runner, "apply")
     assert (done.code, done.outputs["exit-code"], done.outputs["ending"]) == (0, "0", "complete")
     assert done.outputs["plan-id"] == saved["id"]
-    assert [each.name for each in account.client().v1.products.list().data] == ["Pro"]
+    assert [each.name for each in account.client().v1.products.list({"active": True}).data] == ["Pro"]
     assert [token for _method, path, token in hub.asked if path.startswith("/blob/")] == [None]
 
     event(runner, PULL_REQUEST)
@@ -152,7 +157,7 @@ def test_a_stale_plan_is_not_applied(runner: Runner, hub: GitHub, account: Sandb
     assert use(runner, "plan").outputs["replaces"] == "1"
     merge(runner, hub)
     account.client().v1.products.update("acme_plan_pro", {"name": "Edited"})
-    events = len(account.client().v1.events.list({"limit": 100}).data)
+    before = [each.to_dict() for each in account.client().v1.prices.list().data]
     stale = use(runner, "apply")
     assert (stale.code, stale.outputs["exit-code"], "E0810" in stale.summary) == (5, "5", True)
     account.client().v1.products.update("acme_plan_pro", {"name": "Pro"})
@@ -160,7 +165,7 @@ def test_a_stale_plan_is_not_applied(runner: Runner, hub: GitHub, account: Sandb
     files(runner.folder, DEARER.replace("59.99", "69.99"))
     moved = use(runner, "apply")
     assert (moved.code, moved.outputs["exit-code"], "E0808" in moved.summary) == (5, "5", True)
-    assert len(account.client().v1.events.list({"limit": 100}).data) == events + 1
+    assert [each.to_dict() for each in account.client().v1.prices.list().data] == before
     (runner.folder / "reconciler-plan.json").unlink()
     files(runner.folder, DEARER)
     assert use(runner, "apply").code == 0
@@ -223,7 +228,7 @@ def test_a_forged_plan_is_refused(runner: Runner, hub: GitHub, account: Sandbox)
     merge(runner, hub)
     done = use(runner, "apply")
     assert (done.code, done.outputs["exit-code"]) == (5, "5")
-    assert account.client().v1.products.list().data == []
+    assert account.client().v1.products.list({"active": True}).data == []
 
 
 @pytest.mark.soak
@@ -265,6 +270,20 @@ def test_a_partial_apply_is_told_and_resumed(runner: Runner, hub: GitHub, accoun
     partly = use(runner, "apply")
     assert (partly.code, partly.outputs["exit-code"], partly.outputs["ending"]) == (7, "7", "partly applied")
     account.faults.clear()
+    assert use(runner, "apply").outputs["ending"] == "complete"
+
+
+@pytest.mark.soak
+def test_another_apply_is_waited_for_by_people(runner: Runner, hub: GitHub, account: Sandbox) -> None:
+    """Where another apply holds the lock the job ends with 6 and names it; once it is free the same plan goes on."""
+    assert use(runner, "plan").code == 0
+    merge(runner, hub)
+    connection = Connection("sk_test_sandbox", transport=account.http_client(), rates=UNLIMITED)
+    locks = Locks(Ports.of(connection), "acme")
+    locks.take(Holder("alice", "build-7", 4121), "0" * 32, locks.look())
+    locked = use(runner, "apply")
+    assert (locked.code, locked.outputs["exit-code"], "alice" in locked.summary) == (6, "6", True)
+    subprocess.run(["reconciler", "unlock", "--generation=1"], cwd=runner.folder, env=runner.environ, check=True)
     assert use(runner, "apply").outputs["ending"] == "complete"
 
 
