@@ -2,8 +2,9 @@
 
 from decimal import Decimal
 
-from reconciler.cli.usages import sums_text, usage_text
+from reconciler.cli.usages import report_json, report_text, sums_text, usage_text
 from reconciler.entitlements.usage_report import OwedBack, Row, TenantUsage
+from reconciler.provider.usage import Report
 from tests.entitlements.worlds import at
 
 JANUARY, FEBRUARY, MARCH = (at(f"2027-0{month}-01T00:00:00") for month in (1, 2, 3))
@@ -25,3 +26,12 @@ def test_what_is_owed_back_stands_below_what_was_used() -> None:
     ]
     assert usage.as_json()["owed"][0]["money"] == "0.25"
     assert "owed" not in usage_text(usage._replace(owed=())) + sums_text([usage._replace(owed=())])
+
+
+def test_a_flush_tells_what_it_could_not_read() -> None:
+    """Where Stripe's reports of what it refused later cannot be read the flush says so, and nothing where they can."""
+    report = Report([], [], [], 0, 0, "no answer came (timeout)")
+    told = "What Stripe refused after it had taken it could not be read: no answer came (timeout)\n"
+    assert report_text(report) == f"Sent 0 exports in 0 events.\n{told}"
+    assert report_json(report)["unread"] == "no answer came (timeout)"
+    assert report_text(report._replace(unread=None)) == "Sent 0 exports in 0 events.\n"
