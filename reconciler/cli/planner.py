@@ -18,6 +18,7 @@ from reconciler.config.words import count
 from reconciler.planning.applied import Applied
 from reconciler.planning.guards import Refusal, check_guards
 from reconciler.planning.html_report import render_html
+from reconciler.planning.live import Live
 from reconciler.planning.lock import is_recorded
 from reconciler.planning.markdown import render_markdown
 from reconciler.planning.plan import Plan, serialise
@@ -44,6 +45,7 @@ class Made:
     plan: Plan
     refusals: Sequence[Refusal]
     applied: Applied | None
+    strangers: Sequence[Live] = ()
 
 
 def make(
@@ -67,7 +69,9 @@ def make(
         refuse(app, proposal.problems, sources)
     applied = proposal.live.applied
     app.out.note(last_applied(applied, current=is_recorded(proposal.plan, applied)))
-    return Made(catalog, proposal.plan, check_guards(proposal.plan, catalog.file.guards, allow), applied)
+    return Made(
+        catalog, proposal.plan, check_guards(proposal.plan, catalog.file.guards, allow), applied, proposal.strangers
+    )
 
 
 def last_applied(applied: Applied | None, *, current: bool) -> str:

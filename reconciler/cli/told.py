@@ -40,6 +40,8 @@ def tell_drift(app: App, drift: Drift, plan: Plan, exit_code: int) -> int:
     outputs: dict[str, Value] = {
         "changes": drift.found,
         "edited": len(drift.edited),
+        "archived": len(drift.archived),
+        "deleted": len(drift.deleted),
         "missing": len(drift.missing),
         "strays": len(drift.strays),
         "foreign": sum(drift.foreign.values()),

@@ -1,5 +1,6 @@
 """The difference between what the files ask and what an account holds, as changes. Pure: no clock, no randomness."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -34,11 +35,12 @@ class Binding:
 
 @dataclass
 class Difference:
-    """Changes by address, objects they rely on, objects of others by kind, and what has to be settled first."""
+    """Changes by address, objects they rely on, objects of others (and how many by kind), what has to be settled."""
 
     changes: list[Change] = field(default_factory=list)
     bindings: dict[str, Binding] = field(default_factory=dict)
     foreign: dict[str, int] = field(default_factory=dict)
+    strangers: tuple[Live, ...] = ()
     unchanged: int = 0
     problems: list[Diagnostic] = field(default_factory=list)
 
@@ -64,7 +66,8 @@ def diff(
     return Difference(
         changes=ordered,
         bindings=_bindings(ordered, matching),
-        foreign={name: count for name, count in sorted(matching.foreign.items()) if count},
+        foreign=dict(sorted(Counter(live.kind.name for live in matching.foreign).items())),
+        strangers=tuple(matching.foreign),
         unchanged=comparison.unchanged,
         problems=[*matching.problems, *comparison.problems],
     )

@@ -8,6 +8,15 @@ from reconciler.planning.drift import Drift
 from reconciler.planning.plan import Plan
 
 _ROOM = 50_000
+#: What the groups of a drift are called.
+TITLES = {
+    "edited": "Edited at Stripe",
+    "archived": "Archived at Stripe",
+    "deleted": "Deleted at Stripe",
+    "missing": "Missing at Stripe, never applied or deleted there",
+    "strays": "Second objects of an address",
+    "unapplied": "Not applied yet, so no drift",
+}
 
 
 def render_drift_markdown(drift: Drift, plan: Plan) -> str:
@@ -26,20 +35,19 @@ def render_drift_markdown(drift: Drift, plan: Plan) -> str:
 
 def drift_counts(drift: Drift) -> str:
     """Count what drifted."""
-    return f"{len(drift.edited)} edited at Stripe, {len(drift.missing)} missing there, {len(drift.strays)} doubled."
+    counts = {name: len(changes) for name, changes in drift.groups.items()}
+    doubled, unapplied = counts.pop("strays"), counts.pop("unapplied")
+    parts = [f"{number} {name}" for name, number in counts.items()] + [f"{doubled} doubled"]
+    return ", ".join(parts) + "." + (f" {unapplied} not applied yet." if unapplied else "")
 
 
 def _groups(drift: Drift) -> Iterator[str]:
-    groups = (
-        ("Edited at Stripe", drift.edited),
-        ("Missing at Stripe, never applied or deleted there", drift.missing),
-        ("Second objects of an address", drift.strays),
-    )
-    for title, changes in groups:
+    for name, changes in drift.groups.items():
         if changes:
-            yield from (f"**{title} ({len(changes)})**", "", *map(_item, changes), "")
+            yield from (f"**{TITLES[name]} ({len(changes)})**", "", *(_item(drift, each) for each in changes), "")
 
 
-def _item(change: Change) -> str:
+def _item(drift: Drift, change: Change) -> str:
     fields = f": {', '.join(map(code, change.fields))}" if change.fields else ""
-    return f"- {code(change.address)}{fields}"
+    known = drift.of(change)
+    return f"- {code(change.address)}{fields}" + (f" ({code(str(known))})" if known else "")

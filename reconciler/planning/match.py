@@ -4,7 +4,6 @@ An owner mark wins over a natural key. A key held by an object of another owner 
 person has to settle; nothing is taken silently.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -23,7 +22,7 @@ class Matching:
     adopted: set[str] = field(default_factory=set)
     taken: dict[tuple[str, str], str] = field(default_factory=dict)
     strays: list[tuple[str, Live]] = field(default_factory=list)
-    foreign: Counter[str] = field(default_factory=Counter)
+    foreign: list[Live] = field(default_factory=list)
     problems: list[Diagnostic] = field(default_factory=list)
 
     def addresses(self) -> dict[tuple[str, str], str]:
@@ -63,7 +62,7 @@ def _match_marked(
         if live.mark is not None and live.mark.namespace == namespace:
             ours.setdefault(new_address(live.mark.address, moved), []).append(live)
         else:
-            matching.foreign[live.kind.name] += 1
+            matching.foreign.append(live)
     for address, resource in wanted.items():
         mine = ours.pop(address, [])
         holder = holders.get(resource.key) if resource.key is not None else None
@@ -100,7 +99,7 @@ def _adopt(matching: Matching, resource: Resource, live: Live) -> None:
         return
     matching.by_address[resource.address] = live
     matching.adopted.add(resource.address)
-    matching.foreign[live.kind.name] -= 1
+    matching.foreign.remove(live)
 
 
 def keeps_key(resource: Resource, live: Live) -> bool:
@@ -199,7 +198,7 @@ def _match_by_key(
             if live.active:
                 matching.strays.append((str(live.key).removeprefix(f"{namespace}."), live))
         else:
-            matching.foreign[live.kind.name] += 1
+            matching.foreign.append(live)
 
 
 def _is_ours(live: Live, namespace: str) -> bool:
@@ -235,4 +234,4 @@ def _match_attachments(
         elif feature is not None or feature_id in leaving or archived is not None:
             matching.strays.append((address, live))
         else:
-            matching.foreign[live.kind.name] += 1
+            matching.foreign.append(live)

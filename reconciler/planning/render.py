@@ -14,8 +14,6 @@ from typing import Any
 from reconciler.diagnostics.visible import visible
 from reconciler.planning.category import Category, category
 from reconciler.planning.change import Action, Change, Reason
-from reconciler.planning.drift import Drift
-from reconciler.planning.drift_markdown import drift_counts
 from reconciler.planning.entitled import changes_text as calls_text
 from reconciler.planning.entitled import summary
 from reconciler.planning.guards import Refusal
@@ -88,7 +86,7 @@ class Page:
 def render_text(plan: Plan, refusals: Sequence[Refusal] = (), page: Page | None = None) -> str:
     """Write a plan for people: target, legend, changes, refusals of guards, and a last line that counts."""
     page = page or Page()
-    lines = [_target(plan), ""]
+    lines = [target_text(plan), ""]
     if plan.changes:
         lines += [*_wrap(_legend(page), page), "", *changes_text(plan.changes, page, plan.subscribers), ""]
     if page.verbose:
@@ -109,7 +107,7 @@ def render_json(plan: Plan, refusals: Sequence[Refusal] = ()) -> str:
         {"guard": each.guard, "address": each.address, "message": each.message, "allow": each.allow}
         for each in refusals
     ]
-    return _json({**content, "digest": plan.digest, "refusals": refused})
+    return as_json({**content, "digest": plan.digest, "refusals": refused})
 
 
 def render_gitlab(plan: Plan) -> str:
@@ -123,57 +121,29 @@ def render_gitlab(plan: Plan) -> str:
         "update": counts[Action.UPDATE] + counts[Action.ADOPT],
         "delete": counts[Action.RETIRE] + counts[Action.REPLACE],
     }
-    return _json(report)
-
-
-def render_drift_text(drift: Drift, plan: Plan, page: Page | None = None) -> str:
-    """Write for people what drifted; before is what Stripe holds, after what the files say."""
-    page = page or Page()
-    lines = [_target(plan), ""]
-    for title, changes in (
-        ("Edited at Stripe:", drift.edited),
-        ("Missing at Stripe, never applied or deleted there:", drift.missing),
-        ("Second objects of an address:", drift.strays),
-    ):
-        if changes:
-            lines += [page.paint("bold", title), *changes_text(changes, page), ""]
-    foreign = f"{sum(drift.foreign.values())} foreign untouched."
-    last = f"Drift: {drift_counts(drift)} {foreign}" if drift.found else f"No drift. {foreign}"
-    lines += [page.paint("bold", line) for line in _sentences(last, page)]
-    return "\n".join(lines) + "\n"
-
-
-def render_drift_json(drift: Drift, plan: Plan) -> str:
-    """Write as JSON what drifted, each change in the form it has in a plan."""
-    actions = dict(zip(map(id, plan.changes), document(plan)["actions"], strict=True))
-    groups: Mapping[str, Sequence[Change]] = {
-        "edited": drift.edited,
-        "missing": drift.missing,
-        "strays": drift.strays,
-    }
-    content: dict[str, Any] = {
-        "account": plan.target.account,
-        "mode": plan.target.mode,
-        "namespace": plan.target.namespace,
-        "drift": drift.found,
-        "counts": {name: len(changes) for name, changes in groups.items()},
-        "foreign": drift.foreign,
-    }
-    content |= {name: [actions[id(change)] for change in changes] for name, changes in groups.items()}
-    return _json(content)
+    return as_json(report)
 
 
 def changes_text(
-    changes: Sequence[Change], page: Page, subscribers: Mapping[str, int | None] | None = None
+    changes: Sequence[Change],
+    page: Page,
+    subscribers: Mapping[str, int | None] | None = None,
+    notes: Mapping[tuple[str, str | None], str] | None = None,
 ) -> list[str]:
     """Write changes in columns, one line each where it fits, with what differs below.
 
-    ``subscribers`` are the live subscriptions by id of a price, None where they could not be read.
+    ``subscribers`` are the live subscriptions by id of a price, None where they could not be read; ``notes`` by address
+    and id are written below.
     """
     known = subscribers or {}
     longest = max((len(visible(change.address)) for change in changes), default=0)
     column = min(longest, page.width // 2)
-    return [line for change in changes for line in _change(change, page, column, known)]
+    lines: list[str] = []
+    for change in changes:
+        lines += _change(change, page, column, known)
+        note = (notes or {}).get((change.address, change.id))
+        lines += _wrap(visible(note), page, 6) if note else []
+    return lines
 
 
 def count_line(plan: Plan) -> str:
@@ -186,14 +156,16 @@ def count_line(plan: Plan) -> str:
 
 def count_lines(plan: Plan, page: Page) -> list[str]:
     """Count on one line, or on two where it would be too long."""
-    return _sentences(count_line(plan), page)
+    return sentences(count_line(plan), page)
 
 
-def _json(content: Mapping[str, Any]) -> str:
+def as_json(content: Mapping[str, Any]) -> str:
+    """Write JSON as every command does."""
     return json.dumps(content, indent=2, ensure_ascii=True) + "\n"
 
 
-def _target(plan: Plan) -> str:
+def target_text(plan: Plan) -> str:
+    """Say for which account a plan was made."""
     target = plan.target
     environment = f", environment {visible(target.environment)}" if target.environment else ""
     offline = (
@@ -297,7 +269,7 @@ def _cut(text: str, start: int) -> str:
     return f"{left}{text[start : start + _LONGEST]}{right}"
 
 
-def _sentences(text: str, page: Page) -> list[str]:
+def sentences(text: str, page: Page) -> list[str]:
     """Write sentences on one line, or each on lines of its own."""
     sentences = [text] if len(text) <= page.width else re.split(r"(?<=\.) ", text)
     return [line for sentence in sentences for line in _wrap(sentence, page)]

@@ -13,7 +13,7 @@ from reconciler.entitlements.compile import compile_catalog
 from reconciler.entitlements.policy import Policy
 from reconciler.planning.diff import diff
 from reconciler.planning.entitled import Entitlements
-from reconciler.planning.live import LiveState
+from reconciler.planning.live import Live, LiveState
 from reconciler.planning.plan import Plan, Target, make_plan
 from reconciler.planning.snapshot import Snapshot, check_snapshot, check_whole, record
 from reconciler.provider.gateway import Gateway
@@ -31,12 +31,16 @@ class Base(NamedTuple):
 
 @dataclass(frozen=True)
 class Proposal:
-    """A plan, or the problems that stand in its way, with the state it was made from and what reading it cost."""
+    """A plan, or the problems that stand in its way, with the state it was made from and what reading it cost.
+
+    ``strangers`` are the objects of others.
+    """
 
     plan: Plan
     problems: tuple[Diagnostic, ...]
     live: LiveState
     cost: ReadCost
+    strangers: tuple[Live, ...] = ()
 
 
 def propose(catalog: Catalog, gateway: Gateway, *, plan_id: str, now: datetime, base: Base | None = None) -> Proposal:
@@ -59,7 +63,7 @@ def propose(catalog: Catalog, gateway: Gateway, *, plan_id: str, now: datetime, 
         currencies=reader.currencies,
         subscribers=count_subscribers(reader, difference.changes),
     )
-    return Proposal(plan, tuple(difference.problems), live, reader.cost)
+    return Proposal(plan, tuple(difference.problems), live, reader.cost, difference.strangers)
 
 
 def propose_offline(

@@ -61,9 +61,10 @@ coupons:
 
 
 def stable(text: str) -> str:
-    """Replace ids that the sandbox makes up by as many letters, and digests of a comment."""
+    """Replace ids that the sandbox makes up by as many letters, moments, and digests of a comment."""
+    text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", "2027-01-01 00:00 UTC", text)
     text = re.sub(r"digest `[0-9a-f]{16}`", "digest `0123456789abcdef`", text)
-    made_up = r"(?:(?<=m)|(?<![A-Za-z0-9]))(acct|price|prodft|feat|mtr_test)_([A-Za-z0-9]{14,})"
+    made_up = r"(?:(?<=m)|(?<![A-Za-z0-9]))(acct|price|prodft|feat|mtr_test|req)_([A-Za-z0-9]{14,})"
     return re.sub(made_up, lambda m: f"{m[1]}_{'x' * len(m[2])}", text)
 
 
@@ -147,22 +148,37 @@ def test_markdown(changed: Shell, request: pytest.FixtureRequest) -> None:
 
 
 def test_drift(changed: Shell, request: pytest.FixtureRequest) -> None:
-    """Drift lists what was edited at Stripe, what is missing there, and second objects; not what the files changed."""
+    """Drift lists what was edited or deleted at Stripe, when and by which request, and second objects.
+
+    It does not list what the files changed.
+    """
     with dashboard() as sandbox:
+        sandbox.clock.advance(60)  # in the second of the apply itself nobody could tell who deleted it
         sandbox.client().v1.coupons.delete("acme_coupon_five")
     write(BEFORE)
     check("drift", changed.stored("drift"), request)
 
 
 def test_drift_as_json(changed: Shell) -> None:
-    """The JSON of drift has the same three lists; a meter whose name differs does not tell who changed it."""
+    """The JSON of drift has the same lists; a meter whose name differs does not tell who changed it."""
     document = json.loads(changed.stored("drift", "--format", "json").out)
     assert document["drift"] is True
     assert [each["address"] for each in document["edited"]] == ["meters.calls", "plans.pro"]
     assert [each["address"] for each in document["strays"]] == ["plans.basic"]
     assert document["foreign"] == {"product": 1}
-    assert document["counts"] == {"edited": 2, "missing": len(document["missing"]), "strays": 1}
-    assert all(each["before"] is None for each in document["missing"])
+    assert document["counts"] == {
+        "edited": 2,
+        "archived": 0,
+        "deleted": 0,
+        "missing": len(document["missing"]),
+        "strays": 1,
+        "unapplied": len(document["unapplied"]),
+    }
+    assert all(each["before"] is None for each in [*document["missing"], *document["unapplied"]])
+    known = document["edited"][1]["happened"]
+    assert (known["what"], known["request"][:4]) == ("edited", "req_")
+    assert document["edited"][0]["happened"] is None
+    assert document["applied"]["current"] is False
 
 
 def test_json_says_what_text_says(changed: Shell) -> None:

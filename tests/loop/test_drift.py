@@ -105,7 +105,7 @@ def heals_every_edit(kind: str, settings: Settings) -> None:
         edit(world, kind, found[NAMED[kind]]["id"], fields)
         plan = world.plan(catalogue())
         drift = select_drift(plan)
-        drifted = [*drift.edited, *drift.missing, *drift.strays]
+        drifted = drift.changes
         assert plan.changes, fields
         assert [change.address for change in plan.changes if change not in drifted] == [], fields
         assert world.run(plan).ending is Ending.COMPLETE, fields
