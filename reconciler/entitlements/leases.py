@@ -13,6 +13,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 from reconciler.entitlements.acts import Acts, Request
 from reconciler.entitlements.books import LEASE
@@ -20,11 +21,11 @@ from reconciler.entitlements.decision import Decision, Reason
 from reconciler.entitlements.periods import SECOND
 from reconciler.entitlements.slices import Lent
 from reconciler.entitlements.steps import Steps, ask, carry_out
-from reconciler.ledger.base import StoreUnavailableError
+from reconciler.ledger.base import LedgerError, StoreUnavailableError
 from reconciler.ledger.forking import watch
 from reconciler.ledger.jobs import Outcome
-from reconciler.ledger.journal import kind_of
-from reconciler.ledger.lease import LeaseJournal, Slice, left_behind
+from reconciler.ledger.journal import kind_of, orphans
+from reconciler.ledger.lease import LeaseJournal, Slice, unsettled
 from reconciler.ledger.ledger import Ledger
 
 #: How long the ledger keeps a slice for a holder that says nothing, in seconds.
@@ -174,6 +175,8 @@ class Leases:
             with self._turn:
                 if epoch == self._epoch and not self._stop.is_set():
                     before, self._slices[named] = self._slices.get(named), slice_
+                    if before is not None:
+                        self._unsettled[before.hold] = (before, monotonic())
         if before is not None:
             yield from self._settle(before)
 
@@ -227,13 +230,17 @@ class Leases:
     def _keep(self) -> None:
         """Note what is used, until the runtime is closed; whatever the ledger does meanwhile."""
         while not self._stop.wait(NOTE):
-            used = [each for each in list(self._slices.values()) if each.left < each.size]
-            if used and not self._note(used):
+            if not self._note(self._all()):
                 self._stop.wait(LOOK)
+
+    def _all(self) -> list[Slice]:
+        """Return the slices the ledger does not know to be settled, those in use first."""
+        with self._turn:
+            return [*self._slices.values(), *(slice_ for slice_, _ in self._unsettled.values())]
 
     def _tend(self) -> None:
         """Settle, renew, give back and recover, until the runtime is closed; what fails is tried again."""
-        recover = monotonic() + RECOVER
+        recover = monotonic()
         while not self._stop.wait(LOOK):
             self._guarded(self._retry)
             for (tenant, name), slice_ in list(self._slices.items()):
@@ -241,9 +248,15 @@ class Leases:
             if monotonic() >= recover:
                 recover = monotonic() + RECOVER
                 self._guarded(self._recover)
-            for kept in (self._heat, self._cool, self._called):
-                if len(kept) > MOST:
-                    kept.clear()
+                self._forget(monotonic())
+
+    def _forget(self, now: float) -> None:
+        """Forget what was said of tenants some time ago, and how often tools were called where those are too many."""
+        if len(self._heat) > MOST:
+            self._heat.clear()
+        for kept, lasts in ((self._cool, 0.0), (self._called, RECALL)):
+            for tenant in [tenant for tenant, at in list(kept.items()) if at < now - lasts]:
+                kept.pop(tenant, None)
 
     def _guarded(self, work: Callable[[], None]) -> None:
         """Do something so that its failure stops nothing else: the ledger may be away, or refuse one slice."""
@@ -281,10 +294,13 @@ class Leases:
 
     def _recover(self) -> None:
         """Settle what processes of this ledger that are gone had noted in their journals."""
-        for path, left in left_behind(self._journal_at, self._kind):
-            for each in left:
-                self._ledger.submit(self._acts.settle(each.tenant, each.hold, each.used, each.keys))
-            path.unlink(missing_ok=True)
+        for path, notes in orphans(self._journal_at, self._kind):
+            self._guarded(partial(self._take_over, path, notes))
+
+    def _take_over(self, path: Path, notes: list[dict[str, Any]]) -> None:
+        for each in unsettled(notes):
+            self._ledger.submit(self._acts.settle(each.tenant, each.hold, each.used, each.keys))
+        path.unlink(missing_ok=True)
 
     def before_fork(self) -> None:
         """Go on: the copy takes nothing over."""
@@ -316,15 +332,15 @@ class Leases:
         """Tell the ledger what was used of all slices, use them no more, and borrow none by what was asked before."""
         with self._turn:
             self._epoch += 1
-        slices = [*self._slices.values(), *(slice_ for slice_, _ in self._unsettled.values())]
+        slices = self._all()
         for slice_ in slices:
             slice_.end()
         self._note(slices)
-        failed: StoreUnavailableError | None = None
+        failed: LedgerError | None = None
         for slice_ in slices:
             try:
                 self._run(self._settle(slice_))
-            except StoreUnavailableError as error:
+            except LedgerError as error:
                 failed = error
         if failed is not None:
             raise failed

@@ -4,11 +4,11 @@ Gray and Cheriton, *Leases*, SOSP 1989: the term bounds what a dead holder keeps
 """
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from reconciler.ledger.journal import JournalFile, orphans
+from reconciler.ledger.journal import JournalFile
 
 
 class Slice:
@@ -18,7 +18,21 @@ class Slice:
     borrowed, by the store's clock.
     """
 
-    __slots__ = ("answer", "ended", "hold", "keys", "left", "lock", "name", "noted", "since", "size", "tenant", "until")
+    __slots__ = (
+        "answer",
+        "ended",
+        "hold",
+        "keys",
+        "left",
+        "lock",
+        "name",
+        "noted",
+        "noted_keys",
+        "since",
+        "size",
+        "tenant",
+        "until",
+    )
 
     def __init__(self, tenant: str, name: str, hold: str, size: int, answer: Any, until: float, since: int) -> None:
         self.tenant = tenant
@@ -31,7 +45,7 @@ class Slice:
         self.left = size
         self.lock = threading.Lock()
         self.keys: list[tuple[str, str]] = []
-        self.noted = 0
+        self.noted = self.noted_keys = 0
         self.ended = False
 
     def take(self, key: str | None, digest: str) -> bool:
@@ -87,16 +101,21 @@ class LeaseJournal:
             self._open.add(slice_.hold)
 
     def note(self, slices: Sequence[Slice]) -> None:
-        """Note what was used of slices since the last time."""
-        notes = []
-        for each in slices:
-            with each.lock:
-                used, keys = each.used, each.keys
-                fresh = [list(key) for key in keys[each.noted :]]
-                each.noted = len(keys)
-            notes.append({"used": used, "of": each.hold, "keys": fresh})
-        if notes:
-            self._file.append(notes, sync=self._sync)
+        """Note what was used of slices since the last time; what could not be written is noted the next time."""
+        with self._turn:
+            notes, noted = [], []
+            for each in slices:
+                with each.lock:
+                    used, known = each.used, len(each.keys)
+                if (used, known) == (each.noted, each.noted_keys):
+                    continue
+                fresh = [list(key) for key in each.keys[each.noted_keys : known]]
+                notes.append({"used": used, "of": each.hold, "keys": fresh})
+                noted.append((each, used, known))
+            if notes:
+                self._file.append(notes, sync=self._sync)
+            for each, used, known in noted:
+                each.noted, each.noted_keys = used, known
 
     def settled(self, slice_: Slice) -> None:
         """Note that the ledger has what was used; a journal with nothing open begins anew."""
@@ -113,12 +132,6 @@ class LeaseJournal:
             self._file.leave()
         else:
             self._file.remove()
-
-
-def left_behind(directory: Path, kind: str) -> Iterator[tuple[Path, list[Unsettled]]]:
-    """Yield journals of processes that are gone, each with what it did not settle."""
-    for path, notes in orphans(directory, kind):
-        yield path, unsettled(notes)
 
 
 def unsettled(notes: Iterable[dict[str, Any]]) -> list[Unsettled]:

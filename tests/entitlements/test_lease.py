@@ -1,11 +1,13 @@
 """Lease mode: decided by the process itself, yet exact; what a killed process noted is settled by the next one."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from unittest.mock import patch
 
@@ -13,9 +15,12 @@ import pytest
 
 from reconciler.entitlements import Entitlements, Reason
 from reconciler.entitlements.acts import Request
-from reconciler.entitlements.steps import carry_out
+from reconciler.entitlements.leases import LOOK, MOST, Leases
+from reconciler.entitlements.steps import Steps, carry_out
 from reconciler.ledger.base import LedgerError, StoreUnavailableError
-from reconciler.ledger.lease import unsettled
+from reconciler.ledger.journal import kind_of
+from reconciler.ledger.lease import LeaseJournal, Slice, unsettled
+from tests.ledger.processes import in_child
 
 from .worlds import policy
 
@@ -303,3 +308,99 @@ def test_nothing_is_lost_when_it_is_closed_while_others_consume(tmp_path: Path) 
     with direct(tmp_path) as ent:
         assert ent.balance("acme").held == 0
         assert ent.balance("acme").credits == (1_000_000 - sum(counts)) * 10**6
+
+
+def test_keys_that_could_not_be_noted_are_noted_the_next_time(tmp_path: Path) -> None:
+    """A full disk loses no key of a slice: the next noting has it, and nothing twice."""
+    journal = LeaseJournal(tmp_path, "lease")
+    slice_ = Slice("acme", "search", "h", 10, None, 0.0, 0)
+    journal.opened(slice_)
+    assert slice_.take("k", "d")
+    with patch("os.write", side_effect=OSError(28, "No space left on device")), pytest.raises(StoreUnavailableError):
+        journal.note([slice_])
+    for _ in range(3):
+        journal.note([slice_])
+    assert slice_.take("l", "d")
+    journal.note([slice_])
+    text = next(tmp_path.glob("lease-*")).read_text()
+    assert unsettled(map(json.loads, text.splitlines())) == [("acme", "search", "h", 2, [("k", "d"), ("l", "d")])]
+    assert text.count("\n") == 3
+    journal.close()
+
+
+def test_what_is_replaced_is_noted_until_it_is_settled(tmp_path: Path) -> None:
+    """Between the slice that takes its place and its settlement a slice is in the journal with all that was used."""
+    with lease(tmp_path) as ent:
+        ent.grant("acme", 100_000, key="g")
+        for _ in range(40):
+            ent.consume("acme", "search")
+        assert ent.leases is not None
+        (before,) = ent.leases._slices.values()
+        steps = ent.leases._borrow("acme", "search")
+        outcome = ent.ledger.submit(next(steps))
+        seen: list[list[str]] = []
+
+        def settle(slice_: Slice) -> Steps[None]:
+            seen.append([each.hold for each in ent.leases._all()])  # type: ignore[union-attr]  # it is there
+            yield from Leases._settle(ent.leases, slice_)  # type: ignore[arg-type]
+
+        with patch.object(ent.leases, "_settle", settle), suppress(StopIteration):
+            steps.send(ent.ledger.submit(steps.send(outcome)))
+        assert before.hold in seen[0]
+
+
+def test_a_journal_that_cannot_be_settled_stops_nobody(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What is noted wrong is said and left where it is; other journals are settled, and the runtime is there."""
+    with direct(tmp_path) as ent:
+        ent.grant("acme", 1000, key="g")
+        store = ent.ledger.store
+        hold = ent.ledger.submit(ent._acts.lend("acme", "search", most=10, hold="~lease:x", lasts=10**9)).value
+        kind = kind_of("lease", store.identity)
+    assert hold.size == 10
+    (tmp_path / "journal").mkdir()
+    bad = tmp_path / "journal" / f"{kind}-0.jsonl"
+    bad.write_text('{"open": "~lease:y"}\n')
+    notes = [{"open": "~lease:x", "tenant": "acme", "name": "search"}, {"used": 4, "of": "~lease:x", "keys": []}]
+    good = tmp_path / "journal" / f"{kind}-1.jsonl"
+    good.write_text("".join(json.dumps(note) + "\n" for note in notes))
+    with lease(tmp_path) as ent:
+        assert (ent.balance("acme").credits, ent.balance("acme").held) == (996 * 10**6, 0)
+        assert ent.consume("acme", "search")
+    assert bad.exists()
+    assert not good.exists()
+    assert "KeyError" in caplog.text
+
+
+def test_a_copy_of_the_process_recovers_at_once(tmp_path: Path) -> None:
+    """After a fork the child settles what others left behind in its first look, not seconds later."""
+    with lease(tmp_path) as ent:
+        ent.grant("acme", 1000, key="g")
+        lend = ent._acts.lend("acme", "search", most=10, hold="~lease:x", lasts=10**9)
+        ent.ledger.submit(lend)
+        kind = kind_of("lease", ent.ledger.store.identity)
+        time.sleep(3 * LOOK)
+        path = tmp_path / "journal" / f"{kind}-0.jsonl"
+        path.write_text('{"open":"~lease:x","tenant":"acme","name":"search"}\n{"used":4,"of":"~lease:x","keys":[]}\n')
+
+        def recovered() -> bool:
+            until = time.monotonic() + 3
+            while path.exists() and time.monotonic() < until:
+                time.sleep(0.01)
+            return not path.exists()
+
+        with patch("reconciler.entitlements.leases.RECOVER", 3600):
+            assert in_child(recovered)()
+        assert ent.ledger.store.read("acme").held == 0
+
+
+def test_tenants_that_are_gone_are_forgotten(tmp_path: Path) -> None:
+    """What a process keeps of tenants it called does not grow with their number."""
+    with lease(tmp_path) as ent:
+        assert ent.leases is not None
+        now = time.monotonic()
+        ent.leases._heat = dict.fromkeys(((str(number), "search") for number in range(MOST + 1)), 1)
+        for number in range(50):
+            ent.leases._cool[str(number)] = ent.leases._called[str(number)] = now - 60
+        ent.leases._cool["acme"] = now + 60
+        ent.leases._forget(now)
+        assert (ent.leases._heat, ent.leases._cool, ent.leases._called) == ({}, {"acme": now + 60}, {})
