@@ -1,7 +1,7 @@
 """The runtime for asyncio: the same calls, awaited; the event loop goes on while the ledger writes."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -105,18 +105,33 @@ class AsyncEntitlements:
 
     async def _done(self, step: Job | float) -> Outcome | None:
         if isinstance(step, Job):
-            return self._ledger.told(step, await self._asked(step))
+            return self._ledger.told(step, await _through(self._asked(step)))
         await asyncio.sleep(step)
         return None
 
-    def _asked(self, job: Job) -> Awaitable[Outcome]:
+    def _asked(self, job: Job) -> "asyncio.Future[Outcome]":
         """Return what a job comes to once it is durable, to be awaited."""
         group = self._ledger.group
         if group is None:
-            return asyncio.to_thread(self._ledger.ask, job)
+            return _in_thread(self._ledger.ask, job)
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         group.put(job, future)
         return future
+
+
+async def _through(future: "asyncio.Future[Result]") -> Result:
+    """Wait for what is no task, whoever cancels meanwhile: what runs apart is cancelled by the end of its loop only.
+
+    The loop waits for its tasks then, and for its threads after that; what was asked is asked, and has to be answered.
+    """
+    while not future.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.shield(future)
+    return future.result()
+
+
+def _in_thread(work: Callable[..., Result], *given: Any) -> "asyncio.Future[Result]":
+    return asyncio.get_running_loop().run_in_executor(None, work, *given)
 
 
 async def _give_back(reserving: "asyncio.Future[Reservation]") -> None:
@@ -124,7 +139,7 @@ async def _give_back(reserving: "asyncio.Future[Reservation]") -> None:
     with suppress(StoreUnavailableError):
         held = await reserving
         if not held.decision.replayed:
-            await asyncio.to_thread(held.release)
+            await _through(_in_thread(held.release))
 
 
 class AsyncReservation:
@@ -154,7 +169,7 @@ class AsyncReservation:
         return await self._end(self._held.release)
 
     async def _end(self, end: Callable[..., Result], *given: Any) -> Result:
-        ending = asyncio.ensure_future(asyncio.to_thread(end, *given))
+        ending = _in_thread(end, *given)
         self._endings.append(ending)
         return await asyncio.shield(ending)
 
@@ -167,7 +182,8 @@ class AsyncReservation:
         await asyncio.shield(self._leave(kind, error, trace))
 
     async def _leave(self, *left: Any) -> None:
-        if self._endings:
-            # A commit that is under way must not meet the release of the block its task is cancelled in.
-            await asyncio.wait(self._endings)
-        await asyncio.to_thread(self._held.__exit__, *left)
+        # A commit that is under way must not meet the release of the block its task is cancelled in.
+        for ending in self._endings:
+            with suppress(Exception):
+                await _through(ending)
+        await _through(_in_thread(self._held.__exit__, *left))

@@ -173,6 +173,51 @@ def test_a_block_is_left_when_every_end_of_it_is_over(tmp_path: Path) -> None:
         assert kinds[-2:] == ["reserve", "commit"]
 
 
+@modes
+def test_the_end_of_the_loop_leaves_nothing_held(mode: Mode, tmp_path: Path) -> None:
+    """A task that reserves when its loop ends gives back what it gets, though the loop cancels what does that, too."""
+
+    async def main(ent: Entitlements) -> asyncio.Task[Any]:
+        reserving = asyncio.create_task(AsyncEntitlements(ent).reserve("acme", "x", quantity=5))
+        await asyncio.sleep(0.05)
+        return reserving
+
+    with opened(tmp_path, mode) as ent:
+        ent.grant("acme", 10, key="g")
+        with busy(ent) as go:
+            threading.Timer(0.3, go.set).start()
+            assert asyncio.run(main(ent)).cancelled()
+        assert len(ent.ledger.store.entries("acme")) == 3
+        assert (ent.balance("acme").credits, ent.balance("acme").held) == (10 * 10**6, 0)
+
+
+@modes
+def test_the_end_of_the_loop_ends_what_was_begun(mode: Mode, tmp_path: Path) -> None:
+    """A commit that waits for a thread when its loop ends is done."""
+
+    async def main(ent: Entitlements) -> None:
+        runtime, begun, go = AsyncEntitlements(ent), asyncio.Event(), threading.Event()
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(1))
+
+        async def commit() -> None:
+            async with await runtime.reserve("acme", "x", quantity=5) as held:
+                loop.run_in_executor(None, go.wait, 60)
+                begun.set()
+                await held.commit(3)
+
+        task = asyncio.create_task(commit())
+        await begun.wait()
+        await asyncio.sleep(0.05)
+        threading.Timer(0.2, go.set).start()
+        assert not task.done()
+
+    with opened(tmp_path, mode) as ent:
+        ent.grant("acme", 10, key="g")
+        asyncio.run(main(ent))
+        assert (ent.balance("acme").credits, ent.balance("acme").held) == (7 * 10**6, 0)
+
+
 def broken(*_: object) -> None:
     """Raise, as an act that is wrong."""
     raise ZeroDivisionError
