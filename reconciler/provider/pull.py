@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from reconciler.config.ids import slug
 from reconciler.diagnostics import ReconcilerError
 from reconciler.planning.live import Live, read_object
 from reconciler.planning.pull.draft import Account, Key
 from reconciler.planning.pull.fit import oddity
-from reconciler.planning.pull.names import slug
 from reconciler.provider.gateway import Gateway
 from reconciler.provider.reads import ALIVE, THREADS, Reader
 from reconciler.resources import BY_NAME, KINDS, Kind

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from reconciler import money
 from reconciler.config.catalog import catalog_from_texts
 from reconciler.config.emit import emit
+from reconciler.config.ids import short, slug, unique
 from reconciler.planning.live import Live
 from reconciler.planning.pull.amounts import included_units, instant, major, steps
 from reconciler.planning.pull.fit import oddity, own_metadata
-from reconciler.planning.pull.names import is_made_up, period, short, slug, unique
+from reconciler.planning.pull.names import is_made_up, period
 from reconciler.resources import BY_NAME, desire
 
 minors = st.builds(

@@ -1,8 +1,5 @@
 """``reconciler pull``: files that say what an account holds, proven by a plan that has nothing to do but to mark."""
 
-import shutil
-import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -11,11 +8,10 @@ from reconciler.cli.account import connect
 from reconciler.cli.adopting import Adopting
 from reconciler.cli.context import App, common_options, pass_app
 from reconciler.cli.exits import Exit
+from reconciler.cli.files import check_empty, check_namespace, write_files
 from reconciler.cli.invocation import same_target
 from reconciler.cli.options import AccountOptions, ConfigOptions, account_options
-from reconciler.config.models import Settings
 from reconciler.config.words import count
-from reconciler.diagnostics import ReconcilerError, UsageError
 from reconciler.planning.pull.proof import Pulled, pull
 from reconciler.provider.gateway import Connection, Gateway
 from reconciler.provider.pull import choose_namespace, read_account
@@ -35,7 +31,8 @@ def command(
     app: App, out: Path, namespace: str | None, account: AccountOptions, *, adopt: bool, auto_approve: bool
 ) -> int:
     """Read an account and write it down as files in DIR; without --adopt nothing is written to Stripe."""
-    _check(out, namespace)
+    check_empty(out)
+    check_namespace(namespace)
     connection = connect(account)
     pulled = _read(app, connection, namespace)
     write_files(out, pulled.files)
@@ -49,46 +46,12 @@ def command(
     return Exit.OK
 
 
-def _check(out: Path, namespace: str | None) -> None:
-    if out.exists() and any(out.iterdir()):
-        raise ReconcilerError(
-            "E1007", f"{out} is not empty, and nothing is overwritten", remedy="Choose another directory with --out."
-        )
-    if namespace is not None:
-        try:
-            Settings.model_validate({"namespace": namespace}, strict=True)
-        except ValueError:
-            raise UsageError(
-                "E1044",
-                f"{namespace} is no namespace",
-                remedy="Lower-case letters, digits and '-', a letter first, at most 30 characters.",
-            ) from None
-
-
 def _read(app: App, connection: Connection, namespace: str | None) -> Pulled:
     gateway = Gateway(connection, read_only=True)
     account = read_account(gateway)
     pulled = pull(account, choose_namespace(gateway, account, namespace))
     app.out.note(f"Read {account.id} with {count(gateway.requests, 'request')}.")
     return pulled
-
-
-def write_files(out: Path, files: Mapping[str, str]) -> None:
-    """Write a directory as a whole or not at all; it must not be there, or be empty. Raises ReconcilerError."""
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-        try:
-            for name, text in files.items():
-                (work / name).parent.mkdir(parents=True, exist_ok=True)
-                (work / name).write_text(text, encoding="utf-8")
-            work.chmod(0o755)
-            work.rename(out)
-        except BaseException:
-            shutil.rmtree(work, ignore_errors=True)
-            raise
-    except OSError as error:
-        raise ReconcilerError("E1004", f"cannot write {out}: {error.strerror}") from error
 
 
 def _tell(app: App, pulled: Pulled) -> None:

@@ -202,6 +202,25 @@ _ADOPT = {
         "reconciler pull --out billing.d --namespace Acme",
         "reconciler pull --out billing.d --namespace acme",
     ),
+    "E1045": prose(
+        "not JSON",
+        "import --from reads JSON, also with comments and trailing commas: UTF-8, each key once, finite numbers.",
+        '{"acme": {"vex_reserved": NaN}}',
+        '{"acme": {"vex_reserved": 10000}}',
+    ),
+    "E1046": prose(
+        "of no format",
+        "The file looks like none of the formats that are read: reserved (tenants with reserved units), tier (plans "
+        "with features), fixtures (requests of the Stripe CLI).",
+        "reconciler import --from package.json --out billing.d",
+        "reconciler import --from pricing.json --format tier --out billing.d",
+    ),
+    "E1047": prose(
+        "value cannot be carried over",
+        "A value is not what its format says; the message begins with its JSON path. Nothing was written.",
+        '{"acme": {"vex_reserved": -1}}',
+        '{"acme": {"vex_reserved": 10000}}',
+    ),
 }
 
 _APPLY = {

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from reconciler.config.ids import unique
 from reconciler.config.source import Path_
 from reconciler.planning.live import Live
 from reconciler.planning.pull.fit import own_metadata, unwritable
-from reconciler.planning.pull.names import unique
 from reconciler.planning.words import headline
 from reconciler.resources.model import Json, canonical_json, held
 

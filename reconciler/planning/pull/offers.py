@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from reconciler.config.emit import Plain
+from reconciler.config.ids import short, slug, unique
 from reconciler.planning.live import Live
 from reconciler.planning.pull.amounts import custom, included_units, major, number, steps
 from reconciler.planning.pull.draft import Draft
-from reconciler.planning.pull.names import days, is_made_up, period, short, slug, unique
+from reconciler.planning.pull.names import days, is_made_up, period
 from reconciler.resources.model import Values, held
 
 _CREDIT_KEYS = ("credits", "credit_amount", "credits_amount", "credit_count", "included_credits")

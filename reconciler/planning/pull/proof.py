@@ -29,8 +29,11 @@ class Pulled:
     draft: Draft
 
 
-def pull(account: Account, namespace: str, *, imports: bool = True) -> Pulled:
-    """Write files for an account; deterministic for equal accounts. ``imports`` names objects by the ids they have."""
+def pull(account: Account, namespace: str, *, imports: bool = True, origin: str | None = None) -> Pulled:
+    """Write files for an account; deterministic for equal accounts.
+
+    ``imports`` names objects by the ids they have; without it ``origin`` tells what the files were made from.
+    """
     refused: dict[Key, str] = {}
     while True:
         draft = _drafted(account, namespace, refused)
@@ -43,7 +46,7 @@ def pull(account: Account, namespace: str, *, imports: bool = True) -> Pulled:
             raise AssertionError(f"nothing can be taken out for {[each.summary for each in diagnostics]}")
         refused |= worse
     if not imports:
-        files = write(draft, imports=False)
+        files = write(draft, imports=False, origin=origin)
         catalog, _ = catalog_from_texts(files)
         assert catalog is not None  # noqa: S101  a section less is as valid
     return Pulled(files, catalog, draft)

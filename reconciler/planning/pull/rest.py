@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from reconciler.config.ids import slug
 from reconciler.planning.pull.amounts import instant, major, number
 from reconciler.planning.pull.draft import Draft
-from reconciler.planning.pull.names import is_made_up, slug
+from reconciler.planning.pull.names import is_made_up
 
 _TAX_TEXTS = ("description", "country", "state", "jurisdiction", "tax_type")
 
