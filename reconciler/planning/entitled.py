@@ -19,6 +19,7 @@ from reconciler.resources.model import Json, Values
 #: What can become of a call, worst first.
 EFFECTS = ("refused", "dearer", "changed", "cheaper", "allowed")
 NO_BASE = "no base to compare with"
+OFF_BASE = "Something else than this base was last applied."
 _SHOWN = 5
 #: Terms that are amounts of credits or money: millionths in a policy.
 _AMOUNT = re.compile(r"\.(credits|bonus|price|least|credits\.(default|included|listed\..+))$")
@@ -29,11 +30,15 @@ _LONGEST = 60
 class Entitlements:
     """What the files decide, by the digest of their policy, and what of it differs from a base.
 
+    ``in_force`` tells whether the files are those last applied to the account; ``off_base`` that others than the base
+    were, so that the comparison is not with what holds.
     ``base`` is how the base was named, ``base_digest`` the digest of its policy; ``terms`` and ``calls`` are the JSON
-    values of :meth:`reconciler.entitlements.changes.Changes.as_json`. All four are None where there is no base.
+    values of :meth:`reconciler.entitlements.changes.Changes.as_json`. These are None where there is no base.
     """
 
     policy_digest: str
+    in_force: bool = False
+    off_base: bool = False
     base: str | None = None
     base_digest: str | None = None
     terms: Sequence[Values] | None = None
@@ -57,11 +62,13 @@ class Entitlements:
 
     def document(self) -> dict[str, Any]:
         """Return it as the plan file has it."""
+        about = {"policy_digest": self.policy_digest, "in_force": self.in_force}
         if not self.known:
-            return {"known": False, "policy_digest": self.policy_digest, "reason": NO_BASE}
+            return {"known": False, **about, "reason": NO_BASE}
         return {
             "known": True,
-            "policy_digest": self.policy_digest,
+            **about,
+            "off_base": self.off_base,
             "base": self.base,
             "base_digest": self.base_digest,
             "counts": self.counts,
@@ -72,12 +79,15 @@ class Entitlements:
 
 def summary(entitled: Entitlements) -> str:
     """Say in one line what becomes of calls."""
+    if not entitled.known and entitled.in_force:
+        return "Entitlements: as last applied."
     if not entitled.known:
         return f"Entitlements: changes unknown, {NO_BASE} (--base REV)."
     since = f"since {visible(str(entitled.base))}"
+    off = f" {OFF_BASE}" if entitled.off_base else ""
     if not entitled.changed:
-        return f"Entitlements: no changes {since}; calls are decided as before."
-    return f"Entitlements {since}: {_counted_calls(entitled.terms or (), entitled.counts)}"
+        return f"Entitlements: no changes {since}; calls are decided as before.{off}"
+    return f"Entitlements {since}: {_counted_calls(entitled.terms or (), entitled.counts)}{off}"
 
 
 def changes_text(terms: Sequence[Values], calls: Sequence[Values], *, unicode: bool) -> str:

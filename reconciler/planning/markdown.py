@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from reconciler.diagnostics.markdown import code, longest_run
 from reconciler.planning.category import category, is_dangerous
 from reconciler.planning.change import Change
-from reconciler.planning.entitled import NO_BASE, Entitlements, total, worst
+from reconciler.planning.entitled import NO_BASE, OFF_BASE, Entitlements, total, worst
 from reconciler.planning.entitled import changes_text as calls_text
 from reconciler.planning.guards import Refusal
 from reconciler.planning.plan import Plan
@@ -98,12 +98,15 @@ def _list(title: str, items: Sequence[str], room: int) -> Iterator[str]:
 
 def _calls(entitled: Entitlements) -> str:
     """Say in one line what becomes of calls."""
+    if not entitled.known and entitled.in_force:
+        return "**Calls**: decided as last applied."
     if not entitled.known:
         return f"**Calls**: changes unknown, {NO_BASE}."
     since = code(str(entitled.base))
+    off = f" **{OFF_BASE}**" if entitled.off_base else ""
     if not entitled.changed:
-        return f"**Calls**: decided as before, compared with {since}."
-    return f"**Calls**, compared with {since}: {total(entitled.terms or (), entitled.calls or ())}"
+        return f"**Calls**: decided as before, compared with {since}.{off}"
+    return f"**Calls**, compared with {since}: {total(entitled.terms or (), entitled.calls or ())}{off}"
 
 
 def _worst(entitled: Entitlements) -> Iterator[str]:

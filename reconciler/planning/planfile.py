@@ -54,6 +54,7 @@ _Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 class _Unknown(_Closed):
     known: Literal[False]
     policy_digest: _Sha256
+    in_force: bool
     reason: str
 
 
@@ -98,6 +99,8 @@ class _Group(_Closed):
 class _Known(_Closed):
     known: Literal[True]
     policy_digest: _Sha256
+    in_force: bool
+    off_base: bool
     base: str
     base_digest: _Sha256
     counts: dict[str, int]
@@ -225,10 +228,12 @@ def _plan(parsed: _Document) -> Plan:
 
 def _entitlements(half: _Unknown | _Known) -> Entitlements:
     if isinstance(half, _Unknown):
-        return Entitlements(half.policy_digest)
+        return Entitlements(half.policy_digest, half.in_force)
     terms = [term.model_dump() for term in half.terms]
     calls = [group.model_dump() for group in half.calls]
-    return Entitlements(half.policy_digest, half.base, half.base_digest, terms, calls)
+    return Entitlements(
+        half.policy_digest, half.in_force, half.off_base, half.base, half.base_digest, terms=terms, calls=calls
+    )
 
 
 def _instant(text: str) -> datetime:

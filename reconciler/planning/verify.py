@@ -54,7 +54,9 @@ def check_config(plan: Plan, desired: Sequence[Resource], config_digest: str, po
 
 def check_entitlements(plan: Plan, compared: Entitlements) -> None:
     """Refuse a plan that tells of other changes of calls than a comparison with its base made now."""
-    told, now = (replace(each, base="").document() for each in (plan.entitlements, compared))
+    told, now = (
+        replace(each, base="", in_force=False, off_base=False).document() for each in (plan.entitlements, compared)
+    )
     if told != now:
         raise PlanRefusedError(
             "E0811", "the plan tells of other changes of calls than the files and the base do", remedy=REMEDY

@@ -116,7 +116,7 @@ def _offer(
         target(catalog, state),
         config_digest=catalog.digest,
         live_digest=state.digest,
-        entitlements=entitle(catalog, None),
+        entitlements=entitle(catalog, None, state.applied),
         plan_id=plan_id,
         now=now,
         currencies=currencies,

@@ -11,6 +11,7 @@ from reconciler.diagnostics import Diagnostic
 from reconciler.entitlements.changes import changes
 from reconciler.entitlements.compile import compile_catalog
 from reconciler.entitlements.policy import Policy
+from reconciler.planning.applied import Applied
 from reconciler.planning.diff import diff
 from reconciler.planning.entitled import Entitlements
 from reconciler.planning.live import Live, LiveState
@@ -57,7 +58,7 @@ def propose(catalog: Catalog, gateway: Gateway, *, plan_id: str, now: datetime, 
         target(catalog, live),
         config_digest=catalog.digest,
         live_digest=live.digest,
-        entitlements=entitle(catalog, base),
+        entitlements=entitle(catalog, base, live.applied),
         plan_id=plan_id,
         now=now,
         currencies=reader.currencies,
@@ -84,7 +85,7 @@ def propose_offline(
         target(catalog, live),
         config_digest=catalog.digest,
         live_digest=snapshot.live_digest,
-        entitlements=entitle(catalog, base),
+        entitlements=entitle(catalog, base, live.applied),
         plan_id=plan_id,
         now=now,
         currencies=snapshot.currencies,
@@ -102,13 +103,22 @@ def take_snapshot(catalog: Catalog, gateway: Gateway, now: datetime) -> str:
     return record(live, desired, target(catalog, live), catalog.moved, reader.currencies, now)
 
 
-def entitle(catalog: Catalog, base: Base | None) -> Entitlements:
-    """Compile the files and say what they decide otherwise than the base."""
+def entitle(catalog: Catalog, base: Base | None, applied: Applied | None) -> Entitlements:
+    """Compile the files and say what they decide otherwise than the base; ``applied`` is what the account remembers."""
     policy = compile_catalog(catalog)
+    in_force = applied is not None and applied.config_digest == catalog.digest
     if base is None:
-        return Entitlements(policy.digest)
+        return Entitlements(policy.digest, in_force)
     found = json.loads(json.dumps(changes(base.policy, policy).as_json()))
-    return Entitlements(policy.digest, base.name, base.policy.digest, found["terms"], found["calls"])
+    return Entitlements(
+        policy.digest,
+        in_force,
+        off_base=applied is not None and applied.config_digest != base.policy.config_digest,
+        base=base.name,
+        base_digest=base.policy.digest,
+        terms=found["terms"],
+        calls=found["calls"],
+    )
 
 
 def target(catalog: Catalog, live: LiveState) -> Target:

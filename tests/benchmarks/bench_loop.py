@@ -180,7 +180,7 @@ def large_diff() -> list[Row]:
     def run() -> str:
         difference = diff(desire(catalog), live, "bench", {})
         target = Target("acct_1", "test", "v", "bench", None, "0")
-        digests = {"config_digest": "", "live_digest": "", "entitlements": entitle(catalog, None)}
+        digests = {"config_digest": "", "live_digest": "", "entitlements": entitle(catalog, None, None)}
         return serialise(make_plan(difference, target, **digests, plan_id=next(_ids), now=NOW))
 
     start = time.process_time()

@@ -73,7 +73,7 @@ def test_without_a_base_nothing_is_known(changed: Shell) -> None:
     """The half is there and says unknown, never none; the digest of the policy is there all the same."""
     half = plan_file(changed)["entitlements"]
     assert half.pop("policy_digest") == plan_file(changed, "--base", "before")["entitlements"]["policy_digest"]
-    assert half == {"known": False, "reason": "no base to compare with"}
+    assert half == {"known": False, "in_force": False, "reason": "no base to compare with"}
 
 
 def test_a_base_is_a_directory_a_policy_or_a_revision(changed: Shell, here: Path) -> None:
@@ -156,3 +156,28 @@ def test_strange_calls_are_shown_inert_or_refused(changed: Shell, wrong: dict[st
         assert "\x1b" not in done.out + done.err
         assert "Traceback" not in done.err
         assert not done.out.startswith("::")
+
+
+def test_what_was_applied_is_known_to_be_in_force(changed: Shell) -> None:
+    """Without a base the policy that was last applied is recognised; another one is unknown, never none."""
+    changed.apply(BEFORE)
+    assert "Entitlements: as last applied." in changed.stored("plan").out
+    assert "as last applied" in changed.stored("plan", "--format", "markdown").out
+    write(AFTER)
+    assert "changes unknown" in changed.stored("plan").out
+
+
+def test_a_base_that_was_not_applied_is_told(changed: Shell) -> None:
+    """A comparison with something else than what was last applied says so; with what was applied it does not."""
+    assert changed("policy", "compile", "--config", "billing.d", "--out", "after.json").code == 0
+    told = "Something else than this base was last applied."
+
+    def told_with(base: str, form: str) -> bool:
+        return told in " ".join(changed.stored("plan", "--base", base, "--format", form).out.split())
+
+    for form in ("text", "markdown"):
+        assert told_with("after.json", form)
+        assert not told_with("before", form)
+    changed.apply(AFTER)
+    assert told_with("before", "text")
+    assert not told_with("after.json", "text")

@@ -1,8 +1,9 @@
 """Plan files that somebody or something has changed: whatever it was, not one write happens.
 
 Resealed plans are written the way an editor with the tool at hand would write them, digest and seal right; they are
-held against the files and the account. What a plan only tells is left alone there (when it was made, how many foreign
-objects there were, how many subscribers, who are counted anew): with a seal by key it is bound like everything else.
+held against the files and the account. What a plan only tells is left alone there: when it was made, how many foreign
+objects there were, how many subscribers (they are counted anew), whether the files were applied before. With a seal by
+key it is bound like everything else.
 """
 
 import json
@@ -29,7 +30,7 @@ from .world import NOW, World, catalog_of
 
 KEY = b"a key that only the pipeline knows"
 #: Told, and bound by the seal alone.
-TOLD = ("id", "created", "expires", "digest", "seal", "live_digest", "foreign", "subscribers")
+TOLD = ("id", "created", "expires", "digest", "seal", "live_digest", "foreign", "subscribers", "in_force")
 BITES = ("bit", "byte", "cut", "doubled", "line", "format", "nothing")
 
 
@@ -63,7 +64,7 @@ def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     """Yield the path of everything below a value."""
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for name, item in items:
-        if path or name not in TOLD:
+        if (path and path != ("entitlements",)) or name not in TOLD:
             yield (*path, name)
             yield from leaves(item, (*path, name))
 

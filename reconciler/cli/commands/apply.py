@@ -137,7 +137,7 @@ class _Request:
             check_config(plan, desire(catalog), catalog.digest, compile_catalog(catalog).digest)
             base = base_at(self._app, self._base, config)
             if base is not None:
-                check_entitlements(plan, entitle(catalog, base))
+                check_entitlements(plan, entitle(catalog, base, None))
         counted = replace(plan, subscribers=count_subscribers(Reader(gateway), plan.changes))
         self._check(plan, check_guards(counted, guards, self._allow))
         if self._form == "text":
