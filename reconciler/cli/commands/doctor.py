@@ -21,8 +21,8 @@ from reconciler.config.schemas import check_schemas
 from reconciler.config.words import count
 from reconciler.diagnostics import ReconcilerError
 from reconciler.diagnostics.visible import visible
-from reconciler.provider.binding import check_mode
-from reconciler.provider.gateway import Connection
+from reconciler.provider.binding import check_account, check_mode
+from reconciler.provider.gateway import Connection, Gateway
 from reconciler.provider.health import Finding, Verdict, examine, sdk
 
 
@@ -83,6 +83,7 @@ def _key(account: AccountOptions, catalog: Catalog | None) -> tuple[Connection |
         connection = connect(account)
         if catalog is not None:
             check_mode(connection.mode, catalog.environment)
+            check_account(Gateway(connection, read_only=True), catalog.environment)
     except ReconcilerError as error:
         return None, Finding("key", Verdict.FAIL, error.message, error.remedy)
     where = "embedded sandbox" if account.sandbox else connection.base or "Stripe"
