@@ -18,12 +18,15 @@ from reconciler.config.models import Environment
 from reconciler.diagnostics import UsageError
 from reconciler.entitlements import Entitlements, Policy
 from reconciler.entitlements.compile import compile_catalog
-from reconciler.entitlements.periods import zone_of
+from reconciler.entitlements.periods import Calendar, micros, zone_of
 from reconciler.entitlements.policy import read_policy
+from reconciler.ledger.base import Store
+from reconciler.ledger.entry import Entry
 from reconciler.ledger.ledger import FILE, Ledger, open_ledger
 
 VARIABLE = "RECONCILER_LEDGER"
 DEFAULT = "usage.db"
+_PAGE = 1000
 Command = Callable[..., Any]
 
 
@@ -143,3 +146,28 @@ def instant_of(text: str, zone: str) -> datetime:
     except ValueError:
         raise UsageError("E1034", f"{text!r} is not a date such as 2027-01-31, nor an instant") from None
     return found if found.tzinfo is not None else found.replace(tzinfo=zone_of(zone))
+
+
+def month_of(text: str, zone: str) -> tuple[int, int]:
+    """Return start and end of a month of the calendar, written as 2027-01, in microseconds."""
+    try:
+        day = datetime.strptime(text, "%Y-%m").replace(day=15, tzinfo=zone_of(zone))
+    except ValueError:
+        raise UsageError("E1034", f"{text!r} is not a month such as 2027-01") from None
+    return Calendar("month", zone_of(zone)).at(micros(day))
+
+
+def names_of(store: Store) -> Iterator[str]:
+    """Yield every tenant that has entries, by name."""
+    after = ""
+    while page := store.names(after, _PAGE):
+        yield from page
+        after = page[-1]
+
+
+def entries_of(store: Store, tenant: str) -> Iterator[Entry]:
+    """Yield a tenant's entries, oldest first."""
+    after = 0
+    while page := store.entries(tenant, after, _PAGE):
+        yield from page
+        after = page[-1].seq

@@ -35,6 +35,7 @@ COMMANDS = {
     "drift": "Show what was changed at Stripe since the last apply.",
     "status": "Show what was last applied, and who holds the lock.",
     "unlock": "Free the lock of an apply that is dead.",
+    "impact": "Show what a change means in money and refusals, tenant by tenant.",
     "policy": "Compile, show and compare what decides calls.",
     "check": "Tell whether a tenant may make a call now; writes nothing.",
     "consume": "Decide a call and book it.",

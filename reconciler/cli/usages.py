@@ -79,15 +79,15 @@ def csv_text(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
     writer = csv.DictWriter(buffer, FIELDS, lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        writer.writerow({name: _harmless(value) for name, value in row.items()})
+        writer.writerow({name: harmless(value) for name, value in row.items()})
         yield buffer.getvalue()
         buffer.seek(0)
         buffer.truncate()
     yield buffer.getvalue()
 
 
-def _harmless(value: Any) -> Any:
-    """Return a cell as it is, unless it is text that acts; a negative amount is a number."""
+def harmless(value: Any) -> Any:
+    """Return a cell of CSV as it is, unless it is text that acts; a negative amount is a number."""
     if not isinstance(value, str) or not value.startswith(_FORMULA) or _is_number(value):
         return value
     return f"'{value}"

@@ -9,7 +9,8 @@ from reconciler.ledger.entry import Entry
 #: Returns the entry written under a key of the tenant.
 Find = Callable[[str], Entry | None]
 _METERED = "metered:"
-_CALLS = frozenset({"consume", "commit", "owed", "settle"})
+#: Kinds of entries that say a call was made.
+CALLS = frozenset({"consume", "commit", "owed", "settle"})
 
 
 class Units(NamedTuple):
@@ -47,8 +48,8 @@ def booked(entries: Iterable[Entry], find: Find) -> Iterator[Booked | Entry]:
     """Yield a tenant's calls and refunds in order, and every other entry as it is."""
     refund: Entry | None = None
     for entry in entries:
-        if entry.kind in _CALLS:
-            yield _call(entry)
+        if entry.kind in CALLS:
+            yield call_of(entry)
         elif entry.kind == "refund":
             refund = entry
         elif entry.kind == "refunded" and refund is not None:
@@ -59,7 +60,8 @@ def booked(entries: Iterable[Entry], find: Find) -> Iterator[Booked | Entry]:
             yield entry
 
 
-def _call(entry: Entry) -> Booked:
+def call_of(entry: Entry) -> Booked:
+    """Return what an entry of one of the kinds of calls says was called."""
     answer = entry.answer
     if entry.kind == "settle":
         return _of(entry, answer[0][0], entry, answer[3]["calls"], answer[3]["short"])

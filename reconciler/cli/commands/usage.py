@@ -2,15 +2,23 @@
 
 import json
 import shlex
-from collections.abc import Iterator
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 
 import click
 
 from reconciler.cli.account import connect
-from reconciler.cli.books import BookOptions, book_options, instant_of, open_reading, policy_of, writing
+from reconciler.cli.books import (
+    BookOptions,
+    book_options,
+    entries_of,
+    instant_of,
+    month_of,
+    names_of,
+    open_reading,
+    policy_of,
+    writing,
+)
 from reconciler.cli.context import App, common_options, pass_app
 from reconciler.cli.exits import Exit
 from reconciler.cli.files import read_bounded
@@ -29,19 +37,17 @@ from reconciler.cli.usages import (
 from reconciler.config.models import Environment
 from reconciler.diagnostics import UsageError
 from reconciler.entitlements import Entitlements, Policy
-from reconciler.entitlements.periods import SECOND, Calendar, micros, zone_of
+from reconciler.entitlements.periods import SECOND, micros
 from reconciler.entitlements.standing import subscription_of
 from reconciler.entitlements.usage_export import export_rows
 from reconciler.entitlements.usage_report import TenantUsage, current_period, usage_of
 from reconciler.ledger.base import Store
-from reconciler.ledger.entry import Entry
 from reconciler.provider.binding import check_account, check_mode
 from reconciler.provider.customers import customers_by_mark
 from reconciler.provider.gateway import Connection, Gateway
 from reconciler.provider.retry import Backoff
 from reconciler.provider.usage import Report, UsageSender
 
-PAGE = 1000
 _LARGEST_FILE = 64 * 1024 * 1024
 _STATES = ("pending", "dead", "sent")
 
@@ -77,9 +83,9 @@ def _report(
     if sum((month is not None, previous, since is not None or until is not None)) > 1:
         raise UsageError("E1034", "choose one of --month, --previous, and --from with --to")
     policy, _ = policy_of(app, books)
-    period = _month(month, policy.zone) if month else _stretch(since, until, policy.zone)
+    period = month_of(month, policy.zone) if month else _stretch(since, until, policy.zone)
     with open_reading(app, books) as ledger:
-        names = tenants or tuple(_names(ledger.store))
+        names = tenants or tuple(names_of(ledger.store))
         found = [_usage(policy, ledger.store, name, period, previous=previous) for name in names]
     if form == "json":
         app.out.data(json.dumps([usage.as_json() for usage in found], indent=2) + "\n")
@@ -92,7 +98,7 @@ def _usage(policy: Policy, store: Store, tenant: str, period: tuple[int, int] | 
     chosen = period or current_period(policy, tenant, subscription, store.now())
     if previous:
         chosen = current_period(policy, tenant, subscription, chosen[0] - 1)
-    return usage_of(policy, tenant, _entries(store, tenant), partial(store.entry, tenant), chosen)
+    return usage_of(policy, tenant, entries_of(store, tenant), partial(store.entry, tenant), chosen)
 
 
 @command.command("export")
@@ -113,8 +119,8 @@ def _export(
         store = ledger.store
         rows = (
             row
-            for tenant in tenants or _names(store)
-            for row in export_rows(_entries(store, tenant), partial(store.entry, tenant), period)
+            for tenant in tenants or names_of(store)
+            for row in export_rows(entries_of(store, tenant), partial(store.entry, tenant), period)
         )
         for text in {"csv": csv_text, "json": json_text, "jsonl": jsonl_text}[form](rows):
             app.out.data(text)
@@ -218,28 +224,6 @@ def _customers(
     if not isinstance(found, dict) or not all(isinstance(each, str) for each in found.values()):
         raise UsageError("E1035", f"{file} is no JSON object of tenant to customer")
     return found
-
-
-def _names(store: Store) -> Iterator[str]:
-    after = ""
-    while page := store.names(after, PAGE):
-        yield from page
-        after = page[-1]
-
-
-def _entries(store: Store, tenant: str) -> Iterator[Entry]:
-    after = 0
-    while page := store.entries(tenant, after, PAGE):
-        yield from page
-        after = page[-1].seq
-
-
-def _month(text: str, zone: str) -> tuple[int, int]:
-    try:
-        day = datetime.strptime(text, "%Y-%m").replace(day=15, tzinfo=zone_of(zone))
-    except ValueError:
-        raise UsageError("E1034", f"{text!r} is not a month such as 2027-01") from None
-    return Calendar("month", zone_of(zone)).at(micros(day))
 
 
 def _stretch(since: str | None, until: str | None, zone: str) -> tuple[int, int] | None:

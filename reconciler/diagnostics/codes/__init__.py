@@ -3,7 +3,18 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from reconciler.diagnostics.codes import account, catalog, command, ledger, money, plans, sandbox, structure, text
+from reconciler.diagnostics.codes import (
+    account,
+    catalog,
+    command,
+    ledger,
+    money,
+    plans,
+    sandbox,
+    structure,
+    text,
+    usage,
+)
 from reconciler.diagnostics.codes.model import Explanation
 
 __all__ = ["EXPLANATIONS", "Explanation"]
@@ -18,6 +29,7 @@ _TABLES = (
     command.CODES,
     ledger.CODES,
     sandbox.CODES,
+    usage.CODES,
 )
 
 

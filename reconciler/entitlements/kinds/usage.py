@@ -52,10 +52,10 @@ class Metered(NamedTuple):
 class Usage:
     """The lines of a call's meters; meters without a line are counted, not paid."""
 
-    __slots__ = ("_apart", "_lines", "_terms", "source")
+    __slots__ = ("_apart", "_terms", "lines", "source")
 
     def __init__(self, lines: tuple[Metered, ...]) -> None:
-        self._lines = lines
+        self.lines = lines
         self._terms = [
             (line.meter, line.included, line.over, line.credits, line.rate, line.spend) for line, _, _ in lines
         ]
@@ -65,11 +65,11 @@ class Usage:
     @property
     def periods(self) -> tuple[Period, ...]:
         """The lines' periods."""
-        return tuple(line.period for line in self._lines)
+        return tuple(line.period for line in self.lines)
 
     def denied(self, now: int) -> list[list[Any]]:
         """Return the lines that refuse more than they include: counter, units, meter, end of the period."""
-        lines = [each for each in self._lines if each.line.over == "deny"]
+        lines = [each for each in self.lines if each.line.over == "deny"]
         return [[name, line.included, line.meter, period.at(now)[1]] for line, name, period in lines]
 
     def weigh(self, book: Book, now: int, ask: Ask, *, forced: bool = False) -> Payment | Refusal:
@@ -82,7 +82,7 @@ class Usage:
         owed = 0
         money: int | None = 0
         tightest: Bound | None = None
-        for (line, name, period), terms in zip(self._lines, self._terms, strict=True):
+        for (line, name, period), terms in zip(self.lines, self._terms, strict=True):
             number = ask.of(line.meter)
             start, end, used = counted(book, name, period, now)
             left = line.included - used - number
@@ -100,14 +100,14 @@ class Usage:
         if owed > book.credits and not forced:
             short = owed - book.credits
             return Refusal(Reason.INSUFFICIENT_CREDITS, self.source, "credits", book.credits, None, short=short)
-        unit = "credit" if owed else self._lines[0].line.currency
+        unit = "credit" if owed else self.lines[0].line.currency
         return Payment(
             "usage", owed or money, unit, owed, tuple(counts), tuple(spends), self._apart, tightest, self.source, self
         )
 
     def snapshot(self, book: Book, now: int) -> list[Any]:
         """Return the lines' terms and how many units came before in each."""
-        before = [counted(book, name, period, now)[2] for _, name, period in self._lines]
+        before = [counted(book, name, period, now)[2] for _, name, period in self.lines]
         return ["usage", list(zip(before, self._terms, strict=True))]
 
 

@@ -1,0 +1,149 @@
+"""An impact as a comment on a pull request, and as a section of a plan's; nothing from files or usage acts in it."""
+
+from collections.abc import Iterator, Sequence
+
+from reconciler.config.words import count
+from reconciler.diagnostics.markdown import code
+from reconciler.impact.picture import bar, groups
+from reconciler.impact.result import Impact, Note, TenantRow
+from reconciler.impact.words import amount, effect, headline_parts, remarks, signed, sums
+
+#: Lets a bot find its comment again and edit it instead of adding another.
+MARKER = "<!-- reconciler-impact -->"
+#: GitHub takes 65,536 characters.
+LIMIT = 60_000
+_ROWS, _CALLS, _TOP, _BAR = 100, 50, 5, 12
+
+
+def impact_markdown(impact: Impact) -> str:
+    """Write an impact as GitHub-flavoured Markdown of at most 60,000 characters."""
+    lines = [MARKER, f"### Impact: {summary(impact)}", "", _target(impact), ""]
+    if impact.differs:
+        lines += [*_totals(impact), *_pictures(impact)]
+    lines += [f"- {_note(note)}" for note in impact.notes] + [""]
+    text = "\n".join(lines)
+    for part in (_calls(impact), _tenants(impact)):
+        folded = "\n".join(part)
+        text += folded if len(text) + len(folded) < LIMIT else ""
+    return text
+
+
+def impact_section(impact: Impact) -> str:
+    """Write what a plan's comment has of an impact: totals, who pays most more, and how many calls are refused."""
+    lines = ["", f"**Impact**: {summary(impact)}", "", _target(impact), ""]
+    if impact.differs:
+        lines += [*_totals(impact), *_top(impact)]
+    return "\n".join([*lines, *(f"- {_note(note)}" for note in impact.notes), ""])
+
+
+def summary(impact: Impact) -> str:
+    """Say in one line what it comes to."""
+    if not impact.differs:
+        return "no difference for any tenant"
+    differences = [(total.month[1] - total.month[0], total.currency) for total in impact.totals]
+    sums_ = [f"{signed(number, currency)} {currency} a month" for number, currency in differences]
+    more, less = (sum(getattr(total, name)[0] for total in impact.totals) for name in ("more", "less"))
+    found = [*sums_, f"{count(more, 'tenant')} {'pays' if more == 1 else 'pay'} more", f"{less:,} less"]
+    found += [f"{impact.newly_refused:,} calls newly refused"] if impact.newly_refused else []
+    found += [f"{impact.newly_allowed:,} newly allowed"] if impact.newly_allowed else []
+    return ", ".join(found)
+
+
+def _note(note: Note) -> str:
+    more = note.shown()[len(note.names[:_TOP]) :]
+    names = ", ".join([*map(code, note.names[:_TOP]), *more])
+    return f"{note.text}: {names}." if names else f"{note.text}."
+
+
+def _target(impact: Impact) -> str:
+    base, head, month, source = headline_parts(impact)
+    used = f"usage of {code(source)}" if source else "without usage"
+    return f"From {code(base)} to {code(head)}, {code(month)}, {used}."
+
+
+def _cell(text: str) -> str:
+    """Write untrusted text in a cell of a table: a code span, whose bars GitHub wants escaped there."""
+    return code(text).replace("|", "\\|")
+
+
+def _totals(impact: Impact) -> Iterator[str]:
+    yield "| | before | after | difference | more | less | same |"
+    yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"
+    for total in impact.totals:
+        for what, *numbers in sums(total):
+            tenants = (total.more[0], total.less[0], total.same) if what == "month" else ("", "", "")
+            cells = (f"{total.currency} per {what}", *numbers, *map(str, tenants))
+            yield f"| {' | '.join(cells)} |"
+    yield ""
+
+
+def _pictures(impact: Impact) -> Iterator[str]:
+    for group in groups(impact):
+        yield f"Per month, {group.currency}: less to the left, more to the right."
+        yield ""
+        yield "| tenant | | |"
+        yield "| --- | --- | ---: |"
+        for row in group.rows:
+            drawn = bar(row.month or 0, group.largest, _BAR, unicode=True).replace(" ", "\u00a0")
+            yield f"| {_cell(row.tenant)} | `{drawn}` | {signed(row.month or 0, group.currency)} |"
+        more, less = group.left_out
+        yield ""
+        if more or less:
+            yield f"And {more:,} more that pay more, {less:,} more that pay less."
+            yield ""
+
+
+def _top(impact: Impact) -> Iterator[str]:
+    for total in impact.totals:
+        rows = [row for row in impact.rows if row.currency == total.currency and (row.month or 0) > 0][:_TOP]
+        for row in rows:
+            yield f"- {_cell(row.tenant)} pays {signed(row.month or 0, total.currency)} {total.currency} a month more"
+    refused = [row for row in impact.rows if row.newly_refused]
+    refused.sort(key=lambda row: (-row.newly_refused, row.tenant))
+    for row in refused[:_TOP]:
+        yield f"- {_cell(row.tenant)}: {row.newly_refused:,} of {row.calls:,} newly refused"
+    yield ""
+
+
+def _calls(impact: Impact) -> Iterator[str]:
+    if not impact.calls:
+        return
+    yield f"<details><summary>Calls decided otherwise ({len(impact.calls)})</summary>"
+    yield ""
+    yield "| | tenant | tool | number | reason |"
+    yield "| --- | --- | --- | ---: | --- |"
+    for row in impact.calls[:_CALLS]:
+        tool = f"units of {_cell(row.tool)}" if row.meter else _cell(row.tool)
+        yield f"| newly {row.effect} | {_cell(row.tenant)} | {tool} | {row.number:,} | {effect(row)} |"
+    yield from _left_out(impact.calls, _CALLS)
+
+
+def _tenants(impact: Impact) -> Iterator[str]:
+    rows = [row for row in impact.rows if row.changed]
+    if not rows:
+        return
+    yield f"<details><summary>Tenants ({len(rows)} of {len(impact.rows)} with a difference)</summary>"
+    yield ""
+    yield "| tenant | before | after | month | year | refused | allowed | remark |"
+    yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |"
+    yield from (_row(row) for row in rows[:_ROWS])
+    yield from _left_out(rows, _ROWS)
+
+
+def _row(row: TenantRow) -> str:
+    costs = [
+        f"{amount(cost.month, cost.currency)} {cost.currency}" if cost else "none" for cost in (row.before, row.after)
+    ]
+    differences = ["" if each is None else signed(each, row.currency or "") for each in (row.month, row.year)]
+    decided = [f"{number:,}" if number else "" for number in (row.newly_refused, row.newly_allowed)]
+    said = "; ".join(remarks(row))
+    return f"| {' | '.join((_cell(row.tenant), *costs, *differences, *decided, said and _cell(said)))} |"
+
+
+def _left_out(rows: Sequence[object], most: int) -> Iterator[str]:
+    yield ""
+    if len(rows) > most:
+        yield f"And {len(rows) - most:,} more; `reconciler impact --format csv` has all tenants, `json` all calls."
+        yield ""
+    yield "</details>"
+    yield ""
