@@ -69,7 +69,10 @@ def _text(offer: Offer, *, whole: bool) -> Iterator[str]:
     yield f"Account {target.account} ({target.mode}), namespace {target.namespace}\n\n"
     if adoption.taken:
         yield "Taken over, by owner marks in metadata (managed_by, address, config_digest, own keys) alone:\n"
-        yield table([_taken(each) for each in adoption.taken], indent="  ") + "\n"
+        yield table([_taken(each) for each in adoption.taken], indent="  ")
+        for each in adoption.taken if not whole else ():
+            yield table([(f"metadata.{name}", value) for name, value in _mark(offer.plan, each).items()], indent="    ")
+        yield "\n"
     renewed = len(offer.plan.changes) - len(adoption.taken)
     if renewed:
         yield f"{count(renewed, 'mark')} renewed, of objects that refer to these.\n"

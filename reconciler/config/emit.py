@@ -19,6 +19,8 @@ WIDTH = 120
 _TALL = frozenset({"plans", "coupons", "promotion_codes", "tax_rates", "tiers", "tenants"})
 _MAPS = frozenset({"prices", "usage"})
 _PLAIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 _./+()$%-]*[A-Za-z0-9_)%+])?")
+#: What needs no quotes either where nothing but the end of the line ends a value.
+_PLAIN_LINE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 _./+()$%,;!?'-]*[A-Za-z0-9_)%+.!?])?")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?![0-9])")
 
 
@@ -46,14 +48,14 @@ def emit(
     return "\n".join(lines) + "\n"
 
 
-def scalar(value: Any) -> str:
-    """Write one scalar so that it is read back as it is."""
+def scalar(value: Any, *, line: bool = False) -> str:
+    """Write one scalar so that it is read back as it is; ``line`` where it stands alone on the rest of its line."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, Plain | int):
         return str(value)
     text = str(value)
-    if _PLAIN.fullmatch(text) and not _DATE.match(text) and resolve(text) == text:
+    if (_PLAIN_LINE if line else _PLAIN).fullmatch(text) and not _DATE.match(text) and resolve(text) == text:
         return text
     return json.dumps(text, ensure_ascii=False)
 
@@ -70,7 +72,10 @@ class _Writer:
             yield from self._entry(f"{' ' * indent}{scalar(key)}:", value, here, indent)
 
     def _entry(self, head: str, value: Any, path: Path_, indent: int) -> Iterator[str]:
-        if not isinstance(value, Mapping | list | tuple) or not value:
+        if not isinstance(value, Mapping | list | tuple):
+            yield f"{head} {scalar(value, line=True)}"
+            return
+        if not value:
             yield f"{head} {_flow(value)}"
             return
         line = f"{head} {_flow(value)}"

@@ -74,6 +74,7 @@ def test_one_object_gets_its_mark_and_nothing_else(shell: Shell, account: Accoun
     before = account.dump()
     done = shell.stored("import", "plans.pro", account.product, "--auto-approve")
     assert (done.code, "1 object to take over" in done.out) == (0, True)
+    assert "metadata.address        plans.pro\n" in done.out
     after = account.dump()
     mark = after[account.product].pop("metadata")
     assert mark.pop("team") == before[account.product].pop("metadata")["team"]
@@ -195,3 +196,25 @@ def test_an_object_with_an_owner_or_without_room_is_refused(
 def test_the_command_line_is_checked(arguments: tuple[str, ...], shell: Shell, account: Account) -> None:
     """An address needs an id, and --match takes neither."""
     assert (account.product != "", shell.stored("import", *arguments).code) == (True, 64)
+
+
+def test_a_saved_plan_takes_over_by_id(shell: Shell, account: Account) -> None:
+    """Entries of imports are adopted by plan and apply through a plan file, and the next plan has nothing to do."""
+    entries = f"imports: [{{to: plans.pro, id: {account.product}}}, {{to: {ANNUAL}, id: {account.annual}}}]\n"
+    write(FILES.replace("  team: {name: Team}\n", "") + entries)
+    assert shell.stored("plan", "--out", "plan.json").code == 0
+    done = shell.stored("apply", "plan.json")
+    assert done.code == 0, done.err
+    assert account.client.prices.retrieve(account.annual).lookup_key is None
+    assert json.loads(shell.stored("plan", "--format", "json").out)["changes"] == 0
+
+
+def test_each_environment_has_ids_of_its_own(shell: Shell, account: Account) -> None:
+    """Entries of several files stand together, and an overlay replaces them."""
+    write(FILES.replace("  team: {name: Team}\n", ""))
+    write("imports: [{to: plans.pro, id: prod_elsewhere}]\n", "products.yaml")
+    write(f"imports: [{{to: {ANNUAL}, id: price_elsewhere}}]\n", "prices.yaml")
+    here = f"imports: [{{to: plans.pro, id: {account.product}}}, {{to: {ANNUAL}, id: {account.annual}}}]\n"
+    write(here, "env/here/imports.yaml")
+    assert "product is" in shell.stored("plan").err
+    assert json.loads(shell.stored("plan", "--env", "here", "--format", "json").out)["counts"] == {"adopt": 3}

@@ -1,5 +1,6 @@
 """Pulling a hand-made account: files that say what is there, and a plan from them that only has to mark it."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,18 +9,20 @@ from hypothesis import settings as profile
 from hypothesis import strategies as st
 
 from reconciler.planning.plan import Plan
-from reconciler.planning.pull.proof import Pulled, pull
+from reconciler.planning.pull.proof import WRITTEN, Pulled, pull
 from reconciler.provider.adopt import offer_matches
 from reconciler.provider.executor import Ending, Executor
 from reconciler.provider.propose import propose
 from reconciler.provider.pull import read_account
+from reconciler.resources import BY_NAME, desire
 from reconciler.resources.model import MARK_KEYS
 from reconciler.sandbox import Settings
 
 from .accounts import accounts, build, dump
 from .conftest import variants
 from .recorder import Recorder
-from .world import NOW, World
+from .samples import everything
+from .world import NOW, World, catalog_of
 
 FEW = profile(max_examples=12, suppress_health_check=list(HealthCheck))
 
@@ -59,7 +62,9 @@ def without_marks(found: dict[str, Any]) -> dict[str, Any]:
 def check(world: World, *, by_import: bool) -> Pulled:
     """Pull, plan, adopt and plan again; whatever is not adopted stays as it is to the byte."""
     before = dump(world)
+    world.sandbox.requests.clear()
     pulled = pulled_from(world)
+    assert world.writes() == []
     assert pulled_from(world).files == pulled.files
     plan = plan_of(world, pulled)
     assert {(str(change.action), change.fields) for change in plan.changes} <= {("adopt", ())}
@@ -91,3 +96,58 @@ def test_the_same_whatever_is_unverified(account: dict[str, Any], settings: Sett
     world = World(settings)
     build(world, account)
     check(world, by_import=by_import)
+
+
+def test_every_kind_is_written_down() -> None:
+    """A kind that is managed can be pulled: whoever adds one says how it looks in the files."""
+    assert set(BY_NAME) == WRITTEN
+
+
+@pytest.mark.soak
+def test_a_thousand_objects() -> None:
+    """A thousand objects are pulled whole, taken over and planned as a few are."""
+    world = World()
+    v1: Any = world.dashboard.v1
+    for number in range(250):
+        product = v1.products.create({"name": f"Plan {number}", "metadata": {"number": str(number)}}).id
+        for amount, interval in ((number, "month"), (10 * number, "year"), (number + 1, "week")):
+            price = {"product": product, "currency": "usd", "unit_amount": amount, "recurring": {"interval": interval}}
+            v1.prices.create(price)
+    pulled = check(world, by_import=True)
+    assert (len(pulled.draft.live), len(pulled.draft.left)) == (1000, 0)
+
+
+def test_what_the_language_says_comes_back_from_stripe() -> None:
+    """A catalogue that was applied, its marks taken off, is pulled whole: the same amounts under the same keys."""
+    world = World()
+    sections = everything()
+    del sections["tenants"], sections["plans"]["payg"]
+    world.apply(sections)
+    v1: Any = world.dashboard.v1
+    no_mark = {"metadata": dict.fromkeys(MARK_KEYS, "")}
+    homes = {"product": v1.products, "price": v1.prices, "coupon": v1.coupons, "tax_rate": v1.tax_rates}
+    homes |= {"promotion_code": v1.promotion_codes, "feature": v1.entitlements.features}
+    for kind, object_id in dump(world):
+        if kind in homes:
+            homes[kind].update(object_id, no_mark)
+    account = read_account(world.gateway(read_only=True))
+    pulled = pull(account, "other")
+    assert pulled.draft.left == {}
+    before = {each.key: each for each in desire(catalog_of(sections)) if each.kind.name == "price"}
+    after = {each.key: each for each in desire(pulled.catalog) if each.kind.name == "price"}
+    assert before.keys() - {"acme.plans.old.prices.monthly"} == after.keys()
+    fields = ("unit_amount_decimal", "tiers", "currency_options", "currency", "tax_behavior")
+    for key, price in after.items():
+        assert {name: price.values.get(name) for name in fields} == {
+            name: before[key].values.get(name) for name in fields
+        }
+
+
+def test_a_live_account_is_bound_to_an_environment() -> None:
+    """Files made with a live key name the account they are for; those of a test account bind nothing."""
+    world = World()
+    account = read_account(world.gateway(read_only=True))
+    assert "environments.yaml" not in pull(account, "acme").files
+    catalog = pull(replace(account, mode="live"), "acme").catalog
+    production = catalog.file.environments["production"]
+    assert (production.account, production.mode) == (account.id, "live")

@@ -14,7 +14,7 @@ from reconciler.config.ids import short, slug, unique
 from reconciler.planning.live import Live
 from reconciler.planning.pull.amounts import included_units, instant, major, steps
 from reconciler.planning.pull.fit import oddity, own_metadata
-from reconciler.planning.pull.names import is_made_up, period
+from reconciler.planning.pull.names import is_made_up, period, shared_prefix
 from reconciler.resources import BY_NAME, desire
 
 minors = st.builds(
@@ -141,3 +141,18 @@ def test_what_no_field_can_hold_is_odd() -> None:
     assert oddity("product", {"type": "good"})
     assert oddity("promotion_code", {"customer": None}) is None
     assert oddity("product", {"type": "service"}) is None
+
+
+@pytest.mark.parametrize(
+    ("keys", "prefix"),
+    [
+        (["acme.features.a", "acme.features.b", "acme.features.ab"], "acme.features."),
+        (["acme_x", "acme_y", "acme_z"], "acme_"),
+        (["seats", "seat", "seat-x"], ""),
+        (["acme.a", "acme.b"], ""),
+        ([], ""),
+    ],
+)
+def test_what_many_keys_begin_with_is_no_part_of_an_id(keys: list[str], prefix: str) -> None:
+    """A prefix ends at a separator, and two keys may begin alike by chance."""
+    assert shared_prefix(keys) == prefix

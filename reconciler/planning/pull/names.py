@@ -1,6 +1,7 @@
 """Words for what a price or an id at Stripe is."""
 
 import re
+from collections.abc import Sequence
 
 from reconciler.resources.model import Values
 
@@ -25,6 +26,15 @@ def period(recurring: Values | None) -> str:
         return "once"
     interval, times = recurring["interval"], recurring.get("interval_count", 1)
     return _PERIODS.get((interval, times), f"every-{times}-{interval}s")
+
+
+def shared_prefix(keys: Sequence[str]) -> str:
+    """Return what several keys begin with, up to a separator: ``acme.features.``; empty for fewer than three keys."""
+    if len(keys) < 3:  # noqa: PLR2004  two may begin alike by chance
+        return ""
+    first, last = min(keys), max(keys)
+    same = next((index for index, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
+    return re.sub(r"[^._:/]*$", "", first[:same])
 
 
 def days(recurring: Values | None) -> int:

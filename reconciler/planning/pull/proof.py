@@ -17,7 +17,10 @@ from reconciler.planning.pull.draft import Account, Draft, Key
 from reconciler.planning.pull.files import write
 from reconciler.planning.pull.offers import add_products
 from reconciler.planning.pull.rest import add_coupons, add_features, add_meters, add_promotion_codes, add_tax_rates
-from reconciler.resources import desire
+from reconciler.resources import BY_NAME, desire
+
+#: Kinds that are written down; objects of any other are left out by name.
+WRITTEN = frozenset("meter feature product product_feature price coupon promotion_code tax_rate".split())
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,9 @@ def _drafted(account: Account, namespace: str, refused: Mapping[Key, str]) -> Dr
     add_coupons(draft)
     add_promotion_codes(draft)
     add_tax_rates(draft)
+    for kind in BY_NAME.keys() - WRITTEN:
+        for live in draft.account.of(kind):
+            draft.leave(live, "objects of this kind are not written down")
     return draft
 
 

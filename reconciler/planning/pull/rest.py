@@ -5,14 +5,16 @@ from typing import Any
 from reconciler.config.ids import slug
 from reconciler.planning.pull.amounts import instant, major, number
 from reconciler.planning.pull.draft import Draft
-from reconciler.planning.pull.names import is_made_up
+from reconciler.planning.pull.names import is_made_up, shared_prefix
 
-_TAX_TEXTS = ("description", "country", "state", "jurisdiction", "tax_type")
+_TAX_TEXTS = ("country", "state", "jurisdiction", "tax_type")
 
 
 def add_meters(draft: Draft) -> None:
     """Write every active meter under its event name."""
-    for live in draft.fit("meter"):
+    meters = draft.fit("meter")
+    prefix = shared_prefix([str(live.key) for live in meters])
+    for live in meters:
         values = live.values
         entry: dict[str, Any] = {"name": values["display_name"]}
         if values["default_aggregation"]["formula"] != "sum":
@@ -27,23 +29,30 @@ def add_meters(draft: Draft) -> None:
             entry["customer_key"] = values["customer_mapping"]["event_payload_key"]
         if "value_settings" in values:
             entry["value_key"] = values["value_settings"]["event_payload_key"]
-        draft.add("meters", live, entry, [slug(values["event_name"]), slug(values["display_name"])], "meter")
+        draft.add("meters", live, entry, _names(values["event_name"], prefix, values["display_name"]), "meter")
 
 
 def add_features(draft: Draft) -> None:
     """Write every feature under its lookup key."""
-    for live in draft.fit("feature"):
+    features = draft.fit("feature")
+    prefix = shared_prefix([str(live.key) for live in features])
+    for live in features:
         key = str(live.values["lookup_key"])
         entry = {"name": live.values["name"], "lookup_key": key}
-        address = draft.add("features", live, entry, [slug(key), slug(live.values["name"])], "feature")
+        address = draft.add("features", live, entry, _names(key, prefix, live.values["name"]), "feature")
         entry |= draft.metadata(live, tuple(address.split(".")))
+
+
+def _names(key: str, prefix: str, *others: str) -> list[str]:
+    """Return ids for something with a key: without what all keys begin with, the key itself, what else it is called."""
+    return [slug(key.removeprefix(prefix)), slug(key), *map(slug, others)]
 
 
 def add_tax_rates(draft: Draft) -> None:
     """Write every active tax rate; none has a key, so each is named by its id."""
     for live in draft.fit("tax_rate"):
         values = live.values
-        entry: dict[str, Any] = {"display_name": values["display_name"]}
+        entry: dict[str, Any] = {name: values[name] for name in ("display_name", "description") if name in values}
         entry |= {"percentage": number(values["percentage"]), "inclusive": bool(values.get("inclusive"))}
         entry |= {name: values[name] for name in _TAX_TEXTS if name in values}
         where = values.get("state") or values.get("country") or values.get("jurisdiction") or ""
@@ -55,7 +64,9 @@ def add_tax_rates(draft: Draft) -> None:
 
 def add_coupons(draft: Draft) -> None:
     """Write every coupon whose products are all written."""
-    for live in draft.fit("coupon"):
+    coupons = draft.fit("coupon")
+    prefix = shared_prefix([live.id for live in coupons if not is_made_up("coupon", live.id)])
+    for live in coupons:
         values = live.values
         products = (values.get("applies_to") or {}).get("products") or []
         addresses = [draft.address_of(product) for product in products]
@@ -67,7 +78,7 @@ def add_coupons(draft: Draft) -> None:
         names = [slug(values.get("name") or ""), slug(_off(values))]
         if not is_made_up("coupon", live.id):
             entry["stripe_id"] = live.id
-            names.insert(0, slug(live.id))
+            names = [*_names(live.id, prefix), *names]
         address = draft.add("coupons", live, entry, names, "coupon")
         if "stripe_id" not in entry:
             draft.name_by_id(address, live)
