@@ -1,5 +1,6 @@
 """Carrying out a plan in front of people or programs: events, progress, the last word and the exit code."""
 
+import contextlib
 import json
 import os
 from collections.abc import Callable
@@ -26,6 +27,19 @@ from reconciler.provider.ports import Ports
 from reconciler.provider.writes import Result, Status
 
 _DONE = (Status.APPLIED, Status.ALREADY)
+
+
+def event(app: App, form: str, name: str, **content: Any) -> None:
+    """Write one event to programs, in the form ``jsonl`` only; the names are those of ``terraform apply -json``."""
+    if form == "jsonl":
+        app.out.data(json.dumps({"type": name, **content}) + "\n")
+
+
+def refused(app: App, form: str, error: ReconcilerError) -> None:
+    """Tell programs why an apply ends before it has said anything else about it."""
+    details = {"detail": list(error.details), "help": error.remedy, "exit_code": error.exit_code}
+    with contextlib.suppress(OSError):  # stderr and the exit code say it all the same
+        event(app, form, "diagnostic", severity="error", code=error.code, summary=error.message, **details)
 
 
 @dataclass(frozen=True)
@@ -85,8 +99,7 @@ class Apply:
         return watch
 
     def _event(self, name: str, **content: Any) -> None:
-        if self.form == "jsonl":
-            self.app.out.data(json.dumps({"type": name, **content}) + "\n")
+        event(self.app, self.form, name, **content)
 
     def _tell(self, report: Report, signalled: int | None) -> int:
         """Say what was done, what broke it off, and how to go on; stderr is told also where stdout takes nothing."""

@@ -116,7 +116,8 @@ def test_events_are_one_json_object_a_line(shell: Shell) -> None:
     """The form jsonl names what is planned, each write as it ends, and a summary with the exit code."""
     write(SIMPLE)
     done = shell.stored("apply", "--auto-approve", "--format", "jsonl")
-    events = [json.loads(line) for line in done.out.splitlines()]
+    first, *events = [json.loads(line) for line in done.out.splitlines()]
+    assert (first["type"], first["format"]) == ("version", "1.0")
     assert [event["type"] for event in events] == [
         *["planned_change"] * 2,
         "apply_start",

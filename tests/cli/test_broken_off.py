@@ -68,7 +68,7 @@ def test_where_a_bug_is_can_be_seen(shell: Shell, monkeypatch: pytest.MonkeyPatc
     assert "Traceback" in shell.stored("apply", "--auto-approve", "-vv").err
 
 
-@pytest.mark.parametrize("at", [4, 5])
+@pytest.mark.parametrize("at", [5, 6])
 def test_events_that_cannot_be_written_stop_the_apply(shell: Shell, monkeypatch: pytest.MonkeyPatch, at: int) -> None:
     """Where stdout takes no more events nothing else is begun; what was done is kept and told on stderr."""
     write(SIMPLE)
@@ -78,7 +78,7 @@ def test_events_that_cannot_be_written_stop_the_apply(shell: Shell, monkeypatch:
         done = shell.stored("apply", "--auto-approve", "--format", "jsonl")
     assert (done.code, "No space left on device" in done.err) == (7, True)
     summary = json.loads(done.out.splitlines()[-1])
-    assert (summary["applied"], summary["exit_code"]) == (at - 3, 7)
+    assert (summary["applied"], summary["exit_code"]) == (at - 4, 7)
     assert resumes(shell, done)
 
 
@@ -87,7 +87,7 @@ def test_a_summary_that_cannot_be_written_is_an_error(shell: Shell, monkeypatch:
     write(SIMPLE)
     full = OSError(errno.ENOSPC, "No space left on device")
     with monkeypatch.context() as patched:
-        patched.setattr(Output, "data", breaking(full, 7, Output.data))
+        patched.setattr(Output, "data", breaking(full, 8, Output.data))
         done = shell.stored("apply", "--auto-approve", "--format", "jsonl")
     assert (done.code, "E1042" in done.err, "Resume" in done.err) == (1, True, False)
     assert shell.stored("plan", "--detailed-exitcode").code == 0

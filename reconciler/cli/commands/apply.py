@@ -12,7 +12,7 @@ import click
 
 from reconciler import __version__
 from reconciler.cli.account import connect
-from reconciler.cli.applying import Apply
+from reconciler.cli.applying import Apply, event, refused
 from reconciler.cli.config import load
 from reconciler.cli.context import App, common_options, pass_app
 from reconciler.cli.exits import Exit
@@ -31,7 +31,7 @@ from reconciler.cli.planner import base_at, make, page, read, save, shown
 from reconciler.config.catalog import Catalog
 from reconciler.config.models import Environment, Guards
 from reconciler.config.words import count
-from reconciler.diagnostics import GuardRefusedError, UsageError
+from reconciler.diagnostics import GuardRefusedError, ReconcilerError, UsageError
 from reconciler.entitlements.compile import compile_catalog
 from reconciler.planning.guards import Refusal, check_guards
 from reconciler.planning.lock import is_recorded
@@ -44,6 +44,9 @@ from reconciler.provider.propose import entitle
 from reconciler.provider.reads import Reader
 from reconciler.provider.subscribers import count_subscribers
 from reconciler.resources import desire
+
+#: Version of the events of ``--format jsonl``: its first number rises when something is removed or means otherwise.
+EVENTS = "1.0"
 
 
 @click.command("apply")
@@ -89,9 +92,14 @@ def command(
     if planfile is not None and out is not None:
         raise UsageError("E1027", "--out is for a plan made now, and a saved one was named")
     request = _Request(app, config, account, connect(account), form, expect_changes, base, allow)
-    if planfile is not None:
-        return request.saved(planfile, with_config=not no_config)
-    return request.inline(out, ask=not auto_approve)
+    event(app, form, "version", reconciler=__version__, format=EVENTS)
+    try:
+        if planfile is not None:
+            return request.saved(planfile, with_config=not no_config)
+        return request.inline(out, ask=not auto_approve)
+    except ReconcilerError as error:
+        refused(app, form, error)
+        raise
 
 
 class _Request:
