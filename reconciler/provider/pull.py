@@ -8,6 +8,7 @@ from typing import Any
 from reconciler.config.ids import slug
 from reconciler.diagnostics import ReconcilerError
 from reconciler.planning.live import Live, read_object
+from reconciler.planning.lock import is_lock
 from reconciler.planning.pull.draft import Account, Key
 from reconciler.planning.pull.fit import oddity
 from reconciler.provider.gateway import Gateway
@@ -58,7 +59,7 @@ def _listed(reader: Reader, kind: Kind) -> list[dict[str, Any]]:
     params: dict[str, Any] = dict(ALIVE.get(kind.name, {}))
     if kind.expand:
         params["expand"] = [f"data.{name}" for name in reader.expand(kind)]
-    return list(reader.pages(kind.path, params))
+    return [raw for raw in reader.pages(kind.path, params) if not is_lock(raw)]
 
 
 def _archived(reader: Reader, name: str) -> tuple[str, int]:

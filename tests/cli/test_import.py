@@ -81,6 +81,7 @@ def test_one_object_gets_its_mark_and_nothing_else(shell: Shell, account: Accoun
     assert mark.keys() == {"managed_by", "address", "config_digest"}
     assert (mark["managed_by"], mark["address"]) == ("reconciler/acme", "plans.pro")
     assert after == before
+    assert "Last applied: nothing as a whole yet\nLock: free\n" in shell.stored("status").out
 
 
 def test_prices_follow_their_product_and_then_the_plan_is_of_what_differs(shell: Shell, account: Account) -> None:

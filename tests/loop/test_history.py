@@ -67,6 +67,18 @@ def test_the_same_edit_after_it_was_healed_is_the_new_one() -> None:
         world.clock.now += 3600
 
 
+def test_an_edit_before_our_own_write_explains_nothing() -> None:
+    """Where the list of events lags behind, no older edit that was healed is given for the new one."""
+    world = applied()
+    world.dashboard.v1.products.update("acme_plan_pro", {"name": "Edited"})
+    world.run(world.plan(FILES))
+    healed = read_history(world.gateway())
+    world.dashboard.v1.products.update("acme_plan_pro", {"name": "Edited"})
+    (change,) = world.plan(FILES).changes
+    assert healed.of(change, "acme") is None
+    assert read_history(world.gateway()).of(change, "acme") is not None
+
+
 def test_what_was_archived_and_what_was_deleted_are_told_apart() -> None:
     """A product and a meter put out of use are archived, a coupon is deleted; each with its moment."""
     world = applied()

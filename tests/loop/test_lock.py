@@ -168,6 +168,32 @@ def test_renewing_holds_it_longer() -> None:
     assert taken(world, name="bob").lock.generation == 2
 
 
+class Slow(stripe.HTTPClient):
+    """A transport on which every answer takes twenty seconds."""
+
+    name = "slow"
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self.world, self.inner = world, world.sandbox.http_client()
+
+    def request(self, method: str, url: str, headers: Any, post_data: Any = None) -> Any:
+        """Send a request and wait for its answer."""
+        answer = self.inner.request(method, url, headers, post_data)
+        self.world.clock.now += 20
+        return answer
+
+
+def test_the_way_of_an_answer_is_no_time_of_the_holder() -> None:
+    """What a holder has left counts from before its request was sent, not from when the answer came."""
+    world = World()
+    locks = Locks(Ports.of(Connection(KEY, transport=Slow(world), rates=UNLIMITED)), "acme", elapsed=world.clock)
+    lease = locks.take(Holder("alice", "h", 1), "", locks.look())
+    assert lease.left() == TERM - 40  # the creation, and the second look
+    lease.renew()
+    assert lease.left() == TERM - 20
+
+
 def test_a_holder_stops_before_others_may_begin() -> None:
     """With less than the time of one request left nothing may be begun, though nobody else could take it yet."""
     world = World()
@@ -207,6 +233,16 @@ def test_a_renewal_finds_that_the_lock_is_lost(name: str) -> None:
     assert loss is not None
     assert words in loss.message
     assert loss.exit_code == 7
+
+
+def test_what_was_freed_by_hand_is_not_released_again() -> None:
+    """Who finds the lock freed leaves it as it is."""
+    world = World()
+    lease = taken(world)
+    locks_of(world).unlock(latest(world), "bob")
+    lease.renew()
+    world.sandbox.requests.clear()
+    assert (lease.release(), world.writes(), latest(world).by) == (None, [], "bob")
 
 
 def test_a_renewal_that_fails_is_no_loss() -> None:

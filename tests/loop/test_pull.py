@@ -32,6 +32,14 @@ def pulled_from(world: World) -> Pulled:
     return pull(read_account(world.gateway(read_only=True)), "acme")
 
 
+def test_locks_are_not_pulled() -> None:
+    """The locks of applies are neither written down nor counted as archived."""
+    world = World()
+    world.locked(world.plan({"plans": {"bare": {"name": "Bare"}}}))
+    account = read_account(world.gateway(read_only=True))
+    assert ([live.id for live in account.of("product")], account.archived) == (["acme_plan_bare"], {})
+
+
 def plan_of(world: World, pulled: Pulled) -> Plan:
     """Plan from the files; there must be no problem."""
     proposal = propose(pulled.catalog, world.gateway(read_only=True), plan_id="0" * 32, now=NOW)
