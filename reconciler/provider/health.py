@@ -11,6 +11,8 @@ import stripe
 
 from reconciler.diagnostics import ProviderError
 from reconciler.provider.gateway import API_VERSION, Connection, Gateway, RequestFailedError
+from reconciler.provider.lock import Locks, moment
+from reconciler.provider.ports import Ports
 from reconciler.provider.reads import Reader
 from reconciler.provider.retry import Backoff
 from reconciler.resources import KINDS, Kind
@@ -48,8 +50,10 @@ def sdk() -> Finding:
     return Finding("stripe SDK", Verdict.WARN, detail, remedy)
 
 
-def examine(connection: Connection, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Iterator[Finding]:
-    """Yield what is found about an account, and stop where nothing more can be found."""
+def examine(
+    connection: Connection, now: Callable[[], datetime] = lambda: datetime.now(UTC), namespace: str | None = None
+) -> Iterator[Finding]:
+    """Yield what is found about an account, the lock of a namespace included; stop where nothing more can be found."""
     clock = _Dated(connection.transport or stripe.RequestsClient(timeout=10))
     dated = Connection(connection.key, connection.base, clock, connection.rates)
     gateway = Gateway(dated, backoff=_ONCE, read_only=True)
@@ -62,6 +66,8 @@ def examine(connection: Connection, now: Callable[[], datetime] = lambda: dateti
     yield _skew(clock.date, now())
     for kind in KINDS:
         yield _readable(gateway, kind)
+    if namespace is not None:
+        yield _lock(gateway, namespace)
 
 
 class _Dated(stripe.HTTPClient):
@@ -99,6 +105,22 @@ def _skew(date: str | None, now: datetime) -> Finding:
         return Finding("clock", Verdict.OK, f"{abs(seconds)} s from the server's")
     side = "ahead of" if seconds > 0 else "behind"
     return Finding("clock", Verdict.FAIL, f"{abs(seconds)} s {side} the server's", "Set this machine's clock.")
+
+
+def _lock(gateway: Gateway, namespace: str) -> Finding:
+    """Tell whether an apply is under way, or the last one died."""
+    try:
+        seen = Locks(Ports(gateway, gateway, gateway), namespace).look()
+    except ProviderError as error:
+        return Finding("lock", Verdict.FAIL, error.message, error.remedy)
+    held, latest = seen.holding, seen.latest
+    if held is not None:
+        until = f"held by {held.holder} until {moment(held.ends)} unless it is renewed"
+        return Finding("lock", Verdict.WARN, until, "Wait, or free it with `reconciler unlock` if that apply is dead.")
+    if latest is not None and not latest.released:
+        died = f"the apply of {latest.holder} died after {moment(latest.updated)}"
+        return Finding("lock", Verdict.WARN, died, "Run `reconciler plan`: it may have done a part.")
+    return Finding("lock", Verdict.OK, "free")
 
 
 def _readable(gateway: Gateway, kind: Kind) -> Finding:

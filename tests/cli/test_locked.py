@@ -110,6 +110,27 @@ def test_status_tells_what_is_applied_and_who_applies(shell: Shell) -> None:
     assert (then["current"], then["lock"]["generation"]) == (False, 2)
 
 
+def test_doctor_finds_who_applies_and_who_died(shell: Shell) -> None:
+    """The lock is free, then held, then left behind by an apply that died: each is told, none is a failure."""
+
+    def found() -> list[str]:
+        done = shell.stored("doctor", "--format", "json")
+        assert done.code == 0, done.out
+        return [
+            each["verdict"] + " " + each["detail"] for each in json.loads(done.out)["checks"] if each["name"] == "lock"
+        ]
+
+    shell.apply(SIMPLE)
+    assert found() == ["ok free"]
+    take()
+    assert [each.partition(" until ")[0] for each in found()] == ["warn held by alice on build-7, process 4121"]
+    with dashboard() as sandbox:
+        sandbox.client().v1.products.update("acme_lock_2", {"metadata": {"term": "0"}})
+    assert [each.partition(" after ")[0] for each in found()] == [
+        "warn the apply of alice on build-7, process 4121 died"
+    ]
+
+
 def test_files_that_change_nothing_at_stripe_are_written_down(shell: Shell) -> None:
     """They are asked about like any apply, written down once, and then nothing more is."""
     shell.apply(SIMPLE)

@@ -51,7 +51,7 @@ def _findings(config: ConfigOptions, account: AccountOptions) -> Iterator[Findin
     connection, key = _key(account, catalog)
     yield key
     if connection is not None:
-        yield from examine(connection)
+        yield from examine(connection, namespace=catalog.namespace if catalog else None)
 
 
 def _configuration(config: ConfigOptions) -> tuple[Catalog | None, list[Finding]]:
