@@ -57,3 +57,11 @@ def _replies_as_documented() -> Iterator[None]:
     yield
     hint = "What only a later version of the API has is waived in tests/openapi_waivers.py, with its reason."
     assert not _BREACHES, "\n".join([*dict.fromkeys(_BREACHES), hint])
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what long runs have counted, which nobody sees otherwise where they run beside each other."""
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            if name == "counts":
+                terminalreporter.write_line(str(value))

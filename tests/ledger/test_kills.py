@@ -1,16 +1,9 @@
 """Processes and databases that die at any moment: whatever was answered is there, and nothing is there twice."""
 
 import os
-import shutil
-import signal
-import socket
-import subprocess
-import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -18,6 +11,7 @@ import pytest
 from reconciler.ledger.ledger import Ledger, Mode, open_ledger
 from reconciler.ledger.verify import verify
 
+from .cluster import cluster
 from .conftest import SHARED
 from .databases import plain
 from .deeds import grant, spend
@@ -84,66 +78,6 @@ def test_sessions_are_ended_while_they_spend(url: str, mode: Mode) -> None:
             assert ending.result() > 3
         assert all(charged)
         assert proven(ledger, keys) == set(keys)
-
-
-class Cluster:
-    """A PostgreSQL of the test's own, which may be killed."""
-
-    def __init__(self, binaries: Path, home: Path) -> None:
-        self._binaries = binaries
-        self._home = home
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self._run("initdb", "--pgdata", "data", "--auth", "trust", "--username", "postgres", "--no-sync")
-        self.url = f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
-
-    def _run(self, program: str, *words: str) -> None:
-        user = "postgres" if os.geteuid() == 0 else None
-        command = [str(self._binaries / program), *words]
-        subprocess.run(command, check=True, cwd=self._home, user=user, stdout=subprocess.DEVNULL)
-
-    def start(self) -> None:
-        """Start it, and wait until it has recovered."""
-        options = f"-c listen_addresses=127.0.0.1 -p {self.port} -k {self._home}"
-        self._run("pg_ctl", "start", "--pgdata", "data", "--wait", "--options", options, "--log", "log")
-
-    def crash(self) -> None:
-        """Stop it without a checkpoint, as a crash does."""
-        self._run("pg_ctl", "stop", "--pgdata", "data", "--mode", "immediate")
-
-    def kill_session(self) -> None:
-        """Kill the process of one session; the server ends all of them and recovers."""
-        with psycopg.connect(self.url, autocommit=True) as db:
-            os.kill(db.info.backend_pid, signal.SIGKILL)
-
-    def running(self) -> bool:
-        """Tell whether it was started and not stopped."""
-        return (self._home / "data" / "postmaster.pid").exists()
-
-
-@contextmanager
-def cluster() -> Iterator[Cluster]:
-    """Lend a cluster made of the binaries of this machine; skip where there are none."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    if not found:
-        pytest.skip("no PostgreSQL binaries in /usr/lib/postgresql")
-    home = Path(tempfile.mkdtemp(prefix="reconciler-pg"))
-    try:
-        if os.geteuid() == 0:
-            try:
-                shutil.chown(home, "postgres")
-            except LookupError:
-                pytest.skip("there is no user postgres to run PostgreSQL as")
-        made = Cluster(found[-1].parent, home)
-        made.start()
-        try:
-            yield made
-        finally:
-            if made.running():
-                made.crash()
-    finally:
-        shutil.rmtree(home)
 
 
 def test_the_database_is_killed_while_they_spend(mode: Mode) -> None:
