@@ -28,11 +28,16 @@ _COUNTS = {
 _SHOWN_FAILURES = 50
 
 
-def tell_plan(app: App, plan: Plan, refusals: Sequence[Refusal], catalog: Catalog, exit_code: int) -> int:
-    """Tell about a plan, and annotate what guards refuse where the files say it. Returns the exit code."""
+def tell_plan(
+    app: App, plan: Plan, refusals: Sequence[Refusal], catalog: Catalog, exit_code: int, more: str = ""
+) -> int:
+    """Tell about a plan, ``more`` behind it, and annotate what guards refuse where the files say it.
+
+    Returns the exit code.
+    """
     annotate(app.out, [_refusal(each, plan, catalog) for each in refusals], catalog.sources.directory)
     outputs = {**_about(plan), "refusals": len(refusals), "summary": count_line(plan)}
-    return tell(app.out, exit_code, render_markdown(plan, refusals), outputs)
+    return tell(app.out, exit_code, render_markdown(plan, refusals) + more, outputs)
 
 
 def tell_drift(app: App, drift: Drift, plan: Plan, exit_code: int) -> int:

@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
-from reconciler.config.words import count
 from reconciler.diagnostics.markdown import code
 from reconciler.impact.picture import bar, groups
 from reconciler.impact.result import Impact, Note, TenantRow
-from reconciler.impact.words import amount, effect, headline_parts, remarks, signed, sums
+from reconciler.impact.words import amount, effect, headline_parts, most_refused, remarks, signed, summary, sums
 
 #: Lets a bot find its comment again and edit it instead of adding another.
 MARKER = "<!-- reconciler-impact -->"
@@ -34,19 +33,6 @@ def impact_section(impact: Impact) -> str:
     if impact.differs:
         lines += [*_totals(impact), *_top(impact)]
     return "\n".join([*lines, *(f"- {_note(note)}" for note in impact.notes), ""])
-
-
-def summary(impact: Impact) -> str:
-    """Say in one line what it comes to."""
-    if not impact.differs:
-        return "no difference for any tenant"
-    differences = [(total.month[1] - total.month[0], total.currency) for total in impact.totals]
-    sums_ = [f"{signed(number, currency)} {currency} a month" for number, currency in differences]
-    more, less = (sum(getattr(total, name)[0] for total in impact.totals) for name in ("more", "less"))
-    found = [*sums_, f"{count(more, 'tenant')} {'pays' if more == 1 else 'pay'} more", f"{less:,} less"]
-    found += [f"{impact.newly_refused:,} calls newly refused"] if impact.newly_refused else []
-    found += [f"{impact.newly_allowed:,} newly allowed"] if impact.newly_allowed else []
-    return ", ".join(found)
 
 
 def _note(note: Note) -> str:
@@ -94,13 +80,9 @@ def _pictures(impact: Impact) -> Iterator[str]:
 
 
 def _top(impact: Impact) -> Iterator[str]:
-    for total in impact.totals:
-        rows = [row for row in impact.rows if row.currency == total.currency and (row.month or 0) > 0][:_TOP]
-        for row in rows:
-            yield f"- {_cell(row.tenant)} pays {signed(row.month or 0, total.currency)} {total.currency} a month more"
-    refused = [row for row in impact.rows if row.newly_refused]
-    refused.sort(key=lambda row: (-row.newly_refused, row.tenant))
-    for row in refused[:_TOP]:
+    for row in impact.top(_TOP):
+        yield f"- {_cell(row.tenant)} pays {signed(row.month or 0, row.currency or '')} {row.currency} a month more"
+    for row in most_refused(impact, _TOP):
         yield f"- {_cell(row.tenant)}: {row.newly_refused:,} of {row.calls:,} newly refused"
     yield ""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from decimal import Decimal
+from itertools import islice
 from typing import Any, NamedTuple
 
 from reconciler import money
@@ -144,8 +145,28 @@ class Impact(NamedTuple):
         """Calls, and units of meters, that only the new catalogue allows."""
         return sum(row.newly_allowed for row in self.rows)
 
+    def top(self, most: int = 5) -> tuple[TenantRow, ...]:
+        """Return those who pay most more, in each currency."""
+        found = []
+        for total in self.totals:
+            rows = (row for row in self.rows if row.currency == total.currency and (row.month or 0) > 0)
+            found += list(islice(rows, most))
+        return tuple(found)
+
     def as_json(self) -> dict[str, Any]:
         """Return all of it as JSON values, amounts as decimal text in major units."""
+        return {
+            **self._head(),
+            "tenants": [row_json(row) for row in self.rows],
+            "calls": [row._asdict() for row in self.calls],
+            "notes": self._told(),
+        }
+
+    def brief(self) -> dict[str, Any]:
+        """Return as JSON values what a plan has of it: totals, counts, and those who pay most more."""
+        return {**self._head(), "top": [row_json(row) for row in self.top()], "notes": self._told()}
+
+    def _head(self) -> dict[str, Any]:
         return {
             "base": self.base,
             "head": self.head,
@@ -155,10 +176,10 @@ class Impact(NamedTuple):
             "totals": [total_json(total) for total in self.totals],
             "newly_refused": self.newly_refused,
             "newly_allowed": self.newly_allowed,
-            "tenants": [row_json(row) for row in self.rows],
-            "calls": [row._asdict() for row in self.calls],
-            "notes": [{"text": note.text, "about": list(note.names)} for note in self.notes],
         }
+
+    def _told(self) -> list[dict[str, Any]]:
+        return [{"text": note.text, "about": list(note.names)} for note in self.notes]
 
 
 def _total(currency: str, rows: Iterable[TenantRow]) -> Total:

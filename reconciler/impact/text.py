@@ -8,11 +8,11 @@ from reconciler.diagnostics.visible import visible
 from reconciler.impact.charges import Cost
 from reconciler.impact.picture import bar, groups
 from reconciler.impact.result import Impact, TenantRow
-from reconciler.impact.words import amount, effect, headline, remarks, signed, sums
+from reconciler.impact.words import amount, effect, headline, most_refused, remarks, signed, summary, sums
 from reconciler.planning.render import Page
 
 #: Rows of a table of text; CSV and JSON have all of them.
-_MOST = 30
+_MOST, _TOP = 30, 5
 _BAR = 16
 _LONGEST = 40
 _HEAD = ("", "tenant", "before", "after", "month", "year", "refused", "allowed", "")
@@ -29,6 +29,25 @@ def impact_text(impact: Impact, page: Page) -> str:
         parts += [_totals(impact), _pictures(impact, page), _tenants(impact), _calls(impact)]
     notes = [_wrapped(f"- {visible(str(note))}", page.width) for note in impact.notes]
     parts += ["\n", *notes] if notes else []
+    return "".join(parts) if page.unicode else _ascii("".join(parts))
+
+
+def impact_lines(impact: Impact, page: Page) -> str:
+    """Write what a plan's text has of an impact: totals, who pays most more, how many calls are refused, the notes."""
+    parts = [f"\n{page.paint('bold', visible(headline(impact, page.arrow)))}\n", f"{summary(impact)}.\n"]
+    if impact.differs:
+        parts.append(_totals(impact))
+        rows = [
+            ("+", _short(row.tenant), f"{signed(row.month or 0, row.currency or '')} {row.currency} a month")
+            for row in impact.top()
+        ]
+        rows += [
+            ("!", _short(row.tenant), f"{row.newly_refused:,} of {row.calls:,} newly refused")
+            for row in most_refused(impact, _TOP)
+        ]
+        parts.append(f"\n{table(rows, (), '  ')}" if rows else "")
+    parts += ["\n"] if impact.notes else []
+    parts += [_wrapped(f"- {visible(str(note))}", page.width) for note in impact.notes]
     return "".join(parts) if page.unicode else _ascii("".join(parts))
 
 

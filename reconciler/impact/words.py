@@ -57,3 +57,22 @@ def remarks(row: TenantRow) -> Iterator[str]:
         yield f"trial of {row.trial_days[0]} to {row.trial_days[1]} days"
     if row.why:
         yield row.why
+
+
+def summary(impact: Impact) -> str:
+    """Say in one line what it comes to."""
+    if not impact.differs:
+        return "no difference for any tenant"
+    differences = [(total.month[1] - total.month[0], total.currency) for total in impact.totals]
+    sums_ = [f"{signed(number, currency)} {currency} a month" for number, currency in differences]
+    more, less = (sum(getattr(total, name)[0] for total in impact.totals) for name in ("more", "less"))
+    found = [*sums_, f"{count(more, 'tenant')} {'pays' if more == 1 else 'pay'} more", f"{less:,} less"]
+    found += [f"{impact.newly_refused:,} calls newly refused"] if impact.newly_refused else []
+    found += [f"{impact.newly_allowed:,} newly allowed"] if impact.newly_allowed else []
+    return ", ".join(found)
+
+
+def most_refused(impact: Impact, most: int) -> list[TenantRow]:
+    """Return the tenants with the most calls newly refused."""
+    rows = [row for row in impact.rows if row.newly_refused]
+    return sorted(rows, key=lambda row: (-row.newly_refused, row.tenant))[:most]

@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import re
+import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -363,3 +364,55 @@ def test_looking_at_a_ledger_writes_nothing(used: Shell) -> None:
     before = Path("usage.db").read_bytes()
     assert used("impact", "base", "head").code == 0
     assert Path("usage.db").read_bytes() == before
+
+
+PLANNED = ("plan", "--sandbox", "--config", "head", "--usage", "usage.csv", "--month", "2027-01")
+
+
+def test_a_plan_tells_its_impact(changed: Shell, request: pytest.FixtureRequest) -> None:
+    """A plan has a small section: totals, who pays most more, how much is newly refused; in JSON a member."""
+    for form, mark in (("text", "\nImpact of "), ("markdown", "\n**Impact**")):
+        whole = changed(*PLANNED, "--base", "base", "--impact", "--format", form)
+        before, sign, section = whole.out.rpartition(mark)
+        assert "16 to create" in before
+        check(f"plan-impact-{form}", Done(whole.code, sign + section, whole.err), request)
+    asked = json.loads(changed(*ASKED, "--format", "json").out)
+    found = json.loads(changed(*PLANNED, "--base", "base", "--impact", "--format", "json").out)
+    assert found["impact"]["totals"] == asked["totals"]
+    assert [row["tenant"] for row in found["impact"]["top"]] == ["farm"]
+    assert found["actions"]
+
+
+def test_a_plan_has_no_impact_of_nothing(changed: Shell) -> None:
+    """Without files to compare with, or in a form that has no place for it, a plan's impact is refused."""
+    for more in ((), ("--base", "usage.csv"), ("--base", "base", "--format", "html")):
+        done = changed(*PLANNED, "--impact", *more)
+        assert (done.code, "E1306" in done.err) == (64, True), done.err
+
+
+def test_a_job_is_told_the_impact(changed: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The summary of a GitHub job has the section behind the plan, and no more than GitHub takes."""
+    summary = tmp_path / "summary"
+    summary.touch()
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    assert changed(*PLANNED, "--base", "base", "--impact").code == 0
+    text = summary.read_text(encoding="utf-8")
+    assert "**Impact**" in text
+    assert "584 calls newly refused" in text
+
+
+def test_a_revision_is_a_base(changed: Shell) -> None:
+    """The files as they were at a git revision are compared with those at hand."""
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b.example"]
+    write(BASE)
+    Path(".git").rmdir()
+    for words in (["init", "-q"], ["add", "billing.d"], ["commit", "-qm", "before"]):
+        subprocess.run([*git, *words], check=True)
+    write(edited(BASE))
+    by_revision = changed("impact", "HEAD", *ASKED[3:], "--format", "json")
+    assert by_revision.code == 0, by_revision.err
+    by_directory = json.loads(changed(*ASKED, "--format", "json").out)
+    found = json.loads(by_revision.out)
+    assert found["base"] == "HEAD"
+    assert (found["tenants"], found["calls"]) == (by_directory["tenants"], by_directory["calls"])

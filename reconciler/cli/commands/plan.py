@@ -8,6 +8,7 @@ import click
 from reconciler.cli.account import connect
 from reconciler.cli.context import App, common_options, pass_app
 from reconciler.cli.exits import Exit
+from reconciler.cli.impacting import UsageOptions, usage_options
 from reconciler.cli.invocation import same_target
 from reconciler.cli.options import (
     MEMORY,
@@ -16,17 +17,18 @@ from reconciler.cli.options import (
     account_options,
     allow_option,
     base_option,
-    config_options,
     detailed_exitcode,
     format_option,
 )
+from reconciler.cli.plan_impact import check_asked, plan_impact, with_impact
 from reconciler.cli.planner import FORMS, make, make_offline, save, shown
 from reconciler.cli.told import tell_plan
 from reconciler.diagnostics import UsageError
+from reconciler.impact.markdown import impact_section
 
 
 @click.command("plan")
-@config_options
+@usage_options
 @account_options
 @format_option(*FORMS)
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Save the plan for apply.")
@@ -37,6 +39,7 @@ from reconciler.diagnostics import UsageError
     help="Plan from what `snapshot` recorded, without key or network; such a plan cannot be saved.",
 )
 @base_option
+@click.option("--impact", "weigh", is_flag=True, help="Say what the change from --base means in money and refusals.")
 @allow_option
 @detailed_exitcode
 @common_options
@@ -50,23 +53,29 @@ def command(
     out: Path | None,
     snapshot: Path | None,
     base: str | None,
+    weigh: bool,
+    usage: UsageOptions,
     allow: tuple[str, ...],
     detailed: bool,
 ) -> int:
     """Show what would change at Stripe; writes nothing there."""
+    if weigh:
+        check_asked(base, form)
     if snapshot is not None:
         _refuse_mixed(account, out)
         made = make_offline(app, config, snapshot, allow, base)
     else:
         made = make(app, config, connect(account), allow, base)
+    impact = plan_impact(app, base, made.catalog, usage) if weigh and base is not None else None
     if out is not None:
         save(out, made.plan)
-    app.out.data(shown(app, made.plan, made.refusals, form))
+    app.out.data(with_impact(app, shown(app, made.plan, made.refusals, form), impact, form))
     if made.plan.changes and snapshot is None:
         app.out.note(f"Next: {same_target('apply', config, _kept(account), out)}")
     changes = made.plan.changes or made.plan.entitlements.changed
     code = Exit.CHANGES if detailed and changes else Exit.OK
-    return tell_plan(app, made.plan, made.refusals, made.catalog, code)
+    more = impact_section(impact) if impact is not None else ""
+    return tell_plan(app, made.plan, made.refusals, made.catalog, code, more)
 
 
 def _refuse_mixed(account: AccountOptions, out: Path | None) -> None:

@@ -1,4 +1,4 @@
-"""E13xx: what can be wrong with a file that says what was used."""
+"""E13xx: what can be wrong with a file that says what was used, and with asking for an impact."""
 
 from reconciler.diagnostics.codes.model import prose
 
@@ -32,5 +32,11 @@ CODES = {
         "A time is a date or an instant as ISO 8601 writes it.",
         "tenant,tool,time\nacme,search,yesterday",
         "tenant,tool,time\nacme,search,2027-01-31T12:00:00Z",
+    ),
+    "E1306": prose(
+        "impact of no change",
+        "A plan's impact compares the files with those of --base, and is told as text, JSON or Markdown.",
+        "reconciler plan --impact",
+        "reconciler plan --impact --base main",
     ),
 }
