@@ -109,7 +109,7 @@ def rest(run: Run) -> list[object]:
     shared = Shared(run.home / "shared")
     with opened(run, shared):
         pass
-    shared.move(300 * HOUR)
+    shared.move(500 * HOUR)
     with opened(run._replace(mode="direct"), shared) as ent, Log(run.home / "rest.told") as log:
         ent.degraded.settle()
         _settled(ent)
