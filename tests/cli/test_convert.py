@@ -246,7 +246,7 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=100, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
 @given(value=values, form=st.sampled_from([None, "reserved", "tier", "fixtures"]))
 def test_no_input_raises_anything_but_a_refusal(
     value: Any, form: str | None, tmp_path_factory: pytest.TempPathFactory

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.config.characters import hidden, invisible
@@ -40,6 +40,7 @@ values = st.recursive(
 )
 
 
+@settings(max_examples=50)
 @given(st.dictionaries(keys, values, max_size=4))
 def test_what_is_written_is_read_back(content: dict[str, Any]) -> None:
     """Any text, number, list and mapping comes back as it was."""
@@ -49,6 +50,7 @@ def test_what_is_written_is_read_back(content: dict[str, Any]) -> None:
     assert document.root == {"plans": content}
 
 
+@settings(max_examples=50)
 @given(texts)
 def test_a_comment_is_never_more_than_a_comment(text: str) -> None:
     """Whatever a comment says, the file still holds what it held."""

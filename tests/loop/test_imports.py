@@ -45,16 +45,16 @@ def test_equal_objects_are_adopted_with_marks_only(settings: Settings) -> None:
     assert actions(world.plan(files)) == {}
 
 
-def test_without_an_entry_the_objects_are_foreign(settings: Settings) -> None:
+def test_without_an_entry_the_objects_are_foreign(extremes: Settings) -> None:
     """The control: files that name no id make objects of their own and leave the hand-made ones alone."""
-    world = World(settings)
+    world = World(extremes)
     hand_made(world)
     assert actions(world.plan(simple())) == {PRODUCT: "create", PRICE: "create"}
 
 
-def test_an_entry_that_leaves_gives_the_price_its_key(settings: Settings) -> None:
+def test_an_entry_that_leaves_gives_the_price_its_key(extremes: Settings) -> None:
     """Once the entry is gone, the price is given the key every price of the files has."""
-    world = World(settings)
+    world = World(extremes)
     files = named(*hand_made(world))
     world.apply(files)
     plan = world.plan(simple())
@@ -63,9 +63,9 @@ def test_an_entry_that_leaves_gives_the_price_its_key(settings: Settings) -> Non
     assert actions(world.plan(simple())) == {}
 
 
-def test_a_successor_is_made_under_the_key_of_its_address(settings: Settings) -> None:
+def test_a_successor_is_made_under_the_key_of_its_address(extremes: Settings) -> None:
     """A changed amount replaces the adopted price; its entry is stale then, and the next plan is empty."""
-    world = World(settings)
+    world = World(extremes)
     product, price = hand_made(world)
     world.apply(named(product, price))
     changed = named(product, price, "25.00")
@@ -79,9 +79,9 @@ def test_a_successor_is_made_under_the_key_of_its_address(settings: Settings) ->
     assert actions(world.plan(changed)) == {}
 
 
-def test_an_edit_of_an_adopted_price_is_drift(settings: Settings) -> None:
+def test_an_edit_of_an_adopted_price_is_drift(extremes: Settings) -> None:
     """The mark is bound to the object as it is, without a key, so an edit at Stripe is told from one of the files."""
-    world = World(settings)
+    world = World(extremes)
     product, price = hand_made(world)
     world.apply(named(product, price))
     world.dashboard.v1.prices.update(price, {"nickname": "edited"})
@@ -89,18 +89,18 @@ def test_an_edit_of_an_adopted_price_is_drift(settings: Settings) -> None:
     assert (change.address, change.reason, change.fields) == (PRICE, Reason.DRIFT, ("nickname",))
 
 
-def test_another_amount_is_never_taken_over(settings: Settings) -> None:
+def test_another_amount_is_never_taken_over(extremes: Settings) -> None:
     """A price that is not what the files say is not replaced by taking it over; both sides are named."""
-    world = World(settings)
+    world = World(extremes)
     product, price = hand_made(world)
     (problem,) = world.propose(named(product, price, "25.00")).problems
     assert problem.code == "E0703"
     assert '"1900" there, "2500" here' in problem.summary
 
 
-def test_an_object_of_another_owner_is_refused(settings: Settings) -> None:
+def test_an_object_of_another_owner_is_refused(extremes: Settings) -> None:
     """An entry does not take what carries another catalogue's mark."""
-    world = World(settings)
+    world = World(extremes)
     product, price = hand_made(world)
     mark = {"managed_by": "reconciler/other", "address": "plans.theirs"}
     world.dashboard.v1.products.update(product, {"metadata": mark})
@@ -109,9 +109,9 @@ def test_an_object_of_another_owner_is_refused(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("fate", ["gone", "archived"])
-def test_a_stale_entry_does_no_harm(fate: str, settings: Settings) -> None:
+def test_a_stale_entry_does_no_harm(fate: str, extremes: Settings) -> None:
     """An entry whose object is gone, or archived and superseded, changes nothing."""
-    world = World(settings)
+    world = World(extremes)
     product, price = hand_made(world)
     world.apply(simple())
     if fate == "archived":
@@ -122,18 +122,18 @@ def test_a_stale_entry_does_no_harm(fate: str, settings: Settings) -> None:
     assert actions(world.plan(files)) == {}
 
 
-def test_a_living_object_beside_the_one_of_the_address_is_a_problem(settings: Settings) -> None:
+def test_a_living_object_beside_the_one_of_the_address_is_a_problem(extremes: Settings) -> None:
     """An entry that asks for a second object at an address is not passed over in silence."""
-    world = World(settings)
+    world = World(extremes)
     product, _ = hand_made(world)
     world.apply(simple())
     (problem,) = world.propose(simple() | {"imports": [{"to": PRODUCT, "id": product}]}).problems
     assert problem.code == "E0705"
 
 
-def test_one_object_stands_for_one_address(settings: Settings) -> None:
+def test_one_object_stands_for_one_address(extremes: Settings) -> None:
     """An object that one entry names by id and a plan by its stripe_id is refused once."""
-    world = World(settings)
+    world = World(extremes)
     product, _ = hand_made(world)
     plans = {"pro": {"name": "Pro"}, "team": {"name": "Pro", "stripe_id": product}}
     (problem,) = world.propose({"plans": plans, "imports": [{"to": PRODUCT, "id": product}]}).problems

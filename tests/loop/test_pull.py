@@ -24,7 +24,7 @@ from .recorder import Recorder
 from .samples import everything
 from .world import NOW, World, catalog_of
 
-FEW = profile(max_examples=12, suppress_health_check=list(HealthCheck))
+FEW = profile(max_examples=8, suppress_health_check=list(HealthCheck))
 
 
 def pulled_from(world: World) -> Pulled:

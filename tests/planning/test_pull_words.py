@@ -4,7 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler import money
@@ -24,6 +24,7 @@ minors = st.builds(
 )
 
 
+@settings(max_examples=60)
 @given(minors, st.sampled_from(["usd", "jpy", "kwd"]))
 def test_an_amount_comes_back_to_the_last_digit(minor: str, currency: str) -> None:
     """Minor units, written into a file, read by the models and turned into a price, are the same minor units."""
@@ -88,6 +89,7 @@ def test_an_id_is_made_of_the_letters_people_see(text: str, expected: str) -> No
     assert slug(text) == expected
 
 
+@settings(max_examples=40)
 @given(st.text(max_size=80), st.sets(st.sampled_from(["pro", "pro-2", "plan"])))
 def test_an_id_is_valid_and_free(text: str, taken: set[str]) -> None:
     """Whatever a thing is called, it gets an id the language accepts and nothing else has."""
