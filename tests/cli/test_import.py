@@ -219,3 +219,14 @@ def test_each_environment_has_ids_of_its_own(shell: Shell, account: Account) -> 
     write(here, "env/here/imports.yaml")
     assert "product is" in shell.stored("plan").err
     assert json.loads(shell.stored("plan", "--env", "here", "--format", "json").out)["counts"] == {"adopt": 3}
+
+
+def test_a_mark_that_names_what_is_taken_later_is_renewed(shell: Shell, account: Account) -> None:
+    """A product's mark is bound to its default price; once that is taken over by id, the mark says its address."""
+    account.client.products.update(account.product, {"default_price": account.annual})
+    write(FILES.replace("default_price: monthly", "default_price: annual").replace("  team: {name: Team}\n", ""))
+    assert shell.stored("import", "plans.pro", account.product, "--auto-approve").code == 0
+    done = shell.stored("import", ANNUAL, account.annual, "--auto-approve")
+    assert (done.code, "1 mark renewed" in done.out) == (0, True)
+    plan = json.loads(shell.stored("plan", "--format", "json").out)
+    assert {each["address"] for each in plan["actions"]} == {ANNUAL, "plans.pro.prices.monthly"}

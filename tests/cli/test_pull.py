@@ -197,3 +197,15 @@ def test_a_namespace_has_a_form(namespace: str, shell: Shell) -> None:
     """What can be no namespace is refused before anything is read."""
     done = shell.stored("pull", "--out", "billing.d", "--namespace", namespace)
     assert (done.code, "E1044" in done.err) == (64, True)
+
+
+def test_a_label_that_is_lost_is_left_out_and_never_planned(
+    shell: Shell, v1: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also what an update would change counts: a price whose nickname got lost is told, not renamed."""
+    company(v1)
+    monkeypatch.setattr(offers, "_labels", lambda _draft, _price: {})
+    assert shell.stored("pull", "--out", "billing.d", "--namespace", "acme").code == 0
+    assert 'nickname is "A year at once" there, none here' in " ".join(pulled().replace("#", "").split())
+    plan = json.loads(shell.stored("plan", "--format", "json").out)
+    assert plan["counts"] == {"adopt": plan["changes"]}

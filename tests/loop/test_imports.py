@@ -163,3 +163,20 @@ def test_what_has_no_natural_key_is_adopted(extremes: Settings) -> None:
     assert world.run(plan, transport=recorder).ending is Ending.COMPLETE
     assert recorder.only_marks()
     assert actions(world.plan(files)) == {}
+
+
+def test_what_is_honoured_but_no_longer_sold_is_adopted_archived(extremes: Settings) -> None:
+    """An archived product and price without a key, named for a legacy plan, are marked and stay archived."""
+    world = World(extremes)
+    product, price = hand_made(world)
+    world.dashboard.v1.products.update(product, {"default_price": ""})
+    world.dashboard.v1.prices.update(price, {"active": False})
+    world.dashboard.v1.products.update(product, {"active": False})
+    files = named(product, price)
+    files["plans"]["pro"]["status"] = "legacy"
+    plan = world.plan(files)
+    assert actions(plan) == {PRODUCT: "adopt", PRICE: "adopt"}
+    recorder = Recorder(world.sandbox.http_client())
+    assert world.run(plan, transport=recorder).ending is Ending.COMPLETE
+    assert recorder.only_marks()
+    assert actions(world.plan(files)) == {}
