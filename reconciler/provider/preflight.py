@@ -5,10 +5,10 @@ apply before its first write.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from reconciler.config.catalog import Catalog
-from reconciler.planning.change import Action, Change, State, Step, after_transfer, as_made, steps
+from reconciler.planning.change import Action, Change, Op, State, Step, after_transfer, as_made, steps
 from reconciler.planning.diff import Difference, diff
 from reconciler.planning.live import Live
 from reconciler.planning.plan import Plan
@@ -52,7 +52,8 @@ class Preflight:
         """Name every address at which the files and the account, as they are now, ask for something else than the plan.
 
         Addresses that an earlier run of the plan has begun are left to the check of their objects, as far as nothing is
-        asked of an object that the plan does not know; what it has done counts as unchanged by now.
+        asked of an object that the plan does not know, and what the plan has left to do to objects that were there is
+        asked of them; what it has done counts as unchanged by now.
         """
         plan, begun = self._plan, {step.change.address for step in self.done}
         planned = {(change.address, change.id): change for change in plan.changes}
@@ -60,10 +61,12 @@ class Preflight:
         differing = {key[0] for key in planned.keys() | asked.keys() if planned.get(key) != asked.get(key)}
         known = {change.id for change in plan.changes} | set(self.ids.values())
         unknown = {change.address for change in fresh.changes if change.id not in known}
-        self.forged = sorted((differing - begun) | (differing & unknown))
+        unasked = {step.change.address for step in self.pending if not _is_asked(step, fresh.changes)}
+        self.forged = sorted((differing - begun) | (differing & unknown) | unasked)
         if not plan.unchanged <= fresh.unchanged <= plan.unchanged + len(begun):
             self.forged.append("unchanged")
-        if not begun and plan.bindings != fresh.bindings:
+        bound = {address: fresh.bindings.get(address, binding) for address, binding in plan.bindings.items()}
+        if plan.bindings != (bound if begun else fresh.bindings):
             self.forged.append("bindings")
 
     def _bindings(self, live: Mapping[tuple[str, str], Live]) -> Iterator[str]:
@@ -154,6 +157,21 @@ class Preflight:
             return None
         others = (item for item in live.values() if item.kind is change.kind and item.id != change.id)
         return next((item.id for item in others if item.key == key and not item.is_relic(namespace)), None)
+
+
+def _is_asked(step: Step, changes: Sequence[Change]) -> bool:
+    """Tell whether what a plan has left to do is what the files and the account ask for by now.
+
+    A predecessor whose successor is made is a second object of its address, and what is marked is taken over already.
+    """
+    change = step.change
+    there = [each for each in changes if each.address == change.address]
+    if step.on_new:
+        return step.op is not Op.CREATE or any(each.action in (Action.CREATE, Action.REPLACE) for each in there)
+    now = next((each for each in there if each.id == change.id), None)
+    if now is None:
+        return False
+    return _stays(now) if _stays(change) else now.action in (change.action, Action.RETIRE)
 
 
 def _progress(item: Live | None, states: list[State | None], ids: Ids) -> int | None:
