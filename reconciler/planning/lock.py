@@ -72,8 +72,9 @@ def lock_id(namespace: str, generation: int) -> str:
 
 
 def is_lock(raw: Mapping[str, Any]) -> bool:
-    """Tell whether a product is a lock, of whatever namespace."""
-    return bool((raw.get("metadata") or {}).get(MARK))
+    """Tell whether an object is a lock, of whatever namespace: by its mark and its id, never by the mark alone."""
+    namespace = (raw.get("metadata") or {}).get(MARK) or ""
+    return bool(namespace) and str(raw.get("id", "")).startswith(lock_id(namespace, 0)[:-1])
 
 
 def read_lock(raw: Mapping[str, Any]) -> Lock | None:

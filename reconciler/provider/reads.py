@@ -88,7 +88,7 @@ class Reader:
         return [*kind.expand, *named]
 
     def one(self, kind: Kind, object_id: str) -> Live | None:
-        """Read one object by id; None where it does not exist or was deleted."""
+        """Read one object by id; None where it does not exist, was deleted, or is a lock and so nobody's to take."""
         params = {"expand": self.expand(kind)} if kind.expand else {}
         try:
             raw = self.gateway.get(f"{kind.path}/{object_id}", params)
@@ -96,7 +96,7 @@ class Reader:
             if error.failure.status == HTTPStatus.NOT_FOUND:
                 return None
             raise refused(error, kind.path) from None
-        return None if raw.get("deleted") else read_object(kind, raw)
+        return None if raw.get("deleted") or is_lock(raw) else read_object(kind, raw)
 
     def by_key(self, kind: Kind, key: Json) -> list[Live]:
         """Find the objects that hold a natural key: living ones, and of prices, products and coupons any that exist."""

@@ -109,6 +109,29 @@ def test_locks_are_no_part_of_any_catalogue() -> None:
     assert world.plan(simple()).foreign["product"] == 1
 
 
+def test_a_lock_is_nobodys_to_take_over() -> None:
+    """An entry of imports, or a key, that names a lock does not find it: the lock stays what it is, and its record."""
+    world = World()
+    world.locked(world.plan(simple()))
+    files = simple() | {"imports": [{"to": "plans.two", "id": "acme_lock_1"}]}
+    files["plans"]["two"] = {"name": "Two"}
+    assert actions(world.plan(files)) == {"plans.two": "create"}
+    world.locked(world.plan(files))
+    lock = world.dashboard.v1.products.retrieve("acme_lock_1").to_dict()
+    assert (lock["active"], "managed_by" in lock["metadata"]) == (False, False)
+    assert latest(world).applied is not None
+
+
+def test_nothing_but_a_lock_hides_behind_its_mark() -> None:
+    """An object that somebody gave the mark of a lock is still seen, and not made a second time."""
+    world = World()
+    world.apply(everything())
+    rate = world.dashboard.v1.tax_rates.list().data[0].id
+    world.dashboard.v1.tax_rates.update(rate, {"metadata": {MARK: "acme"}})
+    world.dashboard.v1.products.update("acme_plan_pro", {"metadata": {MARK: "acme"}})
+    assert actions(world.plan(everything())) == {}
+
+
 def test_a_held_lock_refuses_and_names_its_holder() -> None:
     """While somebody holds it, another apply ends with 6 before any write, with holder, instants and the way out."""
     world = World()

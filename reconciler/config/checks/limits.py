@@ -7,14 +7,16 @@ from reconciler.config.view import View
 from reconciler.diagnostics import Diagnostic
 from reconciler.diagnostics.visible import quoted
 
-#: Metadata keys of the owner mark.
-RESERVED = frozenset({"managed_by", "address", "config_digest", "reconciler_keys", "reconciler_features"})
+#: Metadata keys of the owner mark, and that of locks.
+RESERVED = frozenset(
+    {"managed_by", "address", "config_digest", "reconciler_keys", "reconciler_features", "reconciler_lock"}
+)
 #: Fields that name an existing object.
 _OVERRIDES = ("stripe_id", "lookup_key", "event_name")
 
 
 def metadata_free(view: View) -> Iterator[Diagnostic]:
-    """E0501: own metadata does not use a key of the owner mark."""
+    """E0501: own metadata does not use a key of the owner mark or of a lock."""
     for path, item in view.having("metadata"):
         for key in item.metadata:
             if key in RESERVED:

@@ -8,7 +8,8 @@ _PRO = "plans:\n  pro: {name: Pro, prices: {monthly: {amount: 5, interval: month
 _UNIQUE = {
     "E0501": Explanation(
         "reserved metadata key",
-        "managed_by, address, config_digest, reconciler_keys and reconciler_features mark an object's owner at Stripe.",
+        "managed_by, address, config_digest, reconciler_keys and reconciler_features mark an object's owner at Stripe, "
+        "and reconciler_lock a lock.",
         "coupons:\n  all: {percent_off: 10, metadata: {managed_by: us}}\n",
         "coupons:\n  all: {percent_off: 10, metadata: {owner: us}}\n",
     ),

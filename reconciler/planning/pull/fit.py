@@ -6,6 +6,7 @@ from typing import Any
 
 from reconciler.config.characters import hidden, invisible
 from reconciler.planning.live import Live
+from reconciler.planning.lock import MARK
 from reconciler.resources.model import MARK_KEYS
 
 #: What is left of a secret that somebody wrote into an object, once it was read.
@@ -49,7 +50,7 @@ def own_metadata(live: Live) -> tuple[dict[str, str], list[str]]:
     others: list[str] = []
     for name, value in sorted(live.metadata.items()):
         fits = 0 < len(name) <= _LONGEST_KEY and 0 < len(value) <= _LONGEST_VALUE and not set(name) & set("[]")
-        clean = not (hidden(name + value) or invisible(name) or _MASKED.search(value) or name in MARK_KEYS)
+        clean = not (hidden(name + value) or invisible(name) or _MASKED.search(value) or name in (*MARK_KEYS, MARK))
         named = _PERSONAL_KEY.search(name) and not _HARMLESS.fullmatch(value)
         personal = named or _PERSONAL_VALUE.search(value)
         if fits and clean and not personal and len(kept) < _MOST_KEYS:
