@@ -72,7 +72,9 @@ class _Reader:
                         "E1301", f"{count(len(cells), 'cell')} below {len(names)} names", reader.line_num, remedy
                     )
                 else:
-                    values = {name: _plain(cell) for name, cell in zip(names, cells, strict=True)}
+                    values = {
+                        name: _plain(cell) if cell[:1] == "'" else cell for name, cell in zip(names, cells, strict=True)
+                    }
                     yield from self._row(values, reader.line_num)
         except csv.Error as error:
             self._wrong("E1301", f"this is not CSV: {error}", reader.line_num, "write it as CSV, or as JSON")
@@ -179,13 +181,18 @@ class _Reader:
 
     def _text(self, values: Mapping[str, Any], name: str, line: int) -> str:
         value = values.get(name, "")
-        if isinstance(value, bool) or not isinstance(value, str | int):
+        if value.__class__ is str:
+            found: str = value.strip()
+            return found
+        if isinstance(value, bool) or not isinstance(value, int):
             self._wrong("E1303", f"{name} is no text", line, "write it in quotes")
             return ""
-        return str(value).strip()
+        return str(value)
 
     def _number(self, values: Mapping[str, Any], name: str, line: int, least: int = 0) -> int | None:
         value = values.get(name, "")
+        if value == "":
+            return None
         text = value.strip() if isinstance(value, str) else value
         if text == "":
             return None
