@@ -17,7 +17,8 @@ code { font: 0.93em ui-monospace, monospace; overflow-wrap: anywhere; }
 .faint { color: var(--faint); }
 .more { color: var(--more); }
 .less { color: var(--less); }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(240px, 1fr)); gap: 16px; margin: 24px 0 0; }
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(240px, 1fr)); gap: 16px; margin: 24px 0 0;
+  align-items: start; }
 .card { background: var(--panel); border: 1px solid var(--rule); border-radius: 8px; padding: 16px 20px; }
 .card .big { font-size: 28px; font-weight: 650; line-height: 1.25; font-variant-numeric: tabular-nums; }
 .card p { margin: 0; }
