@@ -93,7 +93,7 @@ def read_lock(raw: Mapping[str, Any]) -> Lock | None:
         released=metadata.get("state") == _RELEASED,
         holder=metadata.get("holder") or "somebody unknown",
         started=created,
-        updated=int(raw.get("updated") or created),
+        updated=_renewed(int(raw.get("updated") or created), metadata.get("renewed", "")),
         term=_term(metadata.get("term", "")),
         plan=metadata.get("plan", ""),
         by=metadata.get("released_by", ""),
@@ -143,6 +143,15 @@ def is_recorded(plan: Plan, applied: Applied | None) -> bool:
 
 def _term(text: str) -> int:
     return min(int(text), _LONGEST_TERM) if text.isdecimal() and len(text) < len(str(2**63)) else TERM
+
+
+def _renewed(updated: int, text: str) -> int:
+    """Return the later of Stripe's time and the holder's, in case metadata alone does not move Stripe's.
+
+    The holder's is of the account's clock too; one that is more than a day ahead is spoiled.
+    """
+    told = int(text) if text.isdecimal() and len(text) < len(str(2**63)) else 0
+    return told if updated < told <= updated + _LONGEST_TERM else updated
 
 
 def _applied(metadata: Mapping[str, str]) -> Applied | None:

@@ -54,8 +54,7 @@ class Lease:
         self._ports = ports
         self._elapsed = elapsed
         self._since = since
-        self._offset = answer.at - elapsed()
-        self._renewals = 0
+        self._offset = answer.at - since  # rather too late a clock than too early: others wait for it
         self._closed = threading.Event()
 
     def left(self) -> float:
@@ -79,9 +78,8 @@ class Lease:
         To fail is no loss until time runs out, but an answer that shows another owner is.
         """
         sent = self._elapsed()
-        self._renewals += 1
         try:
-            answer = self._post(self._ports.once, {"renewed": str(self._renewals)})
+            answer = self._post(self._ports.once, {"renewed": str(int(sent + self._offset))})
         except RequestFailedError as error:
             if error.failure.status == HTTPStatus.NOT_FOUND:
                 self._lose("its product was deleted")

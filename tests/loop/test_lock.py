@@ -191,6 +191,28 @@ def test_renewing_holds_it_longer() -> None:
     assert taken(world, name="bob").lock.generation == 2
 
 
+@pytest.mark.parametrize(
+    ("renewed", "ends"),
+    [("", 0), (str(START + 400), 400), (str(START - 1), 0), (str(START + 10**6), 0), ("9" * 400, 0), ("soon", 0)],
+)
+def test_a_renewal_counts_though_stripe_may_not_note_it(renewed: str, ends: int) -> None:
+    """Whether metadata alone moves a product's ``updated`` is not documented, so the holder's own note counts too."""
+    metadata = {MARK: "acme", "renewed": renewed}
+    lock = read_lock({"id": "acme_lock_3", "created": START, "updated": START, "metadata": metadata})
+    assert lock is not None
+    assert lock.ends == START + ends + TERM
+
+
+def test_the_holder_notes_when_it_renewed() -> None:
+    """The note is of the account's clock, which the holder learnt from an answer, however wrong the machine's is."""
+    world = World()
+    lease = taken(world)
+    world.clock.now += 400
+    lease.renew()
+    noted = world.dashboard.v1.products.retrieve("acme_lock_1").metadata["renewed"]
+    assert noted == str(START + 400)
+
+
 class Slow(stripe.HTTPClient):
     """A transport on which every answer takes twenty seconds."""
 
