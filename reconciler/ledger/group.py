@@ -4,9 +4,9 @@ DeWitt et al., *Implementation Techniques for Main Memory Database Systems*, SIG
 """
 
 import threading
-from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
+from queue import Empty, SimpleQueue
 from time import perf_counter, sleep
 from typing import Any
 
@@ -32,7 +32,10 @@ class _Waiting:
 
 
 class GroupCommit:
-    """Runs the jobs of any number of threads and tasks through one store, in the order they came."""
+    """Runs the jobs of any number of threads and tasks through one store, in the order they came.
+
+    A thread that is alone writes by itself: to wake another and be woken by it takes as long as to decide.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -40,11 +43,13 @@ class GroupCommit:
         watch(self)
 
     def _start(self) -> None:
-        self._queue: deque[tuple[Job, Any]] = deque()
-        self._waiting = threading.Event()
+        # Jobs with their waiters; ``None`` is the end.
+        self._queue: SimpleQueue[tuple[Job, Any] | None] = SimpleQueue()
         self._closed = False
         self._thread: threading.Thread | None = None
-        self._starting = threading.Lock()
+        self._starting, self._writing = threading.Lock(), threading.Lock()
+        # How many callers were answered last: as many are about to come back.
+        self._expected = 0
 
     def before_fork(self) -> None:
         """Go on: what waits is the parent's."""
@@ -55,7 +60,13 @@ class GroupCommit:
             self._start()
 
     def submit(self, job: Job) -> Outcome:
-        """Run a job and return its outcome; the calling thread sleeps until it is durable."""
+        """Run a job and return its outcome; the calling thread sleeps until it is durable, or writes it."""
+        alone = self._expected <= 1 and self._queue.empty() and not self._closed
+        if alone and self._writing.acquire(blocking=False):
+            try:
+                return self._outcomes((job,))[0]
+            finally:
+                self._writing.release()
         waiting = _Waiting()
         self.put(job, waiting)
         waiting.done.acquire()
@@ -68,9 +79,7 @@ class GroupCommit:
             raise _closed()
         if self._thread is None:
             self._launch()
-        self._queue.append((job, waiter))
-        if not self._waiting.is_set():
-            self._waiting.set()
+        self._queue.put((job, waiter))
         if self._closed:
             self._end()
 
@@ -82,19 +91,14 @@ class GroupCommit:
                 self._thread = thread
 
     def _write(self) -> None:
-        queue, waiting, expected = self._queue, self._waiting, 0
-        while True:
-            if not queue:
-                if self._closed:
-                    return
-                waiting.wait()
-                waiting.clear()
-                continue
-            if len(queue) < expected:
-                _gather(queue, expected)
-            expected = min(len(queue), MAX_BATCH)
-            batch = [queue.popleft() for _ in range(expected)]
-            _answer(batch, self._outcomes([job for job, _ in batch]))
+        queue = self._queue
+        while (first := queue.get()) is not None:
+            if queue.qsize() + 1 < self._expected:
+                _gather(queue, self._expected - 1)
+            with self._writing:
+                batch = _together(queue, first)
+                self._expected = len(batch)
+                _answer(batch, self._outcomes([job for job, _ in batch]))
 
     def _outcomes(self, jobs: Sequence[Job]) -> list[Outcome]:
         try:
@@ -105,26 +109,37 @@ class GroupCommit:
     def close(self) -> None:
         """Finish what is waiting, refuse what comes later."""
         self._closed = True
-        self._waiting.set()
+        self._queue.put(None)
         self._end()
 
     def _end(self) -> None:
         """Wait for the writer's last batch, and refuse what slipped in behind it."""
         if self._thread is not None:
             self._thread.join()
-        while self._queue:
-            try:
-                late = self._queue.popleft()
-            except IndexError:
-                return
-            _answer([late], [Outcome(error=_closed())])
+        with suppress(Empty):
+            while True:
+                late = self._queue.get_nowait()
+                if late is not None:
+                    _answer([late], [Outcome(error=_closed())])
 
 
 def _closed() -> LedgerError:
     return LedgerError("E1104", "the ledger is closed")
 
 
-def _gather(queue: Sequence[Any], expected: int) -> None:
+def _together(queue: SimpleQueue[tuple[Job, Any] | None], first: tuple[Job, Any]) -> list[tuple[Job, Any]]:
+    """Take who waits behind the first into its batch; the end stays in the queue."""
+    batch = [first]
+    for _ in range(min(queue.qsize(), MAX_BATCH - 1)):
+        one = queue.get()
+        if one is None:
+            queue.put(None)
+            break
+        batch.append(one)
+    return batch
+
+
+def _gather(queue: SimpleQueue[Any], expected: int) -> None:
     """Wait, a moment at most, while as many callers come back as were answered last.
 
     Without it the first of them is written alone and the others wait for that.
@@ -132,8 +147,8 @@ def _gather(queue: Sequence[Any], expected: int) -> None:
     seen, until = 0, perf_counter() + GATHER
     quiet = until
     while (now := perf_counter()) < until and seen < expected:
-        if len(queue) > seen:
-            seen, quiet = len(queue), now + QUIET
+        if (here := queue.qsize()) > seen:
+            seen, quiet = here, now + QUIET
         elif now > quiet:
             return
         sleep(0)

@@ -17,9 +17,11 @@ def test_a_job_whose_writer_did_not_start_is_not_done_later(ledger: Ledger, monk
     def fail(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
+    group = ledger.group
+    assert group is not None
     with monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "start", fail)
         with pytest.raises(RuntimeError, match="new thread"):
-            ledger.submit(grant("acme", "g", 1))
+            group.put(grant("acme", "g", 1), object())
     ledger.submit(grant("acme", "h", 10))
     assert ledger.submit(spend("acme", 1)).value == 9

@@ -110,7 +110,7 @@ def test_closing_finishes_what_waits(url: str, clock: Hand) -> None:
         held = threads.submit(ledger.submit, Job("birch", hold_up))
         entered.wait(60)
         waiting = [threads.submit(ledger.submit, spend("acme", 1)) for _ in range(20)]
-        while len(group._queue) < 20:
+        while group._queue.qsize() < 19:  # The writer has the twentieth in its hand.
             pass
         closing = threads.submit(ledger.close)
         while not group._closed:
