@@ -137,7 +137,7 @@ def threads(ent: Entitlements, callers: int, calls: int) -> float:
 
     def work(number: int) -> None:
         for place in range(calls // callers):
-            ent.consume("hot", "x", key=f"thread/{number}/{place}")
+            ent.consume("hot", "x", key=f"thread/{callers}/{number}/{place}")
 
     running = [threading.Thread(target=work, args=(number,)) for number in range(callers)]
     start = time.perf_counter()
@@ -162,6 +162,7 @@ def sqlite(directory: Path) -> list[Row]:
             share = statistics.median(mine / theirs for mine, theirs in zip(ours.rates, floor.rates, strict=True))
             rows.append(_row(f"bare group commit, {callers} tasks", floor, "", ""))
             rows.append(_row(f"consume, {callers} tasks", ours, f"{share:.0%} of bare", bar))
+        rows.append(Row("consume, 1 thread", f"{threads(ent, 1, 1000):,.0f}/s", "", "bar: 4,500/s"))
         rows.append(Row("consume, 32 threads", f"{threads(ent, 32, 8000):,.0f}/s", "", "beside"))
     bare.close()
     rows.append(Row("guarded UPDATE … RETURNING, 1 caller", f"{guarded_update(directory / 'plain.db'):,.0f}/s", ""))
