@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from reconciler.diagnostics.markdown import code, longest_run
 from reconciler.planning.category import category, is_dangerous
-from reconciler.planning.change import Change
+from reconciler.planning.change import Action, Change
 from reconciler.planning.entitled import NO_BASE, OFF_BASE, Entitlements, total, worst
 from reconciler.planning.entitled import changes_text as calls_text
 from reconciler.planning.guards import Refusal
@@ -58,7 +58,7 @@ def _table(plan: Plan) -> Iterator[str]:
 
 
 def _dangerous(plan: Plan) -> Iterator[str]:
-    """Yield every change that must not be missed: one a line, or where that is too long, the addresses alone."""
+    """Yield every change that must not be missed: one a line, or where that is too long, addresses, retired first."""
     changes = [change for change in plan.changes if is_dangerous(change)]
     if not changes:
         return
@@ -67,7 +67,7 @@ def _dangerous(plan: Plan) -> Iterator[str]:
         yield from _list("Dangerous", lines, _DANGEROUS_LIMIT)
         return
     alike: dict[str, list[str]] = defaultdict(list)
-    for change in changes:
+    for change in sorted(changes, key=lambda change: change.action is not Action.RETIRE):
         alike[f"Dangerous: {change.action}, {category(change)}"].append(code(change.address) + _felt(plan, change))
     room = _DANGEROUS_LIMIT
     for title, addresses in alike.items():
