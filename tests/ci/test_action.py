@@ -114,6 +114,7 @@ def test_only_the_own_comment_is_changed(runner: Runner, hub: GitHub) -> None:
     assert [each["body"] for each in hub.comments if each["id"] == 50] == [first]
     mine = [each["body"] for each in hub.comments if each["user"]["login"] == "github-actions[bot]"]
     assert ["environment `staging`" in body for body in mine] == [False, True]
+    assert mine[0] == first
     assert len({body.split("\n")[0] for body in mine}) == 2
 
 

@@ -221,7 +221,9 @@ def test_an_output_cannot_begin_another(value: str) -> None:
 
     The line feed that is written after a value makes one line end with a carriage return at its end.
     """
-    assert outputs(_assignment("name", value)) == {"name": "\n".join(ends(f"{value}\n")[:-1])}
+    written = _assignment("name", value)
+    assert outputs(written) == {"name": "\n".join(ends(f"{value}\n")[:-1])}
+    assert written.split("\n")[0] != _assignment("name", value).split("\n")[0]
 
 
 @pytest.mark.parametrize("form", ["text", "json", "markdown"])
