@@ -30,6 +30,7 @@ RESERVED: dict[str, Any] = {
         ],
         "fu_overage_tiers": [{"threshold": 25000, "price_per_unit": "0.001"}],
         "subscription_plan": "price_signet",
+        "tenant_id": "acme-corp",
         "allowlist": ["*.example.com"],
     },
     "museum": {"vex_reserved": 10000},
@@ -43,7 +44,7 @@ TIER = """\
     "plan:pro@1": {
       "title": "Pro",
       "features": {
-        "feature:support": {"base": 9900},
+        "feature:support": {"base": 9900, "permLink": "x"},
         "feature:seat": {"base": 100},
         "feature:lists": {"tiers": [{"upto": 10}, {"upto": 100, "price": 50, "base": 100}, {"price": 25.5}]},
         "feature:gb": {"mode": "volume", "tiers": [{"upto": 10, "price": 2}, {"upto": 100, "price": 1}]},
@@ -103,6 +104,7 @@ def test_reserved_units_and_their_tiers_become_tenants(shell: Shell) -> None:
     steps = [(each.up_to, each.unit_amount) for each in catalog.file.tiers[overage.tiers or ""].steps]
     assert steps == [(5000, Decimal("0.005")), ("inf", Decimal("0.008"))]
     assert museum.usage["vex"].overage == "deny"
+    assert acme.metadata == {"tenant_id": "acme-corp"}
 
 
 def test_a_first_threshold_of_nothing_is_a_lower_bound(shell: Shell) -> None:
@@ -143,6 +145,7 @@ def test_plans_of_tier_become_plans(shell: Shell) -> None:
     ]
     assert [(each.of, each.max) for each in plans["pro"].limits] == [("gb", 100)]
     assert "max" in said
+    assert "permLink: not carried over" in said
     assert "peak" not in plans["pro"].usage
 
 

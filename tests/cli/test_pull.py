@@ -209,3 +209,18 @@ def test_a_label_that_is_lost_is_left_out_and_never_planned(
     assert 'nickname is "A year at once" there, none here' in " ".join(pulled().replace("#", "").split())
     plan = json.loads(shell.stored("plan", "--format", "json").out)
     assert plan["counts"] == {"adopt": plan["changes"]}
+
+
+def test_secrets_and_hidden_characters_are_never_written(shell: Shell, v1: Any) -> None:
+    """What holds a Stripe secret, or text that hides from a reader, is left out and told without it."""
+    secret = "sk_live_" + "4eC39HqLyjWDarjtT1"
+    v1.products.create({"name": "Leaky", "description": f"key {secret}"})
+    v1.products.create({"name": "Hidden \u202e", "metadata": {"line": "core"}})
+    v1.products.create({"name": "Fine", "metadata": {"hook": secret, "line": "core"}})
+    done = shell.stored("pull", "--out", "billing.d", "--namespace", "acme")
+    assert done.code == 0
+    assert [path.name for path in Path("billing.d/plans").iterdir()] == ["fine.yaml"]
+    assert secret not in pulled() + done.out + done.err
+    assert "it holds a Stripe secret" in pulled()
+    assert "it holds U+202E" in " ".join(pulled().split())
+    assert shell("validate").code == 0

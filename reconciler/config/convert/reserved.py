@@ -37,8 +37,10 @@ def convert_reserved(data: Any, given: Given, made: Made) -> None:
         for meter in dict.fromkeys(_meter(key) for key in known):
             _add_meter(made, meter)
             usage[meter] = _line(terms, meter, path, name, given, made)
-        title = terms.get("name") or terms.get("tenant_id") or tenant
-        made.sections["tenants"][name] = {"name": given.text(title, path) or tenant, "usage": usage}
+        entry = {"name": given.text(terms.get("name") or tenant, f"{path}.name") or tenant, "usage": usage}
+        if "tenant_id" in terms:
+            entry["metadata"] = {"tenant_id": given.text(terms["tenant_id"], f"{path}.tenant_id")}
+        made.sections["tenants"][name] = entry
         if "subscription_plan" in terms:
             said = given.text(terms["subscription_plan"], f"{path}.subscription_plan")
             words = given.note(

@@ -25,7 +25,7 @@ _INTERVALS = {
     "@yearly": ("year", 1),
 }
 _AGGREGATES = {"sum": "sum", "last": "last", "recent": "last", "perpetual": "last"}
-_FEATURE_KEYS = {"title", "base", "mode", "aggregate", "tiers", "permLink"}
+_FEATURE_KEYS = {"title", "base", "mode", "aggregate", "tiers"}
 Tier = tuple[int | None, Decimal, Decimal]
 
 
