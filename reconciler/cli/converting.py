@@ -39,8 +39,11 @@ class Converted:
     notes: tuple[str, ...]
 
 
-def convert(source: Path, form: str | None, namespace: str) -> Converted:
-    """Convert a file; ConfigError or UsageError where it cannot be used as it is."""
+def convert(source: Path, form: str | None, namespace: str, ask: Callable[[], str | None] | None = None) -> Converted:
+    """Convert a file; ConfigError or UsageError where it cannot be used as it is.
+
+    ``ask`` is asked for the format where nothing tells it.
+    """
     raw = read_bounded(source, LARGEST)
     if len(raw) > LARGEST:
         raise ReconcilerError("E1045", f"{source} is larger than {LARGEST} bytes", remedy="Split it.")
@@ -51,8 +54,8 @@ def convert(source: Path, form: str | None, namespace: str) -> Converted:
             "E1045", f"{source} is not UTF-8: byte {error.start}", remedy="Save it as UTF-8."
         ) from None
     data = read_json(text, source.name)
-    chosen = form or detect(data)
-    if chosen is None:
+    chosen = form or detect(data) or (ask() if ask else None)
+    if chosen not in FORMATS:
         raise UsageError(
             "E1046",
             f"nobody can tell what {source.name} is: neither a reserved.json, nor tier's pricing.json, nor fixtures",

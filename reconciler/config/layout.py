@@ -1,6 +1,7 @@
 """Sections as files, grouped as a person would: settings, what is shared, a file for each plan and each tenant."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from reconciler.config.emit import emit
@@ -18,6 +19,8 @@ _TOGETHER: Mapping[str, tuple[str, ...]] = {
     "imports.yaml": ("imports",),
 }
 _APART = ("plans", "tenants")
+#: Most entries that have a file each.
+MANY = 2000
 _HEADINGS: Mapping[str, Sequence[str]] = {
     "environments.yaml": ["`--env production` binds a run to this account and mode."],
     "tiers.yaml": [
@@ -38,21 +41,28 @@ def layout(
     headings: Mapping[str, Sequence[str]] | None = None,
     footers: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, str]:
-    """Return the text of every file by its name below the directory; headings and footers are by that name too."""
+    """Return the text of every file by its name below the directory; headings are by that name too.
+
+    Footers are by the address of a plan or a tenant, and stand in the file that has it.
+    """
     above, below = {**_HEADINGS, **(headings or {})}, footers or {}
     files = {}
     for name, parts in _TOGETHER.items():
         content = {section: sections[section] for section in parts if sections.get(section)}
         if content:
-            files[name] = emit(content, comments=comments, heading=above.get(name, ()), footer=below.get(name, ()))
+            files[name] = emit(content, comments=comments, heading=above.get(name, ()))
     for section in _APART:
-        for entry, content in (sections.get(section) or {}).items():
-            name = f"{section}/{entry}.yaml"
-            files[name] = emit(
-                {section: {entry: content}},
-                comments=comments,
-                depth=2,
-                heading=above.get(name, ()),
-                footer=below.get(name, ()),
-            )
+        for name, entries in _apart(sections.get(section) or {}):
+            told = [line for entry in entries for line in below.get(f"{section}.{entry}", ())]
+            files[f"{section}/{name}.yaml"] = emit({section: entries}, comments=comments, depth=2, footer=told)
     return files
+
+
+def _apart(entries: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield a file's name with what is in it: one entry, or a hundred where there are very many."""
+    size = 1 if len(entries) <= MANY else 100
+    names = iter(entries)
+    while batch := list(islice(names, size)):
+        first, *others = batch
+        name = f"{first}-and-{len(others)}-more" if others else first
+        yield name, {entry: entries[entry] for entry in (first, *others)}

@@ -10,6 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from reconciler.cli.commands import import_
+from reconciler.cli.context import App
 from reconciler.cli.converting import convert, detect
 from reconciler.config.catalog import Catalog, load_catalog
 from reconciler.config.models import Overage
@@ -281,3 +283,14 @@ def test_a_dry_run_writes_no_file(shell: Shell) -> None:
     assert not Path("billing.d").exists()
     assert converted(shell, RESERVED).code == 0
     assert converted(shell, RESERVED).code == 1
+
+
+def test_where_nothing_tells_the_format_somebody_is_asked(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal the format is asked for; an answer that is none is refused."""
+    monkeypatch.setattr(import_, "is_terminal", lambda _stream: True)
+    monkeypatch.setattr(App, "ask", lambda _app, _question, _flag: "reserved")
+    done = converted(shell, {"acme": {}})
+    assert (done.code, "it needs a plan" in done.err) == (0, True)
+    monkeypatch.setattr(App, "ask", lambda _app, _question, _flag: "nonsense")
+    assert converted(shell, {"acme": {}}).code == 1
+    assert shell("import", "--from", "given.json", "--out", "other.d").code == 64

@@ -5,8 +5,10 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reconciler.config.catalog import catalog_from_texts
 from reconciler.config.characters import hidden, invisible
 from reconciler.config.emit import WIDTH, Plain, emit, scalar
+from reconciler.config.layout import layout
 from reconciler.config.source import load_text
 from reconciler.diagnostics.redact import find_secrets
 
@@ -95,3 +97,16 @@ def test_a_long_mapping_is_broken_into_lines() -> None:
 def test_dates_are_quoted_only_where_they_are_text() -> None:
     """A date that is meant stands plain; text that looks like one is quoted."""
     assert (scalar(Plain("2027-01-01")), scalar("2027-01-01")) == ("2027-01-01", '"2027-01-01"')
+
+
+def test_very_many_plans_share_files() -> None:
+    """A directory holds a limited number of files, so beyond some thousands a file has a hundred plans."""
+    few = {"plans": {f"p{number}": {"name": "P"} for number in range(2000)}}
+    many = {"plans": {f"p{number}": {"name": "P"} for number in range(2050)}}
+    assert len(layout(few)) == 2000
+    files = layout(many, footers={"plans.p101": ["Left out: something."]})
+    assert len(files) == 21
+    assert "# Left out: something." in files["plans/p100-and-99-more.yaml"]
+    catalog, _ = catalog_from_texts({**files, "settings.yaml": "settings: {namespace: acme}\n"})
+    assert catalog is not None
+    assert len(catalog.file.plans) == 2050

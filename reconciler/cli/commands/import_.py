@@ -1,5 +1,6 @@
 """``reconciler import``: existing Stripe objects under management; or other files turned into ``billing.d``."""
 
+import sys
 from pathlib import Path
 
 import click
@@ -10,6 +11,7 @@ from reconciler.cli.converting import FORMATS, convert
 from reconciler.cli.exits import Exit
 from reconciler.cli.files import check_empty, check_namespace, write_files
 from reconciler.cli.options import AccountOptions, ConfigOptions, account_options, config_options
+from reconciler.cli.output import is_terminal
 from reconciler.diagnostics import UsageError
 
 _SHOWN = ("text", "json")
@@ -78,7 +80,7 @@ def command(
 def _convert(app: App, source: Path, out: Path, form: str | None, namespace: str | None, *, dry_run: bool) -> int:
     check_empty(out)
     check_namespace(namespace)
-    converted = convert(source, form, namespace or "main")
+    converted = convert(source, form, namespace or "main", lambda: _asked(app, source))
     if not dry_run:
         write_files(out, converted.files)
     app.out.data("".join(f"{out / name}\n" for name in converted.files))
@@ -86,3 +88,10 @@ def _convert(app: App, source: Path, out: Path, form: str | None, namespace: str
         app.out.problem(f"note: {note}")
     app.out.note(f"Next: reconciler validate --config {out}")
     return Exit.OK
+
+
+def _asked(app: App, source: Path) -> str | None:
+    """Ask for the format of a file that tells none, where somebody can be asked."""
+    if app.no_input or not is_terminal(sys.stdin):
+        return None
+    return app.ask(f"What is {source}: {', '.join(FORMATS)}?", "--format")

@@ -32,6 +32,9 @@ def convert_reserved(data: Any, given: Given, made: Made) -> None:
             continue
         name = unique([slug(tenant)], made.sections["tenants"].keys(), "tenant")
         known = [key for key in terms if _KEY.fullmatch(key)]
+        if not known:
+            given.note(path, "not carried over; it has no units of its own, so it needs a plan")
+            continue
         given.mapping(terms, path, {*known, "subscription_plan", "tenant_id", "name"})
         usage = {}
         for meter in dict.fromkeys(_meter(key) for key in known):

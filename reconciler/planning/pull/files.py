@@ -30,7 +30,7 @@ def write(draft: Draft, *, imports: bool = True, origin: str | None = None) -> d
         comments=draft.comments,
         headings={"settings.yaml": _heading(draft, origin or f"account {draft.account.id} ({draft.account.mode})")},
         footers={
-            f"{address.replace('.', '/')}.yaml": [f"Left out: {each.words}." for each in group]
+            address: [f"Left out: {each.words}." for each in group]
             for address, group in near.items()
             if address is not None
         },
