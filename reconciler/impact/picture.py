@@ -1,6 +1,5 @@
 """Who pays more and who pays less, as rows of a picture: a zero line, bars to both sides, the longest the largest."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from reconciler.impact.result import Impact, TenantRow
@@ -51,8 +50,3 @@ def bar(number: int, largest: int, width: int, *, unicode: bool) -> str:
     else:
         left, right = "", fill * full + ("\u258c" if rest else "")
     return f"{left:>{width}}{line}{right:<{width}}"
-
-
-def columns(rows: Sequence[TenantRow]) -> int:
-    """Return the columns of the longest tenant's id."""
-    return max((len(row.tenant) for row in rows), default=0)
