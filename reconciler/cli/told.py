@@ -1,4 +1,4 @@
-"""What a GitHub job is told about a plan, a drift, an apply: the outputs that later steps branch on."""
+"""What a GitHub job is told about a plan, an impact, a drift, an apply: the outputs that later steps branch on."""
 
 from collections.abc import Sequence
 
@@ -8,6 +8,9 @@ from reconciler.config.catalog import Catalog
 from reconciler.config.words import count
 from reconciler.diagnostics import Diagnostic, SourceRange
 from reconciler.diagnostics.markdown import code
+from reconciler.impact.markdown import impact_markdown
+from reconciler.impact.result import Impact
+from reconciler.impact.words import summary
 from reconciler.planning.change import Action
 from reconciler.planning.drift import Drift
 from reconciler.planning.drift_markdown import render_drift_markdown
@@ -54,6 +57,17 @@ def tell_drift(app: App, drift: Drift, plan: Plan, exit_code: int) -> int:
         "mode": plan.target.mode,
     }
     return tell(app.out, exit_code, render_drift_markdown(drift, plan), outputs)
+
+
+def tell_impact(app: App, impact: Impact, exit_code: int) -> int:
+    """Tell what a change means. Returns the exit code."""
+    outputs: dict[str, Value] = {
+        "changes": impact.differs,
+        "newly-refused": impact.newly_refused,
+        "newly-allowed": impact.newly_allowed,
+        "summary": summary(impact),
+    }
+    return tell(app.out, exit_code, impact_markdown(impact), outputs)
 
 
 def tell_apply(app: App, plan: Plan, report: Report, exit_code: int) -> int:

@@ -391,15 +391,24 @@ def test_a_plan_has_no_impact_of_nothing(changed: Shell) -> None:
 
 
 def test_a_job_is_told_the_impact(changed: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The summary of a GitHub job has the section behind the plan, and no more than GitHub takes."""
-    summary = tmp_path / "summary"
+    """The summary of a GitHub job has the section behind the plan; of an impact it has all, and the outputs."""
+    summary, outputs = tmp_path / "summary", tmp_path / "outputs"
     summary.touch()
+    monkeypatch.setenv("GITHUB_OUTPUT", str(outputs))
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
     assert changed(*PLANNED, "--base", "base", "--impact").code == 0
     text = summary.read_text(encoding="utf-8")
     assert "**Impact**" in text
     assert "584 calls newly refused" in text
+    summary.write_text("")
+    outputs.write_text("")
+    assert changed(*ASKED, "--detailed-exitcode").code == 2
+    assert "### Impact: -3.00 eur a month" in summary.read_text(encoding="utf-8")
+    assert re.findall(r"(changes|newly-refused)<<\S+\n(.*)\n", outputs.read_text()) == [
+        ("changes", "true"),
+        ("newly-refused", "584"),
+    ]
 
 
 def test_a_revision_is_a_base(changed: Shell) -> None:

@@ -9,6 +9,7 @@ from reconciler.cli.impacting import Named, UsageOptions, impact_of, usage_optio
 from reconciler.cli.impacts import shown
 from reconciler.cli.options import ConfigOptions, detailed_exitcode, format_option
 from reconciler.cli.revisions import catalog_at
+from reconciler.cli.told import tell_impact
 
 
 @click.command("impact")
@@ -33,7 +34,7 @@ def command(
     )
     found = impact_of(app, old, new, usage)
     app.out.data(shown(app, found, form))
-    return Exit.CHANGES if detailed and found.differs else Exit.OK
+    return tell_impact(app, found, Exit.CHANGES if detailed and found.differs else Exit.OK)
 
 
 def _at_hand(app: App, config: ConfigOptions) -> Named:
