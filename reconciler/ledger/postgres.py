@@ -44,6 +44,7 @@ from reconciler.ledger.postgres_sql import (
     FIND,
     LOAD,
     NAMES,
+    PLANNED,
     READ,
     RECALL,
     REVIVE,
@@ -171,7 +172,8 @@ class PostgresStore(Store):
         tenants = sorted({job.tenant for job in jobs})
         books = {tenant: self._books.pop(tenant, Book(tenant)) for tenant in tenants}
         heads = blobs([books[tenant].head for tenant in tenants])
-        _, rows, present = db.exchange((BEGIN, ()), (LOAD, (texts(tenants), heads)), _find(sorted(named)))
+        asked = ((BEGIN, ()), (PLANNED, ()), (LOAD, (texts(tenants), heads)), _find(sorted(named)))
+        _, _, rows, present = db.exchange(*asked)
         stored = {row[0]: row[1:] for row in rows}
         for tenant in tenants:
             row = stored.get(tenant)

@@ -157,6 +157,6 @@ def test_calls_use_those_statements_alone(url: str, monkeypatch: pytest.MonkeyPa
             assert hold.commit(2)
         assert ent.refund("birch", "k", key="back").restored == 2_000_000
         assert ent.balance("birch").credits == 96_000_000
-    allowed = {STATEMENTS[name] for name in OF_ONE_TENANT} | {"BEGIN", "COMMIT", "ROLLBACK"}
+    allowed = {STATEMENTS[name] for name in OF_ONE_TENANT} | {"BEGIN", "COMMIT", "ROLLBACK", postgres_sql.PLANNED}
     connecting = {each for each in used if "set_config" in each}
     assert set(used) - connecting <= allowed
