@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import stripe
 
+from reconciler.config.catalog import load_catalog
 from reconciler.planning.pull import offers
 
 from .support import Shell, dashboard, write
@@ -224,3 +225,29 @@ def test_secrets_and_hidden_characters_are_never_written(shell: Shell, v1: Any) 
     assert "it holds a Stripe secret" in pulled()
     assert "it holds U+202E" in " ".join(pulled().split())
     assert shell("validate").code == 0
+
+
+@pytest.mark.parametrize(
+    ("product", "price", "bought"),
+    [
+        ({"name": "Starter", "metadata": {"credits": "250"}}, {}, 250),
+        ({"name": "Starter"}, {"nickname": "10k credits"}, 10000),
+        ({"name": "2,500 credits"}, {}, 2500),
+        ({"name": "Credits"}, {}, None),
+        ({"name": "1.5 credits"}, {}, None),
+        ({"name": "100 credits"}, {"recurring": {"interval": "month"}}, None),
+        ({"name": "100 credits"}, {"transform_quantity": {"divide_by": 10, "round": "up"}}, None),
+    ],
+)
+def test_a_pack_is_what_says_how_many_credits_it_buys(
+    product: dict[str, Any], price: dict[str, Any], bought: int | None, shell: Shell, v1: Any
+) -> None:
+    """One one-time price and a number of credits make a pack, with a comment that asks to check; all else is a plan."""
+    made = v1.products.create(product).id
+    default = v1.prices.create({"product": made, "currency": "usd", "unit_amount": 500, **price}).id
+    v1.products.update(made, {"default_price": default})
+    assert shell.stored("pull", "--out", "billing.d", "--namespace", "acme").code == 0
+    file = load_catalog(Path("billing.d")).file
+    assert [int(pack.credits) for pack in file.credit_packs.values()] == ([] if bought is None else [bought])
+    assert len(file.plans) == (1 if bought is None else 0)
+    assert ("Please check" in pulled()) is (bought is not None)

@@ -90,7 +90,7 @@ def check(world: World, *, by_import: bool) -> Pulled:
 @FEW
 @given(account=accounts(), by_import=st.booleans())
 def test_a_plan_from_pulled_files_marks_and_nothing_else(account: dict[str, Any], *, by_import: bool) -> None:
-    """Whatever a person made, the files are valid, the plan only adopts, and once adopted it is empty."""
+    """Scenario g: whatever a person made, the plan from its files only adopts, and once adopted it is empty."""
     world = World()
     build(world, account)
     check(world, by_import=by_import)
@@ -159,3 +159,20 @@ def test_a_live_account_is_bound_to_an_environment() -> None:
     catalog = pull(replace(account, mode="live"), "acme").catalog
     production = catalog.file.environments["production"]
     assert (production.account, production.mode) == (account.id, "live")
+
+
+def test_an_id_that_no_file_can_name_is_left_out() -> None:
+    """A price of old may have any id; where it has no key either, it is left out, and the rest is written."""
+    world = World()
+    v1: Any = world.dashboard.v1
+    product = v1.products.create({"name": "Pro"}).id
+    common = {"product": product, "currency": "usd", "unit_amount": 500}
+    odd = v1.prices.create({**common, "recurring": {"interval": "month"}}).id
+    v1.prices.create({**common, "recurring": {"interval": "year"}})
+    account = read_account(world.gateway(read_only=True))
+    objects = tuple(replace(live, id="gold, monthly") if live.id == odd else live for live in account.objects)
+    pulled = pull(replace(account, objects=objects), "acme")
+    assert [(each.live.id, "is not a Stripe id" in each.why) for each in pulled.draft.left.values()] == [
+        ("gold, monthly", True)
+    ]
+    assert list(pulled.catalog.file.plans["pro"].prices) == ["annual"]

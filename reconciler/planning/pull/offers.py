@@ -202,7 +202,9 @@ class _Plan:
                 flat.append(price)
                 continue
             meter = self._draft.address_of(recurring["meter"]) if "meter" in recurring else None
-            if meter is None:
+            if "meter" not in recurring:
+                self._leave(price, "it bills usage records of old, without a meter")
+            elif meter is None:
                 self._leave(price, "the meter it is counted on is not active, or left out")
             elif meter in metered:
                 self._leave(price, f"a plan has one usage line for each meter, and for this one {metered[meter].id}")
