@@ -7,11 +7,12 @@ python=${INPUT_PYTHON:-python3}
 source=${INPUT_INSTALL:-$GITHUB_ACTION_PATH}
 home=$RUNNER_TEMP/reconciler
 
-if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+# -I: nothing that lies in the checkout is imported in the place of a module.
+if ! "$python" -I -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
   echo "::error title=reconciler::Python 3.11 or newer is needed; name one with the input python."
   exit 1
 fi
-"$python" -m venv "$home"
-"$home/bin/python" -m pip install --quiet --disable-pip-version-check "$source"
+"$python" -I -m venv "$home"
+"$home/bin/python" -I -m pip install --quiet --disable-pip-version-check "$source"
 echo "$home/bin" >>"$GITHUB_PATH"
 "$home/bin/reconciler" --version

@@ -22,8 +22,22 @@ while IFS= read -r word; do
   if [ -n "$word" ]; then allow+=("--allow=$word"); fi
 done <<<"${INPUT_ALLOW:-}"
 
+# A name that git does not know would be looked for as a path, and any change may add one: paths are written as such.
 base=()
-if [ -n "${INPUT_BASE:-}" ]; then base+=("--base=$INPUT_BASE"); fi
+if [ -n "${INPUT_BASE:-}" ]; then
+  case $INPUT_BASE in
+  /* | ./* | ../*) ;;
+  *)
+    if [ -e "$INPUT_BASE" ] && ! git rev-parse --verify --quiet --end-of-options \
+      "$INPUT_BASE^{commit}" >/dev/null 2>&1; then
+      echo "::error title=reconciler::The base is no revision that was fetched. Fetch it; a path begins with ./"
+      echo "exit-code=64" >>"$GITHUB_OUTPUT"
+      exit 64
+    fi
+    ;;
+  esac
+  base+=("--base=$INPUT_BASE")
+fi
 
 has_key() {
   [ -n "${STRIPE_API_KEY:-}${STRIPE_SECRET_KEY:-}${STRIPE_API_KEY_FILE:-}${STRIPE_SECRET_KEY_FILE:-}" ]
@@ -67,5 +81,5 @@ snapshot)
 esac
 
 echo "exit-code=$code" >>"$GITHUB_OUTPUT"
-if [ "$code" = 2 ]; then exit 0; fi
+case $code:$command in 2:plan | 2:drift) exit 0 ;; esac
 exit "$code"

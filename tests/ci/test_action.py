@@ -206,6 +206,39 @@ def test_only_the_reviewed_plan_is_applied(bench: Runner, hub: GitHub, how: str)
     assert "Run" not in done.steps
 
 
+@pytest.mark.parametrize("how", ["file", "link", "in a linked directory"])
+def test_a_plan_that_came_with_the_commit_is_refused(bench: Runner, hub: GitHub, how: str) -> None:
+    """A plan file in the repository never stands in for the reviewed one; one that an earlier step fetched does."""
+    reviewed(bench, hub)
+    shim = bench.folder / "bin" / "reconciler"
+    shim.write_text('#!/bin/sh\ncat "$2"\nexit 99\n')
+    (bench.folder / ".git").rmdir()
+    kept = bench.folder / "kept"
+    kept.mkdir()
+    (kept / "plan.json").write_text("committed")
+    (bench.folder / "there").symlink_to("kept")
+    (bench.folder / "link.json").symlink_to("kept/plan.json")
+    for words in (["init", "-q"], ["add", "kept", "there", "link.json"]):
+        subprocess.run(["git", *words], cwd=bench.folder, check=True)
+    name = {"file": "kept/plan.json", "link": "link.json", "in a linked directory": "there/plan.json"}[how]
+    done = use(bench, "apply", plan_file=name)
+    assert (done.code, done.outputs["exit-code"], "Run" in done.steps) == (1, "1", False)
+    assert "::error title=reconciler::The plan file is part of the repository." in done.log
+    (kept / "fetched.json").write_text("fetched")
+    done = use(bench, "apply", plan_file="kept/fetched.json")
+    assert (done.code, "fetched" in done.log) == (99, True)
+
+
+@pytest.mark.parametrize("base", ["origin/main", "main"])
+def test_no_path_takes_the_place_of_a_base_that_was_not_fetched(bench: Runner, base: str) -> None:
+    """In a clone without the base's revision, a path that a change added under its name ends the step with 64."""
+    (bench.folder / "bin" / "reconciler").write_text('#!/bin/sh\necho "$@"\nexit 0\n')
+    (bench.folder / base).mkdir(parents=True)
+    refused = use(bench, "plan", base=base)
+    assert (refused.code, refused.outputs["exit-code"], "--base" in refused.log) == (64, "64", False)
+    assert use(bench, "plan", base=f"./{base}", comment="false").code == 0
+
+
 @pytest.mark.parametrize("how", ["no zip", "two files", "GitHub is away"])
 def test_a_plan_that_cannot_be_fetched_is_an_error(bench: Runner, hub: GitHub, how: str) -> None:
     """A broken artifact or a GitHub that refuses ends the job with 1; nothing is applied."""
@@ -301,13 +334,14 @@ def test_drift_is_an_output(runner: Runner, account: Sandbox) -> None:
 
 @pytest.mark.parametrize("command", ["validate", "plan", "apply", "drift", "snapshot"])
 def test_every_exit_code_reaches_the_pipeline(bench: Runner, command: str) -> None:
-    """Whatever the command ends with is the output and the step's own code, but for 2, with which the step succeeds."""
+    """Whatever the command ends with is the output and the step's own code, but for changes, with which it succeeds."""
     shim = bench.folder / "bin" / "reconciler"
     for code in (0, 1, 2, 3, 4, 5, 6, 7, 64, 130, 143):
         shim.write_text(f"#!/bin/sh\nexit {code}\n")
         (bench.folder / "reconciler-plan.json").write_text("{}")
         done = use(bench, command, comment="false")
-        assert (done.code, done.outputs["exit-code"]) == (0 if code == 2 else code, str(code))
+        changes = code == 2 and command in ("plan", "drift")
+        assert (done.code, done.outputs["exit-code"]) == (0 if changes else code, str(code))
 
 
 def test_the_inputs_reach_the_command(bench: Runner) -> None:
@@ -336,15 +370,16 @@ def test_installing_needs_a_python_that_is_new_enough(bench: Runner) -> None:
     fake.write_text(
         "#!/bin/sh\n"
         'echo "python: $@"\n'
-        '[ "$2" = venv ] || exit 0\n'
-        'mkdir -p "$3/bin"\n'
-        'printf \'#!/bin/sh\\necho "inner: $@"\\n\' > "$3/bin/python"\n'
-        'printf \'#!/bin/sh\\necho "installed: $@"\\n\' > "$3/bin/reconciler"\n'
-        'chmod +x "$3/bin/python" "$3/bin/reconciler"\n'
+        '[ "$3" = venv ] || exit 0\n'
+        'mkdir -p "$4/bin"\n'
+        'printf \'#!/bin/sh\\necho "inner: $@"\\n\' > "$4/bin/python"\n'
+        'printf \'#!/bin/sh\\necho "installed: $@"\\n\' > "$4/bin/reconciler"\n'
+        'chmod +x "$4/bin/python" "$4/bin/reconciler"\n'
     )
     fake.chmod(0o755)
     done = bench.use(command="validate", python="fake-python", install="reconciler==1.2.3")
-    assert "inner: -m pip install --quiet --disable-pip-version-check reconciler==1.2.3\n" in done.log
+    assert "inner: -I -m pip install --quiet --disable-pip-version-check reconciler==1.2.3\n" in done.log
+    assert {line.split()[1] for line in done.log.splitlines() if line.startswith(("python:", "inner:"))} == {"-I"}
     assert done.log.endswith("installed: validate\n")
     assert f"-check {ROOT}\n" in bench.use(command="validate", python="fake-python").log
     fake.write_text("#!/bin/sh\nexit 1\n")

@@ -23,10 +23,10 @@ DEARER = FILES.replace("49.99", "59.99")
 #: Stands for the Python of the image: an environment whose ``reconciler`` is the one on the PATH.
 PYTHON = """\
 #!/bin/sh
-[ "$2" = venv ] || exit 1
-mkdir -p "$3/bin"
-printf '#!/bin/sh\\necho "python $*"\\n' > "$3/bin/python"
-chmod +x "$3/bin/python"
+[ "$1 $3 $4" = "-I venv --clear" ] || exit 1
+mkdir -p "$5/bin"
+printf '#!/bin/sh\\necho "python $*"\\n' > "$5/bin/python"
+chmod +x "$5/bin/python"
 """
 
 
@@ -78,7 +78,7 @@ def test_gitlab_validates(runner: Runner) -> None:
         found = json.loads(read(runner, "gl-code-quality-report.json"))
         assert bool(found) == bool(code)
         assert len(list(ET.fromstring(read(runner, "reconciler-junit.xml")).iter("failure"))) == len(found)
-    assert "python -m pip install --quiet --disable-pip-version-check reconciler\n" in done.stdout
+    assert "python -I -m pip install --quiet --disable-pip-version-check reconciler\n" in done.stdout
 
 
 @pytest.mark.soak
@@ -88,6 +88,9 @@ def test_gitlab_plans_and_applies_that_plan(runner: Runner, account: Sandbox) ->
     assert json.loads(read(runner, "reconciler-report.json")) == {"create": 2, "update": 0, "delete": 0}
     assert job(runner, "reconciler-apply").returncode == 0
     files(runner.folder, DEARER)
+    committed = job(runner, "reconciler-plan")
+    assert (committed.returncode, "is part of the repository" in committed.stdout) == (1, True)
+    (runner.folder / "reconciler-plan.json").unlink()
     assert job(runner, "reconciler-plan").returncode == 0
     account.client().v1.products.update("acme_plan_pro", {"name": "Edited"})
     stale = job(runner, "reconciler-apply")
