@@ -7,7 +7,8 @@ from reconciler.cli.config import locate, refuse
 from reconciler.cli.context import App
 from reconciler.cli.options import ConfigOptions
 from reconciler.config.catalog import Catalog, inspect
-from reconciler.config.revisions import check_out
+from reconciler.config.revisions import check_out, is_revision
+from reconciler.diagnostics import ReconcilerError
 from reconciler.diagnostics.visible import visible
 from reconciler.entitlements import Policy
 from reconciler.entitlements.compile import compile_catalog
@@ -19,11 +20,22 @@ def catalog_at(app: App, spec: str, config: ConfigOptions) -> Catalog:
 
     Problems of its files are shown and end the command with exit 3; ReconcilerError where there is neither.
     """
+    _check_shadow(spec, config)
     if Path(spec).is_dir():
         return _load(app, spec, Path(spec), config.env)
     with tempfile.TemporaryDirectory(prefix="reconciler-") as target:
         directory = check_out(spec, Path.cwd() / locate(config), Path(target))
         return _load(app, spec, directory, config.env)
+
+
+def _check_shadow(spec: str, config: ConfigOptions) -> None:
+    """Refuse a name of both a path and a revision: a change could add the path and so be compared with itself."""
+    if Path(spec).exists() and is_revision(spec, config.directory or Path.cwd()):
+        raise ReconcilerError(
+            "E1052",
+            f"{visible(spec)} is both a path here and a revision",
+            remedy=f"Write ./{visible(spec)} for the path, or a longer name of the revision.",
+        )
 
 
 def _load(app: App, spec: str, directory: Path, env: str | None) -> Catalog:
@@ -37,6 +49,7 @@ def _load(app: App, spec: str, directory: Path, env: str | None) -> Catalog:
 def policy_at(app: App, spec: str, config: ConfigOptions) -> Policy:
     """Return a compiled policy's file as it is, else what the catalogue of :func:`catalog_at` compiles to."""
     path = Path(spec)
+    _check_shadow(spec, config)
     return (
         read_policy(path)
         if path.is_file() or path.suffix == ".json"

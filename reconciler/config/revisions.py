@@ -4,6 +4,7 @@ Git is asked for blobs, not for an archive: attributes such as ``export-ignore``
 out of it or change them.
 """
 
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -41,8 +42,42 @@ def check_out(revision: str, directory: Path, target: Path) -> Path:
     return checked_out
 
 
+def is_revision(name: str, directory: Path) -> bool:
+    """Tell whether git knows a revision by this name in the repository around a directory; no where there is none.
+
+    Raises ReconcilerError where there is a repository that git does not read, such as one of another user.
+    """
+    folder = Path(directory).resolve()
+    around = [path for path in (folder, *folder.parents) if path.is_dir()]
+    try:
+        _git(around[0], "rev-parse", "--git-dir")
+    except ReconcilerError:
+        if any((path / ".git").is_file() or (path / ".git" / "HEAD").is_file() for path in around):
+            raise
+        return False
+    try:
+        _git(around[0], *_verify(name))
+    except ReconcilerError:
+        return False
+    return True
+
+
 def _commit(root: Path, revision: str) -> str:
-    return _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}").decode().strip()
+    name = re.split(r"[~^@:]", revision, maxsplit=1)[0]
+    refs = [f"refs/{place}{name}" for place in ("", "tags/", "heads/", "remotes/")] + [f"refs/remotes/{name}/HEAD"]
+    known = _git(root, "for-each-ref", "--format=%(refname)", *refs).decode("utf-8", "replace").splitlines()
+    found = [ref for ref in refs if ref in known]
+    if len(found) > 1:
+        raise ReconcilerError(
+            "E1052",
+            f"{visible(name)} is the name of {' and '.join(map(visible, found))}",
+            remedy=f"Name the one that is meant: {visible(found[-1])}",
+        )
+    return _git(root, *_verify(revision)).decode().strip()
+
+
+def _verify(revision: str) -> tuple[str, ...]:
+    return ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
 
 
 def _blobs(root: Path, commit: str, prefix: str) -> Iterator[tuple[PurePosixPath, int, str]]:

@@ -1,6 +1,7 @@
 """The second half of a plan: what becomes of calls, in every form, in the plan file, and held against its base."""
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -76,12 +77,43 @@ def test_without_a_base_nothing_is_known(changed: Shell) -> None:
     assert half == {"known": False, "in_force": False, "reason": "no base to compare with"}
 
 
-def test_a_base_is_a_directory_a_policy_or_a_revision(changed: Shell, here: Path) -> None:
-    """The three give the same changes."""
+def committed(here: Path) -> None:
+    """Make a repository in which BEFORE was committed on main."""
     (here / ".git").rmdir()
-    for words in (["init", "-q"], ["add", "before"], ["commit", "-qm", "one"], ["mv", "before", "billing"]):
+    for words in (["init", "-q", "-b", "main"], ["add", "before"], ["commit", "-qm", "one"]):
         who = ["-c", "user.name=A", "-c", "user.email=a@example.com", "-c", "commit.gpgsign=false"]
         subprocess.run(["git", *who, *words], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("shadow", ["directory", "policy"])
+def test_no_path_takes_the_place_of_a_revision(changed: Shell, here: Path, shadow: str) -> None:
+    """A change that adds a path with the name of its base is not compared with itself: the name of two is refused."""
+    committed(here)
+    subprocess.run(["git", "update-ref", "refs/remotes/origin/main", "main"], check=True)
+    (here / "billing.d").rename(here / "after")
+    (here / "before").rename(here / "was")
+    (here / "after").rename(here / "before")
+    (here / "origin").mkdir()
+    if shadow == "policy":
+        assert changed("policy", "compile", "--config", "before", "--out", "origin/main").code == 0
+    else:
+        shutil.copytree(here / "before", here / "origin" / "main")
+    for refused in (
+        changed.stored("plan", "--base", "origin/main", "--config", "before"),
+        changed("policy", "diff", "origin/main", "--config", "before"),
+    ):
+        assert (refused.code, "E1052" in refused.err, refused.out) == (1, True, "")
+    told = [
+        plan_file(changed, "--config", "before", "--base", base)["entitlements"]["counts"]
+        for base in ("refs/remotes/origin/main", "./origin/main")
+    ]
+    assert [bool(counts) for counts in told] == [True, False]
+
+
+def test_a_base_is_a_directory_a_policy_or_a_revision(changed: Shell, here: Path) -> None:
+    """The three give the same changes."""
+    committed(here)
+    subprocess.run(["git", "mv", "before", "billing"], check=True, capture_output=True)
     (here / "billing.d").rename(here / "before")
     compared = [
         plan_file(changed, "--config", "before", "--base", base)["entitlements"]

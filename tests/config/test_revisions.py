@@ -64,6 +64,21 @@ def test_what_is_no_revision_is_refused(repository: Path, tmp_path: Path, revisi
     assert not (tmp_path / "there").exists()
 
 
+@pytest.mark.parametrize("revision", ["origin/main", "origin/main~0", "origin"])
+def test_a_tag_cannot_take_the_name_of_a_branch(repository: Path, tmp_path: Path, revision: str) -> None:
+    """Where a pushed tag has the name of the server's branch git would take the tag: refused, unless named in full."""
+    git(repository, "update-ref", "refs/remotes/origin/main", "v1")
+    git(repository, "symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/main")
+    billing = repository / "services" / "billing.d"
+    assert load_catalog(check_out(revision, billing, tmp_path / "alone")).file.plans["pro"].name == "Old"
+    git(repository, "tag", revision.removesuffix("~0"), "HEAD")
+    with pytest.raises(ReconcilerError) as refused:
+        check_out(revision, billing, tmp_path / "there")
+    assert (refused.value.code, "refs/tags/origin" in refused.value.message) == ("E1052", True)
+    meant = check_out("refs/remotes/origin/main", billing, tmp_path / "there")
+    assert load_catalog(meant).file.plans["pro"].name == "Old"
+
+
 def test_a_revision_without_the_directory_is_refused(repository: Path, tmp_path: Path) -> None:
     """A directory that the revision does not have is named; one whose name only begins alike is another."""
     (repository / "services" / "billing").mkdir()

@@ -271,6 +271,13 @@ _REVISIONS = {
         "reconciler plan --base v0.1, a tag from before billing.d",
         "a revision that has the directory",
     ),
+    "E1052": prose(
+        "a name of two things",
+        "What files are compared with has to be one thing. A path beside a revision of its name, or a tag beside a "
+        "branch, could have been added by the very change that is looked at, and would hide it.",
+        "reconciler plan --base origin/main, where there is a directory origin/main too",
+        "reconciler plan --base refs/remotes/origin/main",
+    ),
 }
 
 CODES = {**_USAGE, **_PIPELINE, **_BINDING, **_ACCOUNT, **_BOOKS, **_ADOPT, **_APPLY, **_REVISIONS}
