@@ -278,7 +278,7 @@ def test_one_failure_does_not_stop_the_others(tmp_path: Path, caplog: pytest.Log
         assert all(thread.is_alive() for thread in ent.leases._threads)
         for _ in range(100):
             time.sleep(0.05)
-            if not ent.leases._slices:
+            if not ent.leases._all():
                 break
         assert ent.ledger.store.read("acme").credits == 940 * 10**6
 
