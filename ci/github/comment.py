@@ -47,7 +47,10 @@ def _marker() -> str:
 
 def _text(file: Path) -> str:
     text = file.read_text(encoding="utf-8") if file.exists() else ""
-    return (text.strip() or _NOTHING)[:LIMIT]
+    text = text.strip() or _NOTHING
+    if len(text) <= LIMIT:
+        return text
+    return f"{text[:LIMIT].rpartition(chr(10))[0]}\n\n_Cut here; the summary of the job has all of it._\n"
 
 
 def _write(number: int, body: str) -> None:

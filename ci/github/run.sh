@@ -38,6 +38,7 @@ if [ -n "${INPUT_BASE:-}" ]; then
   esac
   base+=("--base=$INPUT_BASE")
 fi
+if [ "${INPUT_IMPACT:-}" = true ]; then base+=(--impact); fi
 
 has_key() {
   [ -n "${STRIPE_API_KEY:-}${STRIPE_SECRET_KEY:-}${STRIPE_API_KEY_FILE:-}${STRIPE_SECRET_KEY_FILE:-}" ]

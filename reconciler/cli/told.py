@@ -1,9 +1,12 @@
-"""What a GitHub job is told about a plan, an impact, a drift, an apply: the outputs that later steps branch on."""
+"""What a GitHub job is told about a plan, an impact, a drift, an apply: the outputs that later steps branch on.
+
+Elsewhere nothing is told, and none of it is made: the Markdown of a large plan takes a while.
+"""
 
 from collections.abc import Sequence
 
 from reconciler.cli.context import App
-from reconciler.cli.github import Value, annotate, tell
+from reconciler.cli.github import Value, annotate, in_github, tell
 from reconciler.config.catalog import Catalog
 from reconciler.config.words import count
 from reconciler.diagnostics import Diagnostic, SourceRange
@@ -38,6 +41,8 @@ def tell_plan(
 
     Returns the exit code.
     """
+    if not in_github(app.out.environ):
+        return exit_code
     annotate(app.out, [_refusal(each, plan, catalog) for each in refusals], catalog.sources.directory)
     outputs = {**_about(plan), "refusals": len(refusals), "summary": count_line(plan)}
     return tell(app.out, exit_code, render_markdown(plan, refusals) + more, outputs)
@@ -45,6 +50,8 @@ def tell_plan(
 
 def tell_drift(app: App, drift: Drift, plan: Plan, exit_code: int) -> int:
     """Tell what drifted. Returns the exit code."""
+    if not in_github(app.out.environ):
+        return exit_code
     outputs: dict[str, Value] = {
         "changes": drift.found,
         "edited": len(drift.edited),
@@ -61,6 +68,8 @@ def tell_drift(app: App, drift: Drift, plan: Plan, exit_code: int) -> int:
 
 def tell_impact(app: App, impact: Impact, exit_code: int) -> int:
     """Tell what a change means. Returns the exit code."""
+    if not in_github(app.out.environ):
+        return exit_code
     outputs: dict[str, Value] = {
         "changes": impact.differs,
         "newly-refused": impact.newly_refused,
@@ -72,6 +81,8 @@ def tell_impact(app: App, impact: Impact, exit_code: int) -> int:
 
 def tell_apply(app: App, plan: Plan, report: Report, exit_code: int) -> int:
     """Tell how far an apply came. Returns the exit code."""
+    if not in_github(app.out.environ):
+        return exit_code
     applied, already = report.count(Status.APPLIED), report.count(Status.ALREADY)
     done = f"{applied + already}/{count(report.total, 'write')} done"
     lines = [f"### Apply: {report.ending}, {done}", "", _target(plan), ""]

@@ -41,6 +41,7 @@ _DESCRIPTIONS = {
     "actions": "Every change, ordered by address.",
     "digest": "SHA-256 over all but id, dates and seal: equal for equal files and equal live state.",
     "seal": "SHA-256, or HMAC where RECONCILER_PLAN_KEY is set, over every byte; in plan files only.",
+    "impact": "What the change from the base means in money and refusals; in output with --impact only.",
     "refusals": "What guards refuse; `apply` stops with 4 unless each is allowed. In output only.",
 }
 _OF_A_CHANGE = {
@@ -87,6 +88,7 @@ def plan_schema() -> Schema:
     _describe(change, _OF_A_CHANGE)
     generated["properties"]["refusals"] = {"type": "array", "items": {"$ref": "#/$defs/Refusal"}}
     generated["properties"]["snapshot"] = {"type": "string"}
+    generated["properties"]["impact"] = {"type": "object"}
     generated["required"].remove("seal")
     _describe(generated, _DESCRIPTIONS)
     return {

@@ -308,6 +308,22 @@ def test_a_partial_apply_is_told_and_resumed(runner: Runner, hub: GitHub, accoun
 
 
 @pytest.mark.soak
+def test_a_comment_says_what_it_means_in_money(runner: Runner, hub: GitHub) -> None:
+    """With a base and impact the comment says what becomes of calls and what the change means; apply needs neither."""
+    (runner.folder / ".git").rmdir()
+    git = ["git", "-c", "user.name=x", "-c", "user.email=x@example.org"]
+    for words in (["init", "-q"], ["add", "billing.d"], ["commit", "-q", "-m", "x"]):
+        subprocess.run([*git, *words], cwd=runner.folder, env=runner.environ, check=True)
+    files(runner.folder, DEARER.replace("name: Pro", "name: Pro\n    tools: [search]"))
+    done = use(runner, "plan", base="HEAD", impact="true")
+    assert (done.code, done.outputs["exit-code"]) == (0, "2"), done.log
+    assert "**Impact**" in hub.comments[0]["body"]
+    assert "compared with `HEAD`" in hub.comments[0]["body"]
+    merge(runner, hub)
+    assert use(runner, "apply").outputs["ending"] == "complete"
+
+
+@pytest.mark.soak
 def test_another_apply_is_waited_for_by_people(runner: Runner, hub: GitHub, account: Sandbox) -> None:
     """Where another apply holds the lock the job ends with 6 and names it; once it is free the same plan goes on."""
     assert use(runner, "plan").code == 0
@@ -351,12 +367,13 @@ def test_the_inputs_reach_the_command(bench: Runner) -> None:
     (bench.folder / "shop").mkdir()
     odd = "a b; $(id) --auto-approve"
     inputs: dict[str, Any] = {"config": odd, "env": odd, "base": odd, "api_base": odd, "plan_file": f"{odd}.json"}
-    done = use(bench, "plan", **inputs, allow=f"{odd}\n{odd}", comment="false", working_directory="shop")
+    done = use(bench, "plan", **inputs, impact="true", allow=f"{odd}\n{odd}", comment="false", working_directory="shop")
     words = re.findall(r"<(.*)>", done.log)
     options = ["--config", "--env", "--api-base", "--allow", "--allow", "--base"]
     assert words == [
         "plan",
         *(f"{option}={odd}" for option in options),
+        "--impact",
         "--detailed-exitcode",
         f"--out={odd}.json",
     ]

@@ -25,9 +25,11 @@ def plans(shell: Shell) -> dict[str, Any]:
     write(AFTER + guards.replace("**", "plans.*"))
     first = shell.stored("plan", "--format", "json", "--out", "plan.json")
     second = shell.stored("plan", "--format", "json", "--out", "based.json", "--base", "before")
-    assert (first.code, second.code) == (0, 0), first.err + second.err
+    weighed = shell.stored("plan", "--format", "json", "--base", "before", "--impact")
+    assert (first.code, second.code, weighed.code) == (0, 0, 0), first.err + second.err + weighed.err
     files = {name: json.loads(Path(f"{name}.json").read_text()) for name in ("plan", "based")}
-    return {**files, "shown": json.loads(first.out), "shown-based": json.loads(second.out)}
+    shown = {"shown": first, "shown-based": second, "shown-weighed": weighed}
+    return {**files, **{name: json.loads(done.out) for name, done in shown.items()}}
 
 
 def test_every_plan_keeps_the_schema(plans: dict[str, Any], shell: Shell) -> None:
