@@ -130,9 +130,10 @@ class Book:
         state = json.loads(text)
         book = cls(tenant)
         book.seq, book.head, book.at, book.resets_at = seq, head, state["at"], state["resets_at"]
-        for values in state["lots"]:
-            book._add(Lot(*values))
-        book._emptied = any(not lot.remaining for lot in book.order)
+        book.order = order = sorted([Lot(*values) for values in state["lots"]])
+        book.lots = {lot.id: lot for lot in order}
+        left = [lot.remaining for lot in order]
+        book.credits, book._emptied = sum(left), 0 in left
         book.holds = {values[0]: Hold(*values) for values in state["holds"]}
         book.counters, book.cells, book.facts = state["counters"], state["cells"], state["facts"]
         book._wake()
