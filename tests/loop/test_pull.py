@@ -97,7 +97,7 @@ def test_a_plan_from_pulled_files_marks_and_nothing_else(account: dict[str, Any]
 
 
 @pytest.mark.soak
-@profile(max_examples=250, suppress_health_check=list(HealthCheck))
+@profile(max_examples=150, suppress_health_check=list(HealthCheck))
 @given(account=accounts(), settings=st.sampled_from(variants()), by_import=st.booleans())
 def test_the_same_whatever_is_unverified(account: dict[str, Any], settings: Settings, *, by_import: bool) -> None:
     """The open points of Stripe make no difference to what pulled files say."""
