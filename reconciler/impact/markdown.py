@@ -15,16 +15,16 @@ _ROWS, _CALLS, _TOP, _BAR = 100, 50, 5, 12
 
 
 def impact_markdown(impact: Impact) -> str:
-    """Write an impact as GitHub-flavoured Markdown of at most 60,000 characters."""
-    lines = [MARKER, f"### Impact: {summary(impact)}", "", _target(impact), ""]
-    if impact.differs:
-        lines += [*_totals(impact), *_pictures(impact)]
-    lines += [f"- {_note(note)}" for note in impact.notes] + [""]
-    text = "\n".join(lines)
-    for part in (_calls(impact), _tenants(impact)):
-        folded = "\n".join(part)
-        text += folded if len(text) + len(folded) < LIMIT else ""
-    return text
+    """Write an impact as GitHub-flavoured Markdown of at most 60,000 characters; what does not fit is left out."""
+    head = "\n".join([MARKER, f"### Impact: {summary(impact)}", "", _target(impact), "", ""])
+    notes = "\n".join([*(f"- {_note(note)}" for note in impact.notes), "", ""])
+    room, kept = LIMIT - len(head) - len(notes), list[str]()
+    for lines in (_totals(impact), _pictures(impact), _calls(impact), _tenants(impact)):
+        text = "".join(f"{line}\n" for line in lines)
+        kept.append(text if len(text) <= room and impact.differs else "")
+        room -= len(kept[-1])
+    totals, pictures, *folded = kept
+    return "".join((head, totals, pictures, notes, *folded))
 
 
 def impact_section(impact: Impact) -> str:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from reconciler.entitlements.periods import zone_of
 from reconciler.impact.alike import Alike
 from reconciler.impact.compare import Question, compare
+from reconciler.impact.markdown import LIMIT, impact_markdown
 from reconciler.impact.reading import read_usage
 from reconciler.impact.result import Impact, TenantRow
 from reconciler.impact.rows import gathered
@@ -205,3 +206,23 @@ def test_rows_say_what_they_say() -> None:
         assert event == wanted, text
     separated = read_usage("\ufeffTenant;Meter;Quantity\nacme;calls;3\n\n", "f", {"calls"}, zone_of("UTC"))
     assert re.match(r"\('acme', '', 'calls', 3", str(tuple(separated.rows[0][1:5]))), separated
+
+
+def test_a_comment_is_never_longer_than_github_takes() -> None:
+    """Long names of many tenants in many currencies: what does not fit is left out, the totals and notes stay."""
+    currencies = ["usd", "eur", "gbp", "chf", "sek", "nok", "dkk", "pln", "czk", "huf"]
+    plans = {
+        code: {"name": code, "currency": code, "prices": {"m": {"amount": "10", "interval": "month"}}}
+        for code in currencies
+    }
+    names = {f"{'t' * 40}{number}": currencies[number % 10] for number in range(400)}
+    tenants = {name: {"name": "|`" * 60, "plan": code} for name, code in names.items()}
+    base = {"settings": {"namespace": "acme"}, "plans": plans, "tenants": tenants}
+    events = {name: MONTH._replace(events=(Used("`|" * 100, 3),)) for name in tenants}
+    text = json.dumps(base)
+    found = weighed(text, text.replace('"10"', '"11"').replace('"name": "usd"', '"name": "usd", "tools": []'), events)
+    written = impact_markdown(found)
+    assert found.newly_refused == 120
+    assert len(written) <= LIMIT
+    assert all(f"| {code} per month |" in written for code in currencies)
+    assert "changes for new customers only" in written
