@@ -57,10 +57,11 @@ class Replay:
         settle(self.book, self.terms, event.at)
         if isinstance(event, Granted):
             self.book.grant(Lot(*event.lot))
-            return
-        for name in event.lots:
-            if (lot := self.book.lots.get(name)) is not None:
-                self.book.write_off(lot, "voided")
+        else:
+            for name in event.lots:
+                if (lot := self.book.lots.get(name)) is not None:
+                    self.book.write_off(lot, "voided")
+        self.book.discard()
 
     def adopt(self, twin: "Replay") -> None:
         """Take over what another catalogue let through that decides by the same facts."""
@@ -145,6 +146,7 @@ class Replay:
             return
         if payment.credits:
             self.book.spend(payment.credits)
+            self.book.discard()
         if payment.by == "usage":
             for meter, units in ask.units:
                 self.units[meter] = self.units.get(meter, 0) + units

@@ -298,6 +298,12 @@ class Book:
         self.fresh.append(entry)
         return entry
 
+    def discard(self) -> None:
+        """Let what happened since the last entry go without one: for a book that nobody stores."""
+        self._transfers = []
+        if self._emptied and not self.holds:
+            self._forget_empty()
+
     def saved(self) -> None:
         """Forget the entries and exports a store has written."""
         self.fresh = []

@@ -167,3 +167,16 @@ def test_a_plan_is_the_one_of_the_subscription(ent: Entitlements) -> None:
     assert row.before.month == 100
     ent.set_subscription("acme", status="canceled")
     assert "its subscription has ended" in next(row.why for row in weighed(ent).rows if row.tenant == "acme")
+
+
+def test_lots_that_are_used_up_may_run_out_together(ent: Entitlements) -> None:
+    """Two grants that are spent and expire at one instant are gone by then, and the month goes on."""
+    ent.clock.set("2027-03-05T00:00:00")
+    for key in ("a", "b"):
+        ent.grant("acme", 10, key=key, expires=instant(at("2027-03-06T00:00:00")))
+    assert all(ent.consume("acme", "search") for _ in range(2))
+    ent.clock.set("2027-03-07T00:00:00")
+    ent.grant("acme", 10, key="c")
+    assert ent.consume("acme", "search")
+    assert not weighed(ent, FILES).calls
+    assert refused(weighed(ent)) == {"acme": 2}
