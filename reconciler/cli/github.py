@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from reconciler.cli.exits import Exit
-from reconciler.cli.output import Output
+from reconciler.cli.output import Output, in_github
 from reconciler.cli.places import placed, prefix
 from reconciler.diagnostics import Diagnostic, ReconcilerError
 from reconciler.diagnostics.annotations import render_github
@@ -18,11 +18,6 @@ from reconciler.diagnostics.redact import redact
 SUMMARY, OUTPUT = "GITHUB_STEP_SUMMARY", "GITHUB_OUTPUT"
 Value = str | int | bool
 _DETAILS = 100
-
-
-def in_github(environ: Mapping[str, str]) -> bool:
-    """Tell whether the command runs in a job of GitHub Actions."""
-    return environ.get("GITHUB_ACTIONS") == "true"
 
 
 def tell(out: Output, code_: int, summary: str, outputs: Mapping[str, Value]) -> int:
@@ -62,7 +57,7 @@ def annotate(out: Output, diagnostics: Iterable[Diagnostic], directory: Path | N
         before = prefix(directory, out.environ, Path.cwd()) if directory is not None else ""
         text = render_github(placed(diagnostics, before))
         if text:
-            out.problem(text)
+            out.problem(text, commands=True)
 
 
 def stopped(out: Output, error: ReconcilerError) -> None:

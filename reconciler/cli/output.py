@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import sys
 from collections.abc import Mapping
@@ -13,7 +14,14 @@ from reconciler.diagnostics.redact import redact
 from reconciler.diagnostics.visible import visible
 
 _DEFAULT_WIDTH, _MIN_WIDTH = 80, 40
+#: A line that GitHub's runner takes for a command, also on stderr.
+_COMMAND = re.compile(r"^([^\S\n]*)::", re.MULTILINE)
 _RED, _CYAN, _RESET = "\x1b[1;31m", "\x1b[1;36m", "\x1b[0m"
+
+
+def in_github(environ: Mapping[str, str]) -> bool:
+    """Tell whether the command runs in a job of GitHub Actions."""
+    return environ.get("GITHUB_ACTIONS") == "true"
 
 
 def wants_color(choice: str, environ: Mapping[str, str], *, terminal: bool) -> bool:
@@ -41,19 +49,26 @@ class Output:
     quiet: bool = False
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
-    def data(self, text: str) -> None:
-        """Write what the command was asked for to stdout, as it is but for secrets."""
-        _write(sys.stdout, redact(text))
+    def data(self, text: str, *, commands: bool = False) -> None:
+        """Write what the command was asked for to stdout, as it is but for secrets.
+
+        In a job of GitHub a line that begins like one of its commands is escaped, unless it is meant (``commands``): a
+        name out of a file, wrapped there, would annotate the pull request or silence what follows.
+        """
+        _write(sys.stdout, self._told(text, commands=commands))
 
     def note(self, text: str) -> None:
         """Write a remark to stderr, unless ``--quiet``."""
         if not self.quiet:
             self.problem(text)
 
-    def problem(self, text: str) -> None:
-        """Write a line to stderr that must be seen; where stderr takes nothing, the exit code has to say it."""
+    def problem(self, text: str, *, commands: bool = False) -> None:
+        """Write a line to stderr that must be seen; where stderr takes nothing, the exit code has to say it.
+
+        Commands of GitHub are as in :meth:`data`.
+        """
         with contextlib.suppress(OSError):
-            _write(sys.stderr, redact(text).rstrip("\n") + "\n")
+            _write(sys.stderr, self._told(text, commands=commands).rstrip("\n") + "\n")
 
     def error(self, error: ReconcilerError) -> None:
         """Write an error: code and message, details, remedy."""
@@ -62,6 +77,10 @@ class Output:
             self.problem(f"  - {visible(line)}")
         if error.remedy:
             self.problem(f"  = {self.paint(_CYAN, 'help:')} {visible(error.remedy)}")
+
+    def _told(self, text: str, *, commands: bool) -> str:
+        shown = redact(text)
+        return shown if commands or not in_github(self.environ) else _COMMAND.sub(r"\1\\::", shown)
 
     def paint(self, style: str, text: str) -> str:
         """Return text for stderr in a style."""

@@ -6,7 +6,8 @@ Elsewhere nothing is told, and none of it is made: the Markdown of a large plan 
 from collections.abc import Sequence
 
 from reconciler.cli.context import App
-from reconciler.cli.github import Value, annotate, in_github, tell
+from reconciler.cli.github import Value, annotate, tell
+from reconciler.cli.output import in_github
 from reconciler.config.catalog import Catalog
 from reconciler.config.words import count
 from reconciler.diagnostics import Diagnostic, SourceRange

@@ -8,6 +8,8 @@ _NAMED = {"\t": "\\t", "\n": "\\n", "\r": "\\r"}
 #: Controls, formats, surrogates, private use, unassigned, and the two separators that end a line.
 _UNSAFE_CATEGORIES = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 _SAFE = re.compile(r"[ -~]*")
+#: How a command of GitHub's runner may begin anywhere in a line of a job's log.
+_COMMAND = "##["
 
 
 def visible_char(char: str) -> str:
@@ -18,8 +20,9 @@ def visible_char(char: str) -> str:
 
 
 def visible(text: str) -> str:
-    """Return the text on one line with every invisible or acting character escaped."""
-    return text if _SAFE.fullmatch(text) else "".join(map(visible_char, text))
+    """Return the text on one line with every invisible or acting character escaped, also what acts on a job's log."""
+    shown = text if _SAFE.fullmatch(text) else "".join(map(visible_char, text))
+    return shown.replace(_COMMAND, "##\\u{5b}") if _COMMAND in shown else shown
 
 
 def quoted(text: str, limit: int = 40) -> str:

@@ -226,6 +226,25 @@ def test_an_output_cannot_begin_another(value: str) -> None:
     assert written.split("\n")[0] != _assignment("name", value).split("\n")[0]
 
 
+WRAPPED = f"Pro ##[stop-commands]x {'a' * 60} ::error::Approved by security {'b' * 60} ::add-mask::refused"
+
+
+@pytest.mark.parametrize("command", ["plan", "plan -v", "apply --auto-approve", "validate", "policy show"])
+def test_a_wrapped_text_cannot_command_the_job(shell: Shell, job: Job, command: str) -> None:
+    """A name that is wrapped so that a line begins like a command of the runner is escaped; annotations are not."""
+    write(SIMPLE.replace("name: Pro", f"name: {json.dumps(WRAPPED)}"))
+    name, *words = command.split()
+    done = shell(name, *words) if name in ("validate", "policy") else shell.stored(name, *words)
+    assert done.code == 0
+    lines = ends(done.out + done.err)
+    assert [line for line in lines if line.lstrip().startswith("::") or "##[" in line] == []
+    assert ("Approved by security" in done.out) is (name != "validate")
+    job()
+    write(SIMPLE.replace("name:", "nmae:"))
+    wrong = shell("validate")
+    assert any(line.startswith("::error file=") for line in ends(wrong.out + wrong.err))
+
+
 @pytest.mark.parametrize("form", ["text", "json", "markdown"])
 def test_hostile_text_of_stripe_acts_nowhere(shell: Shell, job: Job, form: str) -> None:
     """What an object at Stripe holds is shown in every form, in summary and outputs, without acting as anything."""

@@ -11,8 +11,9 @@ import click
 from reconciler.cli.config import locate
 from reconciler.cli.context import App, common_options, pass_app
 from reconciler.cli.exits import Exit
-from reconciler.cli.github import Value, in_github, tell
+from reconciler.cli.github import Value, tell
 from reconciler.cli.options import ConfigOptions, config_options, format_option
+from reconciler.cli.output import in_github
 from reconciler.cli.places import placed, prefix
 from reconciler.config.catalog import Catalog, inspect
 from reconciler.config.words import count
@@ -61,7 +62,7 @@ def command(app: App, config: ConfigOptions, form: str) -> int:
     if form == "json":
         app.out.data(render_json(diagnostics, sources.line))
     elif form == "github":
-        app.out.data(render_github(placed(diagnostics, before)))
+        app.out.data(render_github(placed(diagnostics, before)), commands=True)
     elif form in _REPORTS:
         app.out.data(_report(form, placed(diagnostics, before), [f"{before}{file}" for file in sources.lines]))
     else:
@@ -69,7 +70,7 @@ def command(app: App, config: ConfigOptions, form: str) -> int:
         full = form == "text"
         app.out.data(render_text(diagnostics, sources.line, color=color, width=app.out.width, full=full))
         if in_github(os.environ):
-            app.out.data(render_github(placed(diagnostics, before)))
+            app.out.data(render_github(placed(diagnostics, before)), commands=True)
     if catalog is not None and form in _SHOWN:
         app.out.data(summary(catalog))
     return _tell(app, catalog, diagnostics)
