@@ -279,22 +279,23 @@ class Policy:
         try:
             whole = json.loads(text)
             found, digest, content = whole["format"], whole["digest"], whole["content"]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise PolicyError("E1110", "this is not a compiled policy") from error
         if found != FORMAT:
             raise PolicyError("E1111", f"the policy has format {found}, this version reads {FORMAT}", remedy=_COMPILE)
         if hashlib.sha256(_text(content).encode()).hexdigest() != digest:
             raise PolicyError("E1112", "the policy was altered after it was compiled", remedy=_COMPILE)
-        return cls(
-            **{
-                **content,
+        try:
+            parts = {
                 "meters": {name: Meter(**meter) for name, meter in content["meters"].items()},
                 "tools": {name: _tool(tool) for name, tool in content["tools"].items()},
                 "plans": {name: _plan(plan) for name, plan in content["plans"].items()},
                 "packs": {name: _pack(pack) for name, pack in content["packs"].items()},
                 "tenants": {name: _tenant(tenant) for name, tenant in content["tenants"].items()},
             }
-        )
+            return cls(**{**content, **parts})
+        except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
+            raise PolicyError("E1110", "this is not a compiled policy") from error
 
 
 _COMPILE = "Compile it anew: reconciler policy compile."

@@ -4,6 +4,7 @@
 """
 
 import csv
+import hashlib
 import io
 import json
 import sqlite3
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from reconciler.entitlements.policy import FORMAT
 from reconciler.ledger import ledger as opening
 from reconciler.sandbox import clock as sandbox_clock
 from tests.entitlements.worlds import at
@@ -217,6 +219,17 @@ def test_what_makes_no_sense_is_a_usage_error(books: Shell, wrong: tuple[str, ..
     done = books(*wrong)
     assert (done.code, done.out, "Traceback" in done.err) == (64, "", False), done.err
     assert json.loads(books("balance", "acme", "--format", "json").out)["seq"] == 0
+
+
+@pytest.mark.parametrize("wrong", ["nested", "of another shape", "without parts"])
+def test_a_forged_policy_is_no_policy(books: Shell, wrong: str) -> None:
+    """A file nested too deep to read, or with a digest that holds over something else, is refused."""
+    content: object = {"meters": {"m": 1}} if wrong == "of another shape" else {}
+    digest = hashlib.sha256(json.dumps(content, separators=(",", ":")).encode()).hexdigest()
+    text = json.dumps({"format": FORMAT, "digest": digest, "content": content})
+    Path("forged.json").write_text("[" * 100_000 if wrong == "nested" else text)
+    done = books("policy", "diff", "forged.json")
+    assert (done.code, "[E1110]" in done.err, "bug" in done.err) == (1, True, False), done.err
 
 
 @pytest.mark.parametrize(
