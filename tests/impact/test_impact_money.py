@@ -96,7 +96,7 @@ def test_the_difference_is_that_of_the_sandboxs_invoices(seed: int) -> None:
 @pytest.mark.soak
 @pytest.mark.timeout(900)
 @given(st.integers(0, 1_000_000))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_many_differences_are_those_of_the_sandboxs_invoices(seed: int) -> None:
     """The same holds for many random changes."""
     check(seed)
