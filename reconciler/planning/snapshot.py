@@ -2,7 +2,8 @@
 
 Of objects that are ours, or that the files name, the managed values are kept, and of metadata the owner mark and the
 keys the files own. Of everybody else's objects only the key and whether it is in use are kept: enough to tell that a
-key is taken. Customers, and whatever others wrote into metadata, are never in it.
+key is taken. A promotion code of theirs is worth money to whoever reads it, so it is kept only where the files name it.
+Customers, and whatever others wrote into metadata, are never in it.
 """
 
 import json
@@ -20,7 +21,7 @@ from reconciler.planning.match import match
 from reconciler.planning.plan import Target
 from reconciler.resources import BY_NAME, Resource
 from reconciler.resources.mark import Mark, owned_metadata
-from reconciler.resources.model import canonical_json, digest
+from reconciler.resources.model import Json, canonical_json, digest
 
 FORMAT = "reconciler.snapshot/1"
 MAX_BYTES = 64 * 1024 * 1024
@@ -89,7 +90,8 @@ def record(
     wanted = {item.address: set(item.metadata) for item in desired}
     named = {(each.kind.name, each.id): wanted[address] for address, each in matching.by_address.items()}
     strays = {(each.kind.name, each.id) for _, each in matching.strays}
-    objects = [_recorded(each, named, strays, target.namespace) for each in live.objects]
+    codes = {item.key for item in desired if item.kind.name == "promotion_code"}
+    objects = [_recorded(each, named, strays, target.namespace, codes) for each in live.objects]
     content = {
         "format": FORMAT,
         "tool": target.tool,
@@ -107,14 +109,17 @@ def record(
 
 
 def _recorded(
-    live: Live, named: Mapping[tuple[str, str], set[str]], strays: set[tuple[str, str]], namespace: str
+    live: Live,
+    named: Mapping[tuple[str, str], set[str]],
+    strays: set[tuple[str, str]],
+    namespace: str,
+    codes: set[Json],
 ) -> dict[str, Any]:
     here = (live.kind.name, live.id)
     ours = live.mark is not None and live.mark.namespace == namespace
     whole = ours or here in named or here in strays or live.kind.parent is not None
-    kept = (
-        live.values if whole else {name: live.values[name] for name in live.values if name in (live.kind.key, "active")}
-    )
+    told = {"active"} if live.kind.name == "promotion_code" and live.key not in codes else {live.kind.key, "active"}
+    kept = live.values if whole else {name: live.values[name] for name in live.values if name in told}
     return {
         "kind": live.kind.name,
         "id": live.id,

@@ -100,6 +100,34 @@ def test_nothing_personal_and_no_secret_is_recorded(recorded: Shell) -> None:
     assert recorded.stored("plan").code == 0
 
 
+def test_codes_of_others_are_not_given_away(recorded: Shell) -> None:
+    """A promotion code made by hand is in no snapshot unless the files name it; then it is seen as taken."""
+    with dashboard() as sandbox:
+        client = sandbox.client()
+        for code in ("JANE100", "FREE100"):
+            client.v1.promotion_codes.create(
+                {"promotion": {"type": "coupon", "coupon": "theirs"}, "code": code, "metadata": {}}
+            )
+    write(f"{SIMPLE}coupons: {{c: {{percent_off: 5}}}}\npromotion_codes: {{p: {{coupon: c, code: FREE100}}}}\n")
+    online = recorded.stored("plan")
+    assert recorded.stored("snapshot", "--out", FILE).code == 0
+    text = Path(FILE).read_text()
+    assert ("JANE100" in text, "FREE100" in text) == (False, True)
+    offline = recorded("plan", "--snapshot", FILE)
+    assert (online.code, offline.code, "FREE100" in offline.err) == (3, 3, True)
+    write(AFTER)
+    assert recorded.stored("snapshot", "--out", FILE).code == 0
+    foreign = [
+        json.loads(each.out)["foreign"]
+        for each in (
+            recorded.stored("plan", "--format", "json"),
+            recorded("plan", "--snapshot", FILE, "--format", "json"),
+        )
+    ]
+    assert foreign[0] == foreign[1]
+    assert foreign[0]["promotion_code"] == 2
+
+
 def test_a_snapshot_is_the_same_for_the_same_account(recorded: Shell) -> None:
     """Taken twice, only the instant and with it the digest differ."""
     first = json.loads(Path(FILE).read_text())
