@@ -9,13 +9,15 @@ from typing import Any
 
 from reconciler.cli.context import App, in_a_line
 from reconciler.cli.exits import Exit
+from reconciler.cli.handed import SecretFile
 from reconciler.cli.progress import progress
 from reconciler.cli.stopping import Stopper, stoppable
 from reconciler.cli.told import tell_apply
 from reconciler.config.catalog import Catalog
 from reconciler.diagnostics import PartlyAppliedError, ProviderError, ReconcilerError
 from reconciler.diagnostics.visible import visible
-from reconciler.planning.change import Step, steps
+from reconciler.planning.change import Op, Step, steps
+from reconciler.planning.handover import handed_over
 from reconciler.planning.lock import TERM
 from reconciler.planning.plan import Plan
 from reconciler.provider.apply import Locked
@@ -25,6 +27,7 @@ from reconciler.provider.holder import this_run
 from reconciler.provider.lock import HeldError
 from reconciler.provider.ports import Ports
 from reconciler.provider.writes import Result, Status
+from reconciler.resources import desire
 
 _DONE = (Status.APPLIED, Status.ALREADY)
 
@@ -46,7 +49,7 @@ def refused(app: App, form: str, error: ReconcilerError) -> None:
 class Apply:
     """One apply: where to, what, in which form it is reported, how to resume it, and how to free a lock it meets.
 
-    ``records`` is whether a whole apply means that the files are what is applied.
+    ``secrets`` is where signing secrets go, ``records`` whether a whole apply means that the files are what is applied.
     """
 
     app: App
@@ -56,10 +59,13 @@ class Apply:
     form: str
     resume: str
     unlock: str
+    secrets: SecretFile | None = None
     records: bool = True
 
     def run(self) -> int:
         """Apply, report, and return the exit code; PlanRefusedError before the first write if the account has moved."""
+        if self.secrets is not None and handed_over(self.plan.changes):
+            self.secrets.prepare()
         for change in self.plan.changes:
             self._event("planned_change", address=change.address, action=str(change.action), reason=str(change.reason))
         total = sum(len(steps(change)) for change in self.plan.changes)
@@ -78,7 +84,14 @@ class Apply:
         report = Report(total)
         try:
             with progress(self.app.out, total) as tick:
-                locked = Locked(ports, this_run(os.environ), self._watch(tick), stopper.stop, records=self.records)
+                locked = Locked(
+                    ports,
+                    this_run(os.environ),
+                    self._watch(tick),
+                    stopper.stop,
+                    records=self.records,
+                    keeper=self.secrets,
+                )
                 report = locked.apply(self.plan, self.catalog)
         except HeldError as error:
             error.advise(self.unlock)
@@ -114,6 +127,7 @@ class Apply:
             self.app.out.error(_known(report.cause))
         if report.ending is not Ending.COMPLETE:
             self.app.out.problem(self.resume)
+        self._secretless(report)
         return tell_apply(self.app, self.plan, report, exit_code(report, signalled))
 
     def _summary(self, report: Report, code: int) -> None:
@@ -126,6 +140,25 @@ class Apply:
             before = f", {already} of them before" if already else ""
             done = f"{applied + already}/{report.total} writes are done{before}"
             self.app.out.data(f"{_ENDINGS[report.ending]}: {done}.\n")
+            made = sorted((each.step.change.address, each.told) for each in report.results if each.told)
+            self.app.out.data("".join(f"  {visible(address)}: {visible(told)}\n" for address, told in made))
+
+    def _secretless(self, report: Report) -> None:
+        """Say which webhook endpoints are there without a secret in the file, as after a crash, and what to do."""
+        if self.secrets is None:
+            return
+        planned = set(handed_over(self.plan.changes))
+        wanted = {each.address for each in desire(self.catalog) if each.kind.hands_over} if self.catalog else set()
+        made = {
+            each.step.change.address
+            for each in report.results
+            if each.step.op is Op.CREATE and each.status in (*_DONE, Status.DIFFERS)
+        }
+        for address in self.secrets.lacking((wanted - planned) | (made & planned)):
+            self.app.out.problem(
+                f"{address} has no signing secret in {self.secrets.path}, and Stripe shows each one once. Roll it in "
+                f"the dashboard and write it there; or take {address} out of the files, apply, and put it back."
+            )
 
 
 _ENDINGS = {
@@ -153,8 +186,10 @@ def exit_code(report: Report, signalled: int | None) -> int:
 
 
 def _result(result: Result) -> dict[str, Any]:
+    told = {str(result.step.change.kind.told): result.told} if result.told else {}
     return {
         **_step(result.step),
+        **told,
         "status": str(result.status),
         "message": result.message,
         "code": result.code,

@@ -4,7 +4,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from reconciler.config.models import BillingPlan, File, Overage, Price, Tenant, UsageLine
+from reconciler.config.models import BillingPlan, File, Overage, PaymentLink, Price, Tenant, UsageLine
+from reconciler.config.models.selling import LinkItem
 from reconciler.config.source import Path_
 
 
@@ -105,6 +106,57 @@ def lines(file: File) -> Iterator[Line]:
         for meter, terms in tenant.usage.items():
             path = ("tenants", name, "usage", meter)
             yield Line(path, terms, tenant_currency(file, tenant), tenant_plan(file, tenant))
+
+
+@dataclass(frozen=True, slots=True)
+class Sale:
+    """A price that a payment link sells: its address, the item it is sold for, how many, and interval with count.
+
+    ``quantity`` is None for what is metered, ``every`` for what is paid once.
+    """
+
+    address: str
+    item: int
+    quantity: int | None
+    every: tuple[str, int] | None
+
+
+def sales(file: File, link: PaymentLink) -> Iterator[Sale]:
+    """Yield what a payment link sells: of a plan, beside the price, what its subscribers' usage is charged by."""
+    for index, item in enumerate(link.items):
+        plan, tenant = file.plans.get(item.plan or ""), file.tenants.get(item.tenant or "")
+        if plan is not None:
+            yield from _plan_sales(file, plan, item, index)
+        elif item.pack is not None:
+            yield Sale(f"credit_packs.{item.pack}.price", index, item.quantity, None)
+        elif tenant is not None and (line := tenant.usage.get(item.reserved or "")) and line.reserved_price:
+            every = (line.reserved_price.interval, line.reserved_price.interval_count)
+            address = f"tenants.{item.tenant}.usage.{item.reserved}.reserved_price"
+            yield Sale(address, index, item.quantity, every)
+
+
+def _plan_sales(file: File, plan: BillingPlan, item: LinkItem, index: int) -> Iterator[Sale]:
+    name = item.price or plan.default_price or ""
+    price = plan.prices.get(name)
+    if price is None:
+        return
+    once = price.interval == "once"
+    every = None if once else (price.interval, price.interval_count)
+    yield Sale(f"plans.{item.plan}.prices.{name}", index, item.quantity, every)
+    if once:
+        return
+    for meter, line in plan.usage.items():
+        if sold(line) is not None and not through_spend(file, plan, line):
+            yield Sale(f"plans.{item.plan}.usage.{meter}", index, None, (line.interval, line.interval_count))
+    if spends(file, plan):
+        yield Sale(f"plans.{item.plan}.spend", index, None, ("month", 1))
+
+
+def link_trial(file: File, link: PaymentLink) -> int | None:
+    """Return the days of trial of what a link sells: its plan's, where all of it that recurs is of one plan."""
+    recurring_items = {link.items[sale.item].plan for sale in sales(file, link) if sale.every}
+    plan = file.plans.get(recurring_items.pop() or "") if len(recurring_items) == 1 else None
+    return plan.trial_days if plan else None
 
 
 def table_uses(file: File) -> Iterator[tuple[Path_, str, str]]:

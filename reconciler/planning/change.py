@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from reconciler.planning.live import Live
 from reconciler.resources import Kind
-from reconciler.resources.model import FEATURES, Json, Mode, Removal, Stage, Values, digest
+from reconciler.resources.model import FEATURES, Field, Json, Mode, Removal, Stage, Values, digest
 
 #: The parameter that takes a key over from whoever holds it (https://docs.stripe.com/api/prices/create).
 TRANSFER = "transfer_lookup_key"
@@ -41,6 +41,7 @@ class Reason(StrEnum):
     REMOVED = "no longer in the files"
     STRAY = "a second object of the same address"
     RENAMED = "the files name another event"
+    RELEASED = "no longer in the files, and Stripe keeps an account's default"
     KEY = "taken over by its key"
     IMPORTED = "taken over by its id"
 
@@ -145,19 +146,24 @@ def _create(change: Change) -> Iterator[Step]:
     yield Step(change, kind.create_stage, Op.CREATE, params, State(first, after.metadata), on_new=True)
     late = {name: value for name, value in after.values.items() if _late(kind, name)}
     if late:
-        yield Step(change, Stage.DEFAULT_PRICE, Op.UPDATE, late, after, on_new=True)
+        yield Step(change, kind.late_stage, Op.UPDATE, late, after, on_new=True)
 
 
 def _retire(change: Change, stage: Stage) -> Iterator[Step]:
     kind, before = change.kind, after_transfer(change)
     assert before is not None  # noqa: S101  what is retired was there
+    if change.reason is Reason.RELEASED:
+        yield Step(
+            change, stage, Op.UPDATE, {"metadata": metadata_patch(before.metadata, {})}, State(before.values, {})
+        )
+        return
     values = dict(before.values)
     held = [name for name in values if _late(kind, name)]
-    if held:
+    if held and kind.removal is not Removal.DELETE:
         for name in held:
             del values[name]
         params: Values = {name: kind.field(name).unset for name in held}
-        yield Step(change, Stage.DEFAULT_PRICE, Op.UPDATE, params, State(dict(values), before.metadata))
+        yield Step(change, kind.late_stage, Op.UPDATE, params, State(dict(values), before.metadata))
     gone = State({**values, "active": False}, before.metadata)
     if kind.removal is Removal.DELETE:
         yield Step(change, stage, Op.DELETE, {}, None)
@@ -178,7 +184,7 @@ def _update(change: Change) -> Iterator[Step]:
             state = State(values, state.metadata)
             yield Step(change, stage, Op.REACTIVATE, {}, state)
             continue
-        params: Values = {name: after.values.get(name, _unset(kind, name)) for name in names}
+        params: Values = {name: _sent(kind.field(name), before.values, after.values) for name in names}
         if kind.transfers and kind.key in names:
             params[TRANSFER] = True
         metadata = state.metadata
@@ -212,7 +218,7 @@ def _by_stage(kind: Kind, before: Values, after: Values) -> Iterator[tuple[Stage
     early = tuple(name for name in differing if name not in late and not (leaving and name == "active"))
     yield kind.create_stage, early
     if late:
-        yield Stage.DEFAULT_PRICE, late
+        yield kind.late_stage, late
     if leaving:
         yield kind.retire_stage, ("active",)
 
@@ -222,9 +228,11 @@ def _overlaid(values: Values, after: Values, names: tuple[str, ...]) -> Values:
     return kept | {name: after[name] for name in names if name in after}
 
 
-def _unset(kind: Kind, name: str) -> Json:
-    row = kind.field(name)
-    return row.default if row.unset is None else row.unset
+def _sent(row: Field, before: Values, after: Values) -> Json:
+    """Return what an update sends for a field, which may have to be cleared, or is laid over what is there."""
+    if row.patch is not None:
+        return row.patch(before.get(row.name), after.get(row.name))
+    return after.get(row.name, row.default if row.unset is None else row.unset)
 
 
 def after_transfer(change: Change) -> State | None:

@@ -2,10 +2,10 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from reconciler.diagnostics import Diagnostic, SourceRange
-from reconciler.planning.change import Action, Change, Reason, State
+from reconciler.planning.change import Action, Change, Reason, State, is_active
 from reconciler.planning.live import Live
 from reconciler.planning.match import Matching, keeps_key, match
 from reconciler.resources import KINDS, Kind, Resource
@@ -125,6 +125,8 @@ class _Comparison:
             self.unchanged += 1
             return None
         if any(_forces_replacement(resource.kind, name, before.values, after.values) for name in fields):
+            if _is_switched_off(resource):
+                return replace(self.retirement(resource.address, live), reason=Reason.CONFIG)
             return self._replacement(resource, live, before, after, fields)
         action = Action.ADOPT if resource.address in self._matching.adopted else Action.UPDATE
         return self._existing(resource, live, action, before, after, fields)
@@ -136,7 +138,7 @@ class _Comparison:
             address=address,
             kind=live.kind,
             action=Action.RETIRE,
-            reason=self._why_retired(address, live.kind),
+            reason=Reason.RELEASED if live.kept else self._why_retired(address, live.kind),
             fields=(),
             before=before,
             after=None,
@@ -273,6 +275,11 @@ def _with_kept_key(resource: Resource, live: Live, before: Values) -> Values:
 def _has_fixed_key(resource: Resource, before: Values) -> bool:
     fixed = resource.kind.fixed_key
     return fixed is not None and fixed in before and not (resource.adopts or resource.kind.retire_first)
+
+
+def _is_switched_off(resource: Resource) -> bool:
+    """Tell whether the files switch off what can be made switched on only: no successor of it is wanted."""
+    return not is_active(State(resource.values, {})) and resource.kind.field("active").mode is Mode.UPDATE_ONLY
 
 
 def _forces_replacement(kind: Kind, name: str, before: Values, after: Values) -> bool:

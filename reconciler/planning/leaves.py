@@ -27,6 +27,9 @@ class Leaf:
 def leaves(change: Change) -> list[Leaf]:
     """Return what differs inside one resource, fields in the order of its table, own metadata after them."""
     before, after = _content(change.before), _content(change.after)
+    for row in change.kind.fields:
+        if row.unordered and row.name in before and row.name in after:
+            before[row.name], after[row.name] = _apart(before[row.name], after[row.name])
     order = {row.name: index for index, row in enumerate(change.kind.fields)}
     found = [
         Leaf(_name(path), _words(path, old, before), _words(path, new, after))
@@ -42,6 +45,20 @@ def _content(state: State | None) -> Values:
     values: Values = {name: substitute(value, _plain) for name, value in state.values.items()}
     metadata = {name: value for name, value in state.metadata.items() if name not in MARK_KEYS}
     return {**values, "metadata": metadata} if metadata else values
+
+
+def _apart(before: Json, after: Json) -> tuple[Json, Json]:
+    """Leave out of lists that are sets what both have, so that only what differs is told, one beside the other."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        both = {name: _apart(before[name], after[name]) for name in before.keys() & after.keys()}
+        old, new = ({name: each[side] for name, each in both.items()} for side in (0, 1))
+        return {**before, **old}, {**after, **new}
+    if not (isinstance(before, list) and isinstance(after, list)):
+        return before, after
+    gone, added = [each for each in before if each not in after], [each for each in after if each not in before]
+    couples = [_apart(*couple) for couple in zip(gone, added, strict=False)]
+    number = len(couples)
+    return [each for each, _ in couples] + gone[number:], [each for _, each in couples] + added[number:]
 
 
 class _Reference(str):

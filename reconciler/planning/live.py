@@ -17,6 +17,7 @@ class Live:
     """One object as Stripe holds it; ids of other objects stand as ``{"$id": ...}``.
 
     ``attached`` is the owner mark of the feature that an attachment attaches, which may be archived and not be read.
+    ``told`` is what people want to know of an object, such as a link's address; ``kept`` that it cannot be archived.
     """
 
     kind: Kind
@@ -25,6 +26,8 @@ class Live:
     metadata: Mapping[str, str] = field(default_factory=dict)
     created: int = 0
     attached: Mark | None = None
+    told: str | None = None
+    kept: bool = False
 
     @cached_property
     def mark(self) -> Mark | None:
@@ -84,6 +87,8 @@ def read_object(kind: Kind, raw: Mapping[str, Any], *, parent: str | None = None
         metadata=_without_secrets(raw.get("metadata") or {}),
         created=int(raw.get("created") or 0),
         attached=read_mark(feature.get("metadata") or {}) if isinstance(feature, Mapping) else None,
+        told=raw.get(kind.told) if kind.told else None,
+        kept=bool(kind.kept and raw.get(kind.kept)),
     )
 
 

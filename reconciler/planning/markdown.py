@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from reconciler.diagnostics.markdown import code, longest_run
-from reconciler.planning.category import category, is_dangerous
+from reconciler.planning.category import category, consequence, is_dangerous
 from reconciler.planning.change import Action, Change
 from reconciler.planning.entitled import NO_BASE, OFF_BASE, Entitlements, total, worst
 from reconciler.planning.entitled import changes_text as calls_text
@@ -76,9 +76,9 @@ def _dangerous(plan: Plan) -> Iterator[str]:
 
 
 def _felt(plan: Plan, change: Change) -> str:
-    """Say how many are subscribed to what goes off sale, where there are any."""
-    count = plan.subscribers.get(change.id or "", 0)
-    return "" if count == 0 else f", **{subscribed(count)}**"
+    """Say how many are subscribed to what goes off sale, where there are any, and what else people lose."""
+    count, loss = plan.subscribers.get(change.id or "", 0), consequence(change)
+    return (f", {loss}" if loss else "") + ("" if count == 0 else f", **{subscribed(count)}**")
 
 
 def _list(title: str, items: Sequence[str], room: int) -> Iterator[str]:

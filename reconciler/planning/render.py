@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reconciler.diagnostics.visible import visible
-from reconciler.planning.category import Category, category
+from reconciler.planning.category import Category, category, consequence
 from reconciler.planning.change import Action, Change, Reason
 from reconciler.planning.entitled import changes_text as calls_text
 from reconciler.planning.entitled import summary
@@ -238,6 +238,8 @@ def remarks(change: Change, subscribers: Mapping[str, int | None]) -> Iterator[s
         yield _REASONS.get(change.reason, str(change.reason))
     if change.action is not Action.CREATE or kind is Category.IRREVERSIBLE:
         yield str(kind)
+    if (loss := consequence(change)) is not None:
+        yield loss
     if change.id is not None and subscribers.get(change.id, 0) != 0:
         yield subscribed(subscribers[change.id])
     if change.source:

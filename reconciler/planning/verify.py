@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from reconciler.diagnostics import PlanRefusedError
-from reconciler.planning.change import Action, Change, Reason, State
+from reconciler.planning.change import Action, Change, Reason, State, is_active
 from reconciler.planning.entitled import Entitlements
 from reconciler.planning.live import Live
 from reconciler.planning.plan import REMEDY, Plan, Target
@@ -65,7 +65,8 @@ def check_entitlements(plan: Plan, compared: Entitlements) -> None:
 
 def _as_configured(change: Change, resource: Resource | None, namespace: str, with_features: set[str]) -> bool:
     if change.action is Action.RETIRE:
-        return resource is None or change.reason in (Reason.STRAY, Reason.RENAMED)
+        asked = resource is not None and is_active(State(resource.values, {}))
+        return not asked or change.reason in (Reason.STRAY, Reason.RENAMED, Reason.RELEASED)
     if resource is None or change.after is None or (change.kind, change.named) != (resource.kind, resource.adopts):
         return False
     values, wanted = dict(change.after.values), dict(resource.values)

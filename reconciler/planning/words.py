@@ -150,6 +150,25 @@ def _tax(values: Values) -> str:
     return f"{quote(str(values.get('display_name', '')))} {values.get('percentage', '0')} % {side}"
 
 
+def _link(values: Values) -> str:
+    """Name what a link sells, without the prices of usage that come with a plan: ``"plans.pro monthly"``."""
+    prices = [line["price"] for line in values.get("line_items") or []]
+    names = [held(price)[1] if "$id" in price else _brief(price["$ref"]) for price in prices]
+    return quote(", ".join(filter(None, names)))
+
+
+def _brief(address: str) -> str:
+    section, name, family, *rest = address.split(".")
+    if family == "spend" or (family == "usage" and rest[-1] != "reserved_price"):
+        return ""
+    return " ".join([f"{section}.{name}", *rest[:1]])
+
+
+def _portal(values: Values) -> str:
+    title = (values.get("business_profile") or {}).get("headline")
+    return quote(title) if title else ""
+
+
 _HEADLINES: Mapping[str, Callable[[Values], str]] = {
     "product": _named("name"),
     "product_feature": _attachment,
@@ -159,4 +178,7 @@ _HEADLINES: Mapping[str, Callable[[Values], str]] = {
     "price": _price,
     "coupon": _coupon,
     "tax_rate": _tax,
+    "payment_link": _link,
+    "portal_configuration": _portal,
+    "webhook_endpoint": _named("url"),
 }

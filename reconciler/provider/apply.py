@@ -13,7 +13,7 @@ from reconciler.provider.gateway import Gateway
 from reconciler.provider.lease import Lease, running_seconds
 from reconciler.provider.lock import Locks, moment
 from reconciler.provider.ports import Ports
-from reconciler.provider.writes import Result
+from reconciler.provider.writes import Keeper, Result
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Locked:
     """How to apply under the lock: as whom, by which ways to the account, told by what, stopped by what.
 
     ``stop`` is set by whoever wants to stop, and here when the lock is lost. ``elapsed`` counts seconds. ``records`` is
-    False for a plan that is not all that its files ask for.
+    False for a plan that is not all that its files ask for. ``keeper`` is where secrets go that are shown once.
     """
 
     ports: Ports
@@ -30,6 +30,7 @@ class Locked:
     stop: threading.Event = field(default_factory=threading.Event)
     threads: int = THREADS
     records: bool = True
+    keeper: Keeper | None = None
     elapsed: Callable[[], float] = running_seconds
 
     def apply(self, plan: Plan, catalog: Catalog | None = None) -> Report:
@@ -57,7 +58,7 @@ class Locked:
         return report
 
     def _execute(self, plan: Plan, catalog: Catalog | None, gateway: Gateway) -> Report:
-        executor = Executor(gateway, progress=self.progress, stop=self.stop, threads=self.threads)
+        executor = Executor(gateway, progress=self.progress, stop=self.stop, threads=self.threads, keeper=self.keeper)
         return executor.apply(plan, catalog)
 
 

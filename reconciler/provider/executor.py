@@ -13,12 +13,13 @@ from itertools import groupby
 
 from reconciler.config.catalog import Catalog
 from reconciler.diagnostics import PlanRefusedError
-from reconciler.planning.change import Step
+from reconciler.planning.change import Op, Step
+from reconciler.planning.handover import check_handover
 from reconciler.planning.plan import REMEDY, Plan
 from reconciler.provider.gateway import Gateway
 from reconciler.provider.preflight import Preflight
 from reconciler.provider.reads import Reader
-from reconciler.provider.writes import Result, Status, Writer
+from reconciler.provider.writes import Keeper, Result, Status, Writer
 
 THREADS = 12
 
@@ -73,6 +74,7 @@ class Executor:
         progress: Callable[[Result], None] | None = None,
         stop: threading.Event | None = None,
         threads: int = THREADS,
+        keeper: Keeper | None = None,
     ) -> None:
         self._gateway = gateway
         self._reader = Reader(gateway)
@@ -80,6 +82,7 @@ class Executor:
         self._stop = stop or threading.Event()
         self._failed = threading.Event()
         self._threads = threads
+        self._keeper = keeper
         self._lock = threading.Lock()
 
     def apply(self, plan: Plan, catalog: Catalog | None = None) -> Report:
@@ -98,11 +101,14 @@ class Executor:
             raise PlanRefusedError(
                 "E0809", "the plan asks for something else than the files do", remedy=REMEDY, details=preflight.forged
             )
+        if self._keeper is None:
+            check_handover(step.change for step in preflight.pending if step.op is Op.CREATE)
         report = Report(total=len(preflight.done) + len(preflight.pending))
         try:
             for step in preflight.done:
-                self._record(report, Result(step, Status.ALREADY))
-            writer = Writer(self._gateway, self._reader, plan, preflight.ids)
+                told = preflight.told.get(step.change.address) if step.op is Op.CREATE else None
+                self._record(report, Result(step, Status.ALREADY, told=told))
+            writer = Writer(self._gateway, self._reader, plan, preflight.ids, self._keeper)
             for _stage, group in groupby(sorted(preflight.pending, key=_order), key=lambda step: step.stage):
                 self._run(list(group), writer, report)
         except Exception as error:  # noqa: BLE001  whatever it is, what was done has to be told

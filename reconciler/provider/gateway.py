@@ -17,6 +17,7 @@ from reconciler.diagnostics.redact import redact
 from reconciler.provider.limiter import LIVE, TEST, Limiter, Rates
 from reconciler.provider.retry import Backoff, Failure
 from reconciler.resources.model import Values
+from reconciler.resources.version import API_VERSION
 
 os.environ.setdefault("STRIPE_SUPPRESS_NOTICES", "1")
 import stripe
@@ -24,7 +25,6 @@ from stripe import StripeClient, StripeError
 
 stripe.enable_telemetry = False
 
-API_VERSION = "2026-10-28.endive"
 CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 30.0
 
 

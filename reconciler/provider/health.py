@@ -10,12 +10,13 @@ from typing import Any
 import stripe
 
 from reconciler.diagnostics import ProviderError
-from reconciler.provider.gateway import API_VERSION, Connection, Gateway, RequestFailedError
+from reconciler.provider.gateway import Connection, Gateway, RequestFailedError
 from reconciler.provider.lock import Locks, moment
 from reconciler.provider.ports import Ports
 from reconciler.provider.reads import Reader
 from reconciler.provider.retry import Backoff
 from reconciler.resources import KINDS, Kind
+from reconciler.resources.version import API_VERSION
 
 #: Stripe refuses nothing because of a clock, but times in plans and webhook signatures stop making sense.
 MAX_SKEW_SECONDS = 60

@@ -26,6 +26,7 @@ class Preflight:
         self._catalog = catalog
         self.forged: list[str] = []
         self.ids: dict[str, str] = {}
+        self.told: dict[str, str | None] = {}
         self.done: list[Step] = []
         self.pending: list[Step] = []
 
@@ -40,6 +41,7 @@ class Preflight:
         self.ids |= {change.address: change.id for change in plan.changes if _stays(change) and change.id}
         made = self._made(live)
         self.ids |= {address: item.id for address, item in made.items()}
+        self.told = {address: item.told for address, item in made.items()}
         for change in self._plan.changes:
             moved += self._sort(change, live, made.get(change.address))
         if catalog is not None:

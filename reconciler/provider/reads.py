@@ -14,9 +14,10 @@ from typing import Any
 from reconciler.diagnostics import ProviderError
 from reconciler.planning.live import Live, LiveState, read_object
 from reconciler.planning.lock import Lock, highest, is_lock, read_lock
-from reconciler.provider.gateway import API_VERSION, Gateway, RequestFailedError
+from reconciler.provider.gateway import Gateway, RequestFailedError
 from reconciler.resources import BY_NAME, KINDS, Kind, Resource
 from reconciler.resources.model import Json, references
+from reconciler.resources.version import API_VERSION
 
 PAGE = 100
 LOOKUP_KEYS = 10
@@ -28,6 +29,8 @@ ALIVE: Mapping[str, Mapping[str, Any]] = {
     "feature": {"archived": "false"},
     "promotion_code": {"active": "true"},
     "tax_rate": {"active": "true"},
+    "payment_link": {"active": "true"},
+    "portal_configuration": {"active": "true"},
 }
 
 
@@ -73,6 +76,7 @@ class Reader:
             objects = [live for lives in listed for live in lives]
             objects += self._archived(pool, desired, objects)
             objects += self._paused(pool, desired, objects)
+            objects += self._switched_off(desired, objects, namespace)
             objects += self._named(pool, desired, objects, namespace)
             objects += self._attachments(pool, desired, objects, namespace)
             lock = highest(each for each in self._locks if each.namespace == namespace)
@@ -96,7 +100,17 @@ class Reader:
             if error.failure.status == HTTPStatus.NOT_FOUND:
                 return None
             raise refused(error, kind.path) from None
-        return None if raw.get("deleted") or is_lock(raw) else read_object(kind, raw)
+        return None if raw.get("deleted") or is_lock(raw) else self.whole(kind, raw)
+
+    def whole(self, kind: Kind, raw: Mapping[str, Any], parent: str | None = None) -> Live:
+        """Read an answer's object, and the rest of a list in it that is longer than Stripe shows there."""
+        cut = {
+            name: value
+            for name in kind.expand
+            if isinstance(value := raw.get(name), Mapping) and value.get("object") == "list" and value.get("has_more")
+        }
+        lists = {name: {**value, "data": list(self.pages(value["url"], {}))} for name, value in cut.items()}
+        return read_object(kind, {**raw, **lists}, parent=parent)
 
     def by_key(self, kind: Kind, key: Json) -> list[Live]:
         """Find the objects that hold a natural key: living ones, and of prices, products and coupons any that exist."""
@@ -121,7 +135,7 @@ class Reader:
         params: dict[str, Any] = dict(ALIVE.get(kind.name, {}))
         if kind.expand:
             params["expand"] = [f"data.{name}" for name in self.expand(kind)]
-        return [read_object(kind, raw) for raw in self._managed(self.pages(kind.path, params))]
+        return [self.whole(kind, raw) for raw in self._managed(self.pages(kind.path, params))]
 
     def _managed(self, found: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         """Put locks aside: they are products, and no part of any catalogue."""
@@ -152,6 +166,19 @@ class Reader:
         missing = sorted(item.key for item in desired if item.kind is kind and item.key and item.key not in held)
         for found in pool.map(lambda code: self._inactive(kind, code), missing):
             yield from found
+
+    def _switched_off(self, desired: Sequence[Resource], objects: Sequence[Live], namespace: str) -> Iterator[Live]:
+        """Look for links of ours that are switched off where one is wanted and none lives: its address is out there."""
+        kind = BY_NAME["payment_link"]
+        living = {
+            live.mark.address for live in objects if live.kind is kind and _is_ours(live, namespace) and live.mark
+        }
+        wanted = {item.address for item in desired if item.kind is kind and item.values.get("active", True)}
+        if wanted <= living:
+            return
+        params = {"active": "false", "expand": [f"data.{name}" for name in kind.expand]}
+        found = (self.whole(kind, raw) for raw in self.pages(kind.path, params))
+        yield from (live for live in found if _is_ours(live, namespace))
 
     def _named(
         self, pool: ThreadPoolExecutor, desired: Sequence[Resource], objects: Sequence[Live], namespace: str
@@ -212,6 +239,10 @@ def named_currencies(desired: Sequence[Resource]) -> tuple[str, ...]:
     """Return the currencies that resources have brackets in besides their own, sorted: Stripe shows named ones only."""
     options = (item.values.get("currency_options") or {} for item in desired if item.kind.name == "price")
     return tuple(sorted({name for each in options for name, option in each.items() if "tiers" in option}))
+
+
+def _is_ours(live: Live, namespace: str) -> bool:
+    return live.mark is not None and live.mark.namespace == namespace
 
 
 def _has_features(live: Live, named: set[str], keys: set[str | None], addresses: set[str], namespace: str) -> bool:

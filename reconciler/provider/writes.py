@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
+from typing import Protocol
 
-from reconciler.diagnostics import ProviderError
+from reconciler.diagnostics import ProviderError, ReconcilerError
 from reconciler.planning.change import TRANSFER, Op, Step, as_made, second_key, states_before
-from reconciler.planning.live import Live, read_object
+from reconciler.planning.live import Live
 from reconciler.planning.plan import Plan
 from reconciler.planning.verify import Ids, matches
 from reconciler.provider.gateway import Answer, Gateway, RequestFailedError
@@ -37,32 +38,48 @@ class Status(StrEnum):
     DIFFERS = "differs"
 
 
+class Keeper(Protocol):
+    """Where secrets go that an answer shows once; safe for many threads. Raises ReconcilerError where it cannot."""
+
+    def expect(self, address: str) -> None:
+        """Make ready for the secret of an address: one that is held for it belongs to what was there before."""
+
+    def keep(self, address: str, secret: str) -> None:
+        """Keep the secret of an address for good before returning."""
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A write with how it ended, in words where it did not simply succeed."""
+    """A write with how it ended, in words where it did not simply succeed; ``told`` is for people, as a link's URL."""
 
     step: Step
     status: Status
     message: str = ""
     request_id: str | None = None
     code: str | None = None
+    told: str | None = None
 
 
 class Writer:
     """Carries out the writes of one plan; safe for many threads."""
 
-    def __init__(self, gateway: Gateway, reader: Reader, plan: Plan, ids: dict[str, str]) -> None:
+    def __init__(
+        self, gateway: Gateway, reader: Reader, plan: Plan, ids: dict[str, str], keeper: Keeper | None = None
+    ) -> None:
         self._gateway = gateway
         self._reader = reader
         self._plan = plan
         self._ids = ids
+        self._keeper = keeper
         self._lock = threading.Lock()
 
     def write(self, step: Step) -> Result:
         """Carry out one write; every failure is a result, never an exception."""
         try:
             early = self._look(step)
-        except ProviderError as error:
+            if early is None and self._keeper is not None and _hands_over(step):
+                self._keeper.expect(step.change.address)
+        except ReconcilerError as error:
             return Result(step, Status.FAILED, f"not sent, because {error.message}", code=error.code)
         if early is not None:
             return early
@@ -94,7 +111,7 @@ class Writer:
         path, params = self._path(step), self._params(step)
         outcome: Answer | Failure = Failure(None, None, "nothing was sent")
         for attempt in range(ATTEMPTS):
-            outcome = self._post(path, params, self._idempotency_key(step, params, attempt))
+            outcome = self._post(step, path, params, self._idempotency_key(step, params, attempt))
             second = second_key(step.change, f"{self._plan.id} {attempt}")
             if second and isinstance(outcome, Failure) and self._key_is_used_up(outcome, step, params):
                 params = {**params, step.change.kind.key or "": second}
@@ -108,11 +125,16 @@ class Writer:
             return _failed(step, outcome)
         return Result(step, Status.UNCERTAIN, _STORED, outcome.request_id)
 
-    def _post(self, path: str, params: Values, key: str) -> Answer | Failure:
+    def _post(self, step: Step, path: str, params: Values, key: str) -> Answer | Failure:
+        """Send once; a secret in the answer is handed over before anything else, and is nowhere after."""
         try:
-            return self._gateway.post(path, params, key)
+            answer = self._gateway.post(path, params, key)
         except RequestFailedError as error:
             return error.failure
+        secret = answer.body.pop(step.change.kind.hands_over or "", None)
+        if secret is not None and self._keeper is not None:
+            self._keeper.keep(step.change.address, str(secret))
+        return answer
 
     def _found(self, step: Step, params: Values, outcome: Answer | Failure) -> Live | None:
         """Return the object a write has left; None where nothing proves that it was carried out.
@@ -124,7 +146,7 @@ class Writer:
             unknown = outcome.ambiguous or outcome.replayed
             candidates = self._candidates(step, params) if unknown else ()
             return next((live for live in candidates if live is not None and _reached(step, live, ids)), None)
-        told = read_object(step.change.kind, outcome.body, parent=self._parent(step))
+        told = self._reader.whole(step.change.kind, outcome.body, parent=self._parent(step))
         if outcome.replayed is False:
             return told
         there = self._there(step, told.id)
@@ -153,7 +175,8 @@ class Writer:
             with self._lock:
                 self._ids[step.change.address] = live.id
         if _reached(step, live, self._known()):
-            return Result(step, Status.APPLIED, request_id=request_id)
+            told = live.told if step.op is Op.CREATE else None
+            return Result(step, Status.APPLIED, request_id=request_id, told=told)
         return Result(step, Status.DIFFERS, f"Stripe holds something else than was asked for in {live.id}", request_id)
 
     def _delete(self, step: Step) -> Result:
@@ -215,6 +238,10 @@ class Writer:
         kind = step.change.kind
         taken = failure.code == "resource_already_exists" or failure.param == kind.key
         return step.op is Op.CREATE and taken and not self._reader.by_key(kind, params[kind.key or ""])
+
+
+def _hands_over(step: Step) -> bool:
+    return step.op is Op.CREATE and step.change.kind.hands_over is not None
 
 
 def _expected(step: Step, current: Live, ids: Ids) -> bool:

@@ -6,7 +6,19 @@ A new kind is one file here and one entry in :data:`KINDS`; there is no create, 
 from dataclasses import replace
 
 from reconciler.config.catalog import Catalog
-from reconciler.resources import coupon, feature, meter, price, product, product_feature, promotion_code, tax_rate
+from reconciler.resources import (
+    coupon,
+    feature,
+    meter,
+    payment_link,
+    portal_configuration,
+    price,
+    product,
+    product_feature,
+    promotion_code,
+    tax_rate,
+    webhook_endpoint,
+)
 from reconciler.resources.model import Kind, Resource
 
 __all__ = ["BY_NAME", "KINDS", "Kind", "Resource", "desire"]
@@ -21,6 +33,9 @@ KINDS: tuple[Kind, ...] = (
     price.KIND,
     coupon.KIND,
     promotion_code.KIND,
+    payment_link.KIND,
+    portal_configuration.KIND,
+    webhook_endpoint.KIND,
 )
 
 BY_NAME = {kind.name: kind for kind in KINDS}

@@ -51,6 +51,9 @@ class Stage(StrEnum):
     COUPON = "6-coupon"
     PROMOTION_RETIRE = "7-promotion-retire"
     PROMOTION = "8-promotion"
+    OFFER = "8b-offer"
+    SWITCH = "8b2-switch"
+    RETIRE_OFFER = "8c-retire-offer"
     RETIRE_COUPON = "9a-retire-coupon"
     RETIRE_PRICE = "9b-retire-price"
     DETACH = "9c-detach"
@@ -74,8 +77,9 @@ class Field:
     """One Stripe parameter of a kind: when it is writable, Stripe's default, how to read, change and clear it.
 
     ``in_place`` narrows a mutable field: a change it refuses forces a replacement. ``unset`` is what an update sends to
-    clear the field; ``None`` means that Stripe cannot clear it, which forces a replacement. ``yaml`` is its key in the
-    files, empty where the value is derived. Lists in an ``unordered`` field are sets.
+    clear the field; ``None`` means that Stripe cannot clear it, which forces a replacement. Where Stripe lays an update
+    over what is there, ``patch`` says from before and after what to send. ``yaml`` is its key in the files, empty where
+    the value is derived. Lists in an ``unordered`` field are sets.
     """
 
     name: str
@@ -84,6 +88,7 @@ class Field:
     read: Callable[[Mapping[str, Any]], Json] | None = None
     unset: Json = None
     in_place: Callable[[Json, Json], bool] = always
+    patch: Callable[[Json, Json], Json] | None = None
     yaml: str = ""
     unordered: bool = False
 
@@ -95,7 +100,9 @@ class Kind:
     ``path`` is the collection's URL (``{parent}`` stands for the product's id), ``key`` the field that identifies an
     object for people and survives a lost id, ``transfers`` whether a successor can take the key over atomically,
     ``unmanaged`` the parameters left alone, each with its reason. Where a deleted or archived object may still hold a
-    key, ``fallback_limit`` is the length of a second key that a creation may use.
+    key, ``fallback_limit`` is the length of a second key that a creation may use. ``late_stage`` is when update-only
+    fields are written, other than ``active``. Of an answer, ``hands_over`` is the secret that only a creation's has,
+    ``told`` the field to tell people of; where the one named ``kept`` is true, Stripe lets nobody archive the object.
     """
 
     name: str
@@ -111,6 +118,10 @@ class Kind:
     transfers: bool = False
     retire_first: bool = False
     fallback_limit: int | None = None
+    late_stage: Stage = Stage.DEFAULT_PRICE
+    hands_over: str | None = None
+    told: str | None = None
+    kept: str | None = None
     parent: str | None = None
     expand: tuple[str, ...] = ()
     unmanaged: Mapping[str, str] = field(default_factory=dict)

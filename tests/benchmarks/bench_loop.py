@@ -110,7 +110,7 @@ def no_op_plan() -> list[Row]:
                 f"no-op plan, {plans} products + {plans} prices, {features} features on 10 of them, +100 ms",
                 f"{seconds:.2f} s",
                 f"{len(slow.paths) - attached} requests + {attached} for attachments",
-                "bar: 12 requests, 1.5 s at 250" if plans == 250 and not features else "",
+                "bar: 15 requests, 1.5 s at 250" if plans == 250 and not features else "",
             )
         )
     return rows

@@ -125,7 +125,7 @@ def test_codes_are_listed(shell: Shell) -> None:
 
 def test_every_code_of_the_command_line_is_in_its_table() -> None:
     """The codes the command line raises are those its table explains."""
-    names = ("provider/binding.py", "config/revisions.py", "config/convert/given.py")
+    names = ("provider/binding.py", "config/revisions.py", "config/convert/given.py", "planning/handover.py")
     sources = [*(ROOT / "reconciler" / "cli").rglob("*.py"), *(ROOT / "reconciler" / name for name in names)]
     raised = {code for path in sources for code in re.findall(r'"(E10\d\d)"', path.read_text())}
     assert raised == set(command.CODES)

@@ -85,7 +85,7 @@ def test_an_object_in_a_few_words(kind: str, values: dict[str, Any], expected: s
 def test_every_kind_has_words() -> None:
     """No kind is described by nothing but its name."""
     full = {"name": "n", "display_name": "n", "code": "c", "percent_off": "5", "currency": "usd"}
-    full["entitlement_feature"] = {"$ref": "features.export"}
+    full |= {"url": "u", "business_profile": {"headline": "h"}, "entitlement_feature": {"$ref": "features.export"}}
     silent = [name for name, kind in BY_NAME.items() if headline(kind, full) == name.replace("_", " ")]
     assert silent == []
 

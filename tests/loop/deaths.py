@@ -33,6 +33,11 @@ def changed() -> dict[str, Any]:
     del sections["plans"]["packaged"], sections["credit_packs"]["donation"]
     sections["plans"]["payg"]["status"] = "legacy"
     sections["plans"]["next"]["status"] = "active"
+    sections["portal"] |= {"headline": "Your plan", "customer_update": []}
+    sections["webhooks"]["inbox"]["disabled"] = True
+    sections["webhooks"]["audit"] = {"url": "https://example.com/audit", "events": ["*"], "disabled": True}
+    sections["payment_links"]["team"]["allow_promotion_codes"] = True
+    del sections["webhooks"]["spare"], sections["payment_links"]["globex"]
     return sections
 
 
@@ -103,3 +108,12 @@ def settled(world: World) -> None:
     assert len({product.metadata["address"] for product in products}) == len(products)
     coupons = world.dashboard.v1.coupons.list({"limit": 100}).data
     assert len({coupon.metadata["address"] for coupon in coupons}) == len(coupons)
+    api = world.dashboard.v1
+    links, hooks = api.payment_links.list({"active": True}).data, api.webhook_endpoints.list().data
+    portals = api.billing_portal.configurations.list().data
+    for lives, addresses in (
+        (links, {"payment_links.pro", "payment_links.team"}),
+        (hooks, {"webhooks.inbox", "webhooks.audit"}),
+        (portals, {"portal"}),
+    ):
+        assert sorted(each.metadata["address"] for each in lives) == sorted(addresses)

@@ -59,6 +59,21 @@ def plans(draw: st.DrawFn, table: Sections) -> Sections:
     return plan
 
 
+events = st.lists(
+    st.sampled_from(["invoice.paid", "customer.created", "customer.deleted"]), min_size=1, max_size=3, unique=True
+)
+
+
+@st.composite
+def portals(draw: st.DrawFn) -> Sections:
+    """Draw what customers may do for themselves."""
+    portal: Sections = {"headline": draw(names), "invoice_history": draw(st.booleans())}
+    portal["customer_update"] = sorted(draw(st.sets(st.sampled_from(["email", "phone"]))))
+    if draw(st.booleans()):
+        portal["subscription_cancel"] = {"mode": draw(st.sampled_from(["at_period_end", "immediately"]))}
+    return portal
+
+
 @st.composite
 def coupons(draw: st.DrawFn) -> Sections:
     """Draw a coupon."""
@@ -84,7 +99,20 @@ def catalogues(draw: st.DrawFn) -> Sections:
         "promotion_codes": {"code": {"coupon": "launch", "code": "LAUNCH"}},
         "tax_rates": {"vat": {"display_name": "VAT", "percentage": "21", "inclusive": False}},
         "tenants": {"globex": {"name": "Globex", "usage": {"calls": draw(tenant_lines())}}},
+        "payment_links": {
+            "pack": {"items": [{"pack": "small", "quantity": draw(st.integers(1, 3))}]},
+            "globex": {"items": [{"tenant": "globex", "reserved": "calls"}], "tenant": "globex"},
+        },
+        "portal": draw(portals()),
+        "webhooks": {
+            "inbox": {"url": "https://example.com/in", "events": draw(events), "disabled": draw(st.booleans())}
+        },
     }
+    team = sections["plans"]["team"]
+    if team["status"] == "active":
+        sections["portal"]["subscription_update"] = {"plans": ["team"]}
+        if team["prices"]["base"]["interval"] == "month":
+            sections["payment_links"]["team"] = {"items": [{"plan": "team"}, {"pack": "small"}]}
     for section, name, key in (("plans", "pro", "stripe_id"), ("coupons", "launch", "stripe_id")):
         if draw(st.booleans()):
             sections[section][name][key] = f"chosen_{name}"
@@ -175,7 +203,9 @@ def retire(_draw: st.DrawFn, sections: Sections) -> set[str]:
 def remove(_draw: st.DrawFn, sections: Sections) -> set[str]:
     """Take a plan out of the files."""
     del sections["plans"]["team"]
-    return {"plans.team*", "meters.spend.usd"}
+    sections["payment_links"].pop("team", None)
+    sections["portal"].pop("subscription_update", None)
+    return {"plans.team*", "meters.spend.usd", "payment_links.team", "portal"}
 
 
 def add(draw: st.DrawFn, sections: Sections) -> set[str]:
@@ -226,7 +256,7 @@ def move_bound(_draw: st.DrawFn, sections: Sections) -> set[str]:
         if price.get("tiers") == "table"
     }
     lines_ = {f"plans.{plan}.usage.calls" for plan, terms in sections["plans"].items() if "usage" in terms}
-    return users | lines_
+    return users | lines_ | {"payment_links.team", "portal"}
 
 
 def percent(draw: st.DrawFn, sections: Sections) -> set[str]:
@@ -256,7 +286,7 @@ def code(_draw: st.DrawFn, sections: Sections) -> set[str]:
 def pack_price(draw: st.DrawFn, sections: Sections) -> set[str]:
     """Sell a pack for another price."""
     sections["credit_packs"]["small"]["price"] = draw(cents)
-    return {"credit_packs.small", "credit_packs.small.price"}
+    return {"credit_packs.small", "credit_packs.small.price", "payment_links.pack", "payment_links.team"}
 
 
 def tax(_draw: st.DrawFn, sections: Sections) -> set[str]:
@@ -274,7 +304,46 @@ def meter_name(_draw: st.DrawFn, sections: Sections) -> set[str]:
 def tenant_price(draw: st.DrawFn, sections: Sections) -> set[str]:
     """Change what a tenant pays for a reservation."""
     sections["tenants"]["globex"]["usage"]["calls"]["reserved_price"]["amount"] = draw(cents)
-    return {"tenants.globex.usage.calls.reserved_price"}
+    return {"tenants.globex.usage.calls.reserved_price", "payment_links.globex"}
+
+
+def link_terms(_draw: st.DrawFn, sections: Sections) -> set[str]:
+    """Let codes be redeemed at a link, and lead customers on."""
+    sections["payment_links"]["pack"] |= {"allow_promotion_codes": True, "after_completion_url": "https://example.com"}
+    return {"payment_links.pack"}
+
+
+def link_quantity(draw: st.DrawFn, sections: Sections) -> set[str]:
+    """Sell another number at a link."""
+    sections["payment_links"]["pack"]["items"][0]["quantity"] = draw(st.integers(4, 9))
+    return {"payment_links.pack"}
+
+
+def link_off(draw: st.DrawFn, sections: Sections) -> set[str]:
+    """Switch a link off, also where something else about it changes."""
+    sections["payment_links"]["pack"] |= {"active": False, "allow_promotion_codes": draw(st.booleans())}
+    sections["payment_links"]["pack"]["items"][0]["quantity"] += draw(st.integers(0, 1))
+    return {"payment_links.pack"}
+
+
+def portal_terms(draw: st.DrawFn, sections: Sections) -> set[str]:
+    """Let customers do something else for themselves."""
+    update = sections["portal"].get("subscription_update")
+    sections["portal"] = draw(portals()) | ({"subscription_update": update} if update else {})
+    return {"portal"}
+
+
+def portal_gone(_draw: st.DrawFn, sections: Sections) -> set[str]:
+    """Have no portal any more: as the account's default it stays, and is no longer ours."""
+    del sections["portal"]
+    return {"portal"}
+
+
+def webhook(draw: st.DrawFn, sections: Sections) -> set[str]:
+    """Send other events, elsewhere, or none at all."""
+    sections["webhooks"]["inbox"] |= {"url": "https://example.com/out", "events": draw(events)}
+    sections["webhooks"]["inbox"]["disabled"] = draw(st.booleans())
+    return {"webhooks.inbox"}
 
 
 def _missing_currencies(sections: Sections) -> list[str]:
@@ -324,6 +393,12 @@ EDITS: dict[str, Edit] = {
     "change a tax": tax,
     "name a meter": meter_name,
     "price a reservation": tenant_price,
+    "change a link": link_terms,
+    "sell more at a link": link_quantity,
+    "switch a link off": link_off,
+    "change the portal": portal_terms,
+    "drop the portal": portal_gone,
+    "move a webhook": webhook,
 }
 #: What a catalogue must have for an edit, where not every one has it.
 NEEDS: dict[str, Callable[[Sections], bool]] = {

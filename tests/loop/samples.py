@@ -80,6 +80,15 @@ EVERYTHING: dict[str, Any] = {
             },
         },
         "old": {"name": "Old", "status": "legacy", "prices": {"monthly": {"amount": "5", "interval": "month"}}},
+        "team": {
+            "name": "Team",
+            "prices": {
+                "monthly": {"amount": "99", "interval": "month"},
+                "annual": {"amount": "990", "interval": "year"},
+            },
+            "default_price": "monthly",
+            "trial_days": 14,
+        },
         "next": {"name": "Next", "status": "draft", "prices": {"monthly": {"amount": "7", "interval": "month"}}},
     },
     "credit_packs": {
@@ -117,5 +126,30 @@ EVERYTHING: dict[str, Any] = {
     },
     "tax_rates": {
         "vat": {"display_name": "VAT", "percentage": "21", "inclusive": False, "country": "NL", "jurisdiction": "NL"}
+    },
+    "payment_links": {
+        "pro": {"items": [{"plan": "pro"}, {"pack": "starter"}], "allow_promotion_codes": True},
+        "team": {
+            "items": [{"plan": "team", "quantity": 3}],
+            "after_completion_url": "https://example.com/thanks",
+            "metadata": {"campaign": "spring"},
+        },
+        "globex": {"items": [{"tenant": "globex", "reserved": "calls"}], "tenant": "globex"},
+    },
+    "portal": {
+        "headline": "Your plan at Acme",
+        "privacy_policy_url": "https://example.com/privacy",
+        "return_url": "https://example.com/account",
+        "customer_update": ["email", "address"],
+        "subscription_cancel": {},
+        "subscription_update": {"plans": ["pro", "team"], "proration": "create_prorations"},
+    },
+    "webhooks": {
+        "inbox": {
+            "url": "https://example.com/stripe",
+            "events": ["invoice.paid", "customer.subscription.updated"],
+            "description": "The service's inbox",
+        },
+        "spare": {"url": "https://example.com/spare", "events": ["*"], "disabled": True, "metadata": {"team": "data"}},
     },
 }

@@ -30,6 +30,18 @@ LEAVING: dict[tuple[str, ...], dict[str, Any]] = {
     ("features", "export"): {"metadata": {"team": "data"}},
     ("coupons", "five"): {"name": "Five", "metadata": {"line": "five"}, "max_redemptions": 100},
     ("promotion_codes", "launch20"): {"metadata": {"line": "launch"}, "expires_at": "2031-01-01"},
+    ("plans", "team"): {"trial_days": 14},
+    ("payment_links", "team"): {"after_completion_url": "https://example.com/thanks", "metadata": {"campaign": "a"}},
+    ("payment_links", "globex"): {"tenant": "globex", "allow_promotion_codes": True},
+    ("portal",): {
+        "privacy_policy_url": "https://example.com/privacy",
+        "return_url": "https://example.com/account",
+        "customer_update": ["email"],
+        "subscription_cancel": {"mode": "immediately"},
+        "subscription_update": {"plans": ["team"]},
+        "metadata": {"team": "data"},
+    },
+    ("webhooks", "inbox"): {"description": "Inbox", "disabled": True, "metadata": {"team": "data"}},
     ("tax_rates", "vat"): {"description": "Dutch", "jurisdiction": "NL", "tax_type": "vat", "metadata": {"a": "b"}},
 }
 

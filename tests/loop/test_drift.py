@@ -46,6 +46,33 @@ EDITS: dict[str, list[dict[str, Any] | None]] = {
     ],
     "coupons": [None, {"name": "Edited"}, {"currency_options": {"gbp": {"amount_off": 400}}}],
     "promotion_codes": [None, {"restrictions": {"currency_options": {"eur": {"minimum_amount": 900}}}}],
+    "payment_links": [
+        None,
+        {"allow_promotion_codes": True},
+        {"after_completion": {"type": "hosted_confirmation"}},
+        {"subscription_data": {"trial_period_days": 3}},
+        {"metadata": {"campaign": "edited"}},
+    ],
+    "portal": [
+        {"business_profile": {"headline": "Edited"}},
+        {"business_profile": {"headline": "", "privacy_policy_url": ""}},
+        {"default_return_url": ""},
+        {"features": {"invoice_history": {"enabled": False}}},
+        {"features": {"customer_update": {"enabled": True, "allowed_updates": ["phone"]}}},
+        {"features": {"subscription_cancel": {"enabled": True, "mode": "immediately"}}},
+        {"features": {"subscription_update": {"enabled": True, "products": ""}}},
+        {"features": {"subscription_pause": {"enabled": True}}},
+        {"metadata": {"team": "edited"}},
+    ],
+    "webhook_endpoints": [
+        None,
+        {"url": "https://example.com/edited"},
+        {"enabled_events": ["*"]},
+        {"description": "Edited"},
+        {"description": ""},
+        {"disabled": True},
+        {"metadata": {"team": "edited"}},
+    ],
     "tax_rates": [None, {"display_name": "Edited"}, {"country": "DE"}, {"jurisdiction": "DE"}, {"tax_type": "vat"}],
 }
 #: The object of each kind that is edited, by a name of it.
@@ -57,6 +84,9 @@ NAMED = {
     "coupons": "coupons.five",
     "promotion_codes": "promotion_codes.launch20",
     "tax_rates": "tax_rates.vat",
+    "payment_links": "payment_links.team",
+    "portal": "portal",
+    "webhook_endpoints": "webhooks.inbox",
 }
 
 
@@ -67,19 +97,25 @@ def catalogue() -> dict[str, Any]:
     sections["plans"]["pro"]["package_dimensions"] = {"height": 2, "length": 2, "weight": 2, "width": 2}
     del sections["plans"]["pro"]["prices"]["annual"]["tax_behavior"]
     sections["coupons"]["five"]["name"] = "Five"
+    sections["portal"]["subscription_update"]["plans"] = ["team"]  # what is edited has nothing that follows it
+    sections["portal"]["metadata"] = sections["webhooks"]["inbox"]["metadata"] = {"team": "data"}
     return sections
 
 
 def edit(world: World, kind: str, object_id: str, fields: dict[str, Any] | None) -> None:
     """Change an object as somebody in the dashboard would."""
     client = world.dashboard.v1
-    homes = {"meters": client.billing.meters, "features": client.entitlements.features}
+    homes = {
+        "meters": client.billing.meters,
+        "features": client.entitlements.features,
+        "portal": client.billing_portal.configurations,
+    }
     home: Any = homes.get(kind) or getattr(client, kind)
     if fields is not None:
         home.update(object_id, fields)
     elif kind == "meters":
         home.deactivate(object_id)
-    elif kind == "coupons":
+    elif kind in ("coupons", "webhook_endpoints"):
         home.delete(object_id)
     else:
         home.update(object_id, {"active": False})

@@ -18,6 +18,7 @@ from .world import World, actions
 
 #: What Stripe notes about an object, and what it calls it: not what it is.
 _NOTES = {"id", "created", "updated", "status_transitions", "request"}
+PRODUCTS = "features.subscription_update.products"
 Held = dict[str, dict[str, Any]]
 
 
@@ -33,8 +34,12 @@ def held(world: World) -> Held:
         *api.promotion_codes.list({**alive, "expand": ["data.restrictions.currency_options"]}).data,
         *api.tax_rates.list(alive).data,
         *api.entitlements.features.list({**everything, "archived": False}).data,
+        *api.payment_links.list({**alive, "expand": ["data.line_items"]}).data,
+        *api.billing_portal.configurations.list({**alive, "expand": [f"data.{PRODUCTS}"]}).data,
+        *api.webhook_endpoints.list(everything).data,
     ]
-    found = {each.metadata["address"]: each.to_dict() for each in marked}
+    marked = [each for each in marked if "address" in each.metadata]
+    found = {each.metadata["address"]: _told(each.to_dict()) for each in marked}
     assert len(found) == len(marked), "two live objects of one address"
     for meter in api.billing.meters.list({**everything, "status": "active"}).data:
         found[meter.event_name.removeprefix("acme.")] = meter.to_dict()
@@ -44,6 +49,18 @@ def held(world: World) -> Held:
                 feature = attached.entitlement_feature.metadata["address"]
                 found[f"{product.metadata['address']}.{feature}"] = attached.to_dict()
     return found
+
+
+def _told(each: dict[str, Any]) -> dict[str, Any]:
+    """Leave out where a link is found, what its products were called, and the terms of what the portal lacks."""
+    if each["object"] == "payment_link":
+        del each["url"], each["line_items"]["url"]
+        for line in each["line_items"]["data"]:
+            del line["description"]
+    if each["object"] == "billing_portal.configuration":
+        off = {name: {"enabled": False} for name, feature in each["features"].items() if not feature["enabled"]}
+        each["features"] |= off
+    return each
 
 
 def meaning(found: Held) -> Held:

@@ -13,7 +13,7 @@ from .samples import everything, simple
 from .test_crash import changed, settled
 from .world import World, actions
 
-WRITES = 29
+WRITES = 31
 #: Every way in which a single request can go wrong and still be worth another try.
 PASSING: dict[str, dict[str, Any]] = {
     "lost before": {"kind": "drop_before"},

@@ -50,7 +50,7 @@ def attempt(data: bytes, key: bytes | None) -> None:
     plan = parse_plan(data, key)
     check_target(plan, target, NOW + timedelta(hours=1))
     check_config(plan, desire(catalog), catalog.digest, compile_catalog(catalog).digest)
-    Executor(world.gateway()).apply(plan, catalog)
+    Executor(world.gateway(), keeper=world.secrets).apply(plan, catalog)
 
 
 def resealed(content: dict[str, Any], key: bytes | None) -> bytes:
@@ -187,7 +187,7 @@ def test_the_untouched_plan_does_apply(key: bytes | None) -> None:
         text = serialise(plan, key).encode()
         data = resealed(json.loads(text), key) if again else text
         assert data == text
-        report = Executor(world.gateway()).apply(parse_plan(data, key), catalog_of(changed()))
+        report = Executor(world.gateway(), keeper=world.secrets).apply(parse_plan(data, key), catalog_of(changed()))
         assert report.ending is Ending.COMPLETE
         assert world.writes()
 

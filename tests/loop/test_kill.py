@@ -25,9 +25,15 @@ from reconciler.planning.planfile import parse_plan
 from reconciler.provider.executor import Executor
 from reconciler.provider.gateway import Connection, Gateway
 from reconciler.provider.limiter import UNLIMITED
+class Kept:
+    def expect(self, address):
+        pass
+    def keep(self, address, secret):
+        pass
 key, base, plan = sys.argv[1:]
 print("ready", flush=True)
-Executor(Gateway(Connection(key, base=base, rates=UNLIMITED))).apply(parse_plan(Path(plan).read_bytes()))
+gateway = Gateway(Connection(key, base=base, rates=UNLIMITED))
+Executor(gateway, keeper=Kept()).apply(parse_plan(Path(plan).read_bytes()))
 """
 #: Settings that a process dies under in every run; all of them in the long one.
 SOME = random.Random("kill").sample(variants()[1:], 3)

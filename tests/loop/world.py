@@ -45,6 +45,18 @@ def catalog_of(sections: Mapping[str, Any]) -> Catalog:
     return catalog
 
 
+class Kept(dict[str, str]):
+    """Secrets that were handed over, by address."""
+
+    def expect(self, address: str) -> None:
+        """Forget what was held for an address."""
+        self.pop(address, None)
+
+    def keep(self, address: str, secret: str) -> None:
+        """Keep a secret."""
+        self[address] = secret
+
+
 class World:
     """One account and the tools to change it from both sides."""
 
@@ -61,6 +73,7 @@ class World:
         self.sandbox = kind(settings=settings or Settings(), clock=self.clock, **options)
         self._ids = (f"{number:032x}" for number in itertools.count(plans + 1))
         self._catalogs: dict[str, Catalog] = {}
+        self.secrets = Kept()
         self.dashboard = stripe.StripeClient(KEY, http_client=self.sandbox.http_client())
 
     def gateway(self, *, read_only: bool = False, transport: Any = None, tries: int = 8) -> Gateway:
@@ -87,6 +100,7 @@ class World:
         """Apply a plan with the files it was made from at hand; ``catalog=None`` applies it without."""
         transport = options.pop("transport", None)
         catalog = options.pop("catalog", self._catalogs.get(plan.id))
+        options.setdefault("keeper", self.secrets)
         return Executor(self.gateway(transport=transport), **options).apply(plan, catalog)
 
     def locked(
@@ -95,6 +109,7 @@ class World:
         """Apply a plan under the lock, without waits between tries; seconds are those of the world's clock."""
         connection = Connection(KEY, transport=transport or self.sandbox.http_client(), rates=UNLIMITED)
         ports = Ports.of(connection, sleep=lambda _seconds: None)
+        options.setdefault("keeper", self.secrets)
         locked = Locked(ports, Holder(name, "host", 1), elapsed=elapsed or self.clock, **options)
         return locked.apply(plan, self._catalogs.get(plan.id))
 

@@ -5,9 +5,10 @@ from stripe import _api_version
 
 from reconciler.diagnostics import ProviderError, UsageError
 from reconciler.provider import gateway
-from reconciler.provider.gateway import API_VERSION, Connection, Gateway, RequestFailedError, check_key
+from reconciler.provider.gateway import Connection, Gateway, RequestFailedError, check_key
 from reconciler.provider.limiter import UNLIMITED
 from reconciler.provider.retry import Backoff, Failure
+from reconciler.resources.version import API_VERSION
 from reconciler.sandbox import Fault, Sandbox
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 from stripe import params
-from stripe.params import billing, entitlements
+from stripe.params import billing, billing_portal, entitlements
 
 from reconciler.config.checks.limits import RESERVED
 from reconciler.config.models import (
@@ -12,10 +12,13 @@ from reconciler.config.models import (
     Feature,
     Meter,
     Overage,
+    PaymentLink,
+    Portal,
     Price,
     PromotionCode,
     TaxRate,
     UsageLine,
+    Webhook,
 )
 from reconciler.resources import BY_NAME, KINDS, Kind
 from reconciler.resources.model import MARK_KEYS, Mode
@@ -29,6 +32,9 @@ TYPES = {
     "price": (params.PriceCreateParams, params.PriceUpdateParams),
     "coupon": (params.CouponCreateParams, params.CouponUpdateParams),
     "promotion_code": (params.PromotionCodeCreateParams, params.PromotionCodeUpdateParams),
+    "payment_link": (params.PaymentLinkCreateParams, params.PaymentLinkUpdateParams),
+    "portal_configuration": (billing_portal.ConfigurationCreateParams, billing_portal.ConfigurationUpdateParams),
+    "webhook_endpoint": (params.WebhookEndpointCreateParams, params.WebhookEndpointUpdateParams),
 }
 MODELS = {
     "meter": (Meter,),
@@ -39,6 +45,9 @@ MODELS = {
     "price": (Price, Overage, UsageLine, BillingPlan, CreditPack),
     "coupon": (Coupon,),
     "promotion_code": (PromotionCode,),
+    "payment_link": (PaymentLink, BillingPlan),
+    "portal_configuration": (Portal,),
+    "webhook_endpoint": (Webhook,),
 }
 #: Parameters of every request, and the owner mark's home.
 COMMON = {"expand", "metadata"}
@@ -87,7 +96,7 @@ def test_update_fields_are_those_of_the_sdk(kind: Kind) -> None:
 def test_every_field_has_a_key_in_the_files(kind: Kind) -> None:
     """Every field names a key of the language, or is derived: what cannot be written in YAML cannot be managed."""
     derived = {"price": {"product", "billing_scheme"}, "product_feature": {"product"}, "meter": {"active"}}
-    derived["feature"] = {"active"}
+    derived |= {"feature": {"active"}, "portal_configuration": {"active"}, "webhook_endpoint": {"api_version"}}
     known = {name for model in MODELS[kind.name] for name in model.model_fields}
     for row in kind.fields:
         if row.name in derived.get(kind.name, set()):
@@ -108,6 +117,7 @@ def test_kinds_are_ordered_by_reference() -> None:
     assert order.index("meter") < order.index("price")
     assert order.index("product") < order.index("product_feature") < order.index("price")
     assert order.index("coupon") < order.index("promotion_code")
+    assert order.index("price") < min(order.index("payment_link"), order.index("portal_configuration"))
 
 
 def test_names_are_unique() -> None:

@@ -16,6 +16,7 @@ from reconciler.cli.applying import Apply, event, refused
 from reconciler.cli.config import load
 from reconciler.cli.context import App, common_options, pass_app
 from reconciler.cli.exits import Exit
+from reconciler.cli.handed import SecretFile
 from reconciler.cli.invocation import same_target
 from reconciler.cli.options import (
     MEMORY,
@@ -34,16 +35,18 @@ from reconciler.config.words import count
 from reconciler.diagnostics import GuardRefusedError, ReconcilerError, UsageError
 from reconciler.entitlements.compile import compile_catalog
 from reconciler.planning.guards import Refusal, check_guards
+from reconciler.planning.handover import check_handover
 from reconciler.planning.lock import is_recorded
 from reconciler.planning.plan import Plan, Target
 from reconciler.planning.render import count_lines
 from reconciler.planning.verify import check_config, check_entitlements, check_target
 from reconciler.provider.binding import check_account, check_mode
-from reconciler.provider.gateway import API_VERSION, Connection, Gateway
+from reconciler.provider.gateway import Connection, Gateway
 from reconciler.provider.propose import entitle
 from reconciler.provider.reads import Reader
 from reconciler.provider.subscribers import count_subscribers
 from reconciler.resources import desire
+from reconciler.resources.version import API_VERSION
 
 #: Version of the events of ``--format jsonl``: its first number rises when something is removed or means otherwise.
 EVENTS = "1.0"
@@ -66,6 +69,12 @@ EVENTS = "1.0"
 @click.option(
     "--expect-changes", type=click.IntRange(0), metavar="N", help="Refuse a plan with another number of changes."
 )
+@click.option(
+    "--webhook-secrets",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Where the signing secrets of new webhook endpoints go: JSON by address, merged.",
+)
 @base_option
 @allow_option
 @common_options
@@ -81,6 +90,7 @@ def command(
     auto_approve: bool,
     no_config: bool,
     expect_changes: int | None,
+    webhook_secrets: Path | None,
     base: str | None,
     allow: tuple[str, ...],
 ) -> int:
@@ -91,7 +101,8 @@ def command(
         raise UsageError("E1026", "--base needs the files, and --no-config was given")
     if planfile is not None and out is not None:
         raise UsageError("E1027", "--out is for a plan made now, and a saved one was named")
-    request = _Request(app, config, account, connect(account), form, expect_changes, base, allow)
+    secrets = SecretFile(webhook_secrets) if webhook_secrets else None
+    request = _Request(app, config, account, connect(account), form, expect_changes, base, allow, secrets)
     event(app, form, "version", reconciler=__version__, format=EVENTS)
     try:
         if planfile is not None:
@@ -115,6 +126,7 @@ class _Request:
         expected: int | None,
         base: str | None,
         allow: tuple[str, ...],
+        secrets: SecretFile | None = None,
     ) -> None:
         self._app = app
         self._config = config
@@ -122,6 +134,7 @@ class _Request:
         self._connection = connection
         self._form = form
         self._expected = expected
+        self._secrets = secrets
         self._base = base
         self._allow = allow
 
@@ -185,6 +198,8 @@ class _Request:
                 remedy=f"If all of it is meant, allow it once with {names}.",
                 details=[f"{each.guard}: {each.message}" for each in refusals],
             )
+        if self._secrets is None:
+            check_handover(plan.changes)
 
     def _confirmed(self, plan: Plan) -> bool:
         word = plan.target.account if plan.target.mode == "live" else "yes"
@@ -194,11 +209,12 @@ class _Request:
 
     def _applying(self, plan: Plan, planfile: Path | None, config: ConfigOptions, catalog: Catalog | None) -> Apply:
         more = [*(["--no-config"] if catalog is None else []), *(f"--allow={name}" for name in self._allow)]
+        more += [f"--webhook-secrets={self._secrets.path}"] if self._secrets else []
         resume = f"Resume with: {same_target('apply', config, self._account, planfile, *more)}"
         if self._account.sandbox == MEMORY:
             resume = "The sandbox was in memory and ends here; with --sandbox=FILE an apply can be resumed."
         unlock = same_target("unlock", config, self._account)
-        return Apply(self._app, self._connection, plan, catalog, self._form, resume, unlock)
+        return Apply(self._app, self._connection, plan, catalog, self._form, resume, unlock, self._secrets)
 
 
 def _temporary() -> Path:

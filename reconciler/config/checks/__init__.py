@@ -62,6 +62,7 @@ CHECKS: tuple[Check, ...] = (
     selling.tenants_buy,
     selling.subscriptions_possible,
     selling.links_sell,
+    selling.links_in_step,
     selling.packs_expire_once,
     selling.coupons_consistent,
     selling.restrictions_consistent,

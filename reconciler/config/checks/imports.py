@@ -11,7 +11,7 @@ from reconciler.diagnostics import Diagnostic
 from reconciler.diagnostics.visible import quoted
 
 #: Sections whose entries are objects at Stripe that carry an owner mark, as they stand.
-_WHOLE = ("features", "coupons", "promotion_codes", "tax_rates")
+_WHOLE = ("features", "coupons", "promotion_codes", "tax_rates", "payment_links", "webhooks")
 
 
 def imports_possible(view: View) -> Iterator[Diagnostic]:
@@ -37,6 +37,8 @@ def imports_possible(view: View) -> Iterator[Diagnostic]:
 
 def _addresses(file: File) -> Iterator[str]:
     """Yield every address of an object that carries an owner mark, drafts included."""
+    if file.portal is not None:
+        yield "portal"
     for section in _WHOLE:
         yield from (f"{section}.{name}" for name in getattr(file, section))
     for name, plan in file.plans.items():

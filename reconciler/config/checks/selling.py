@@ -5,12 +5,14 @@ from collections.abc import Iterator
 from reconciler.config.models import BillingPlan, PaymentLink, Tenant
 from reconciler.config.models.selling import LinkItem
 from reconciler.config.source import Path_
-from reconciler.config.terms import recurring, shown_price, sold, spends
+from reconciler.config.terms import Sale, recurring, sales, shown_price, sold, spends
 from reconciler.config.view import View
 from reconciler.config.words import choice, did_you_mean
 from reconciler.diagnostics import Diagnostic
 from reconciler.diagnostics.visible import quoted
 
+#: https://docs.stripe.com/api/payment-link/create
+MAX_LINES = 20
 _FORMS = "{plan, price}, {pack} or {tenant, reserved}"
 
 
@@ -93,6 +95,34 @@ def _priced(view: View, path: Path_, item: LinkItem) -> Iterator[Diagnostic]:
         yield view.error(
             "E0402", (*path, "reserved"), summary, remedy, (("tenants", item.tenant or "", "usage"), "its usage")
         )
+
+
+def links_in_step(view: View) -> Iterator[Diagnostic]:
+    """E0424: what a link sells fits on one checkout: one billing interval, and not more lines than Stripe takes.
+
+    https://docs.stripe.com/billing/subscriptions/mixed-interval, https://docs.stripe.com/api/payment-link/create
+    """
+    for name, link in view.file.payment_links.items():
+        found = list(sales(view.file, link))
+        timed = [sale for sale in found if sale.every]
+        path: Path_ = ("payment_links", name, "items")
+        for sale in timed[1:]:
+            if sale.every != timed[0].every:
+                summary = (
+                    f"{sale.address} is billed every {_every(sale)}, and {timed[0].address} every {_every(timed[0])}"
+                )
+                remedy = "a link sells what is billed in one interval; name another price, or leave one out"
+                yield view.error("E0424", (*path, sale.item), summary, remedy)
+                break
+        lines = {sale.address for sale in found}
+        if len(lines) > MAX_LINES:
+            summary = f"the link has {len(lines)} lines, with those for usage, and Stripe takes {MAX_LINES}"
+            yield view.error("E0424", path, summary, "make two links of it")
+
+
+def _every(sale: Sale) -> str:
+    interval, count = sale.every or ("", 1)
+    return f"{count} {interval}s" if count > 1 else interval
 
 
 def packs_expire_once(view: View) -> Iterator[Diagnostic]:

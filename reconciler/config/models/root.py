@@ -86,7 +86,7 @@ class Guards(Model):
                 str,
                 form(
                     "address",
-                    r"^[a-z_]+(\.[A-Za-z0-9*_-]+)+$",
+                    r"^(portal|[a-z_]+(\.[A-Za-z0-9*_-]+)+)$",
                     "An address such as plans.pro; '*' stands for any part.",
                 ),
             ],
@@ -105,6 +105,12 @@ AddressText = Annotated[
 ]
 
 
+TargetText = Annotated[
+    str,
+    form("address", r"^(portal|[a-z_]+(\.[a-z0-9_-]+)+)$", "An address such as plans.pro.", examples=["plans.pro"]),
+]
+
+
 class Moved(Model):
     """An id that was renamed: the Stripe objects are kept."""
 
@@ -115,7 +121,7 @@ class Moved(Model):
 class Import(Model):
     """An existing Stripe object that is taken over for an address, whatever key it has or lacks."""
 
-    target: Annotated[AddressText, Field(alias="to", description="Address it is taken over for.")]
+    target: Annotated[TargetText, Field(alias="to", description="Address it is taken over for.")]
     id: StripeId
 
 

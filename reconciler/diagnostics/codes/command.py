@@ -257,6 +257,22 @@ _APPLY = {
     ),
 }
 
+_HANDED = {
+    "E1044": prose(
+        "nowhere to put signing secrets",
+        "Stripe shows the secret that signs a webhook endpoint's events once, in the answer to its creation. It goes "
+        "to a file of yours, and stands in no plan, log or output.",
+        "reconciler apply plan.json, where the plan makes a webhook endpoint",
+        "reconciler apply plan.json --webhook-secrets=webhooks.json",
+    ),
+    "E1045": prose(
+        "no file of signing secrets",
+        "--webhook-secrets takes a file that is not there yet, or a JSON object from address to secret; others stay.",
+        "reconciler apply --webhook-secrets=plan.json",
+        "reconciler apply --webhook-secrets=webhooks.json",
+    ),
+}
+
 _REVISIONS = {
     "E1050": prose(
         "no such revision",
@@ -280,4 +296,4 @@ _REVISIONS = {
     ),
 }
 
-CODES = {**_USAGE, **_PIPELINE, **_BINDING, **_ACCOUNT, **_BOOKS, **_ADOPT, **_APPLY, **_REVISIONS}
+CODES = {**_USAGE, **_PIPELINE, **_BINDING, **_ACCOUNT, **_BOOKS, **_ADOPT, **_APPLY, **_HANDED, **_REVISIONS}

@@ -189,6 +189,17 @@ _SALES = {
         _SOLD + "payment_links:\n  shop: {items: [{price: monthly}]}\n",
         _SOLD + "payment_links:\n  shop: {items: [{plan: pro, price: monthly}]}\n",
     ),
+    "E0424": Explanation(
+        "sale of a payment link",
+        "What recurs in a link becomes one subscription with one billing interval, the plan's usage included, and a "
+        "checkout has 20 lines.",
+        _METERS
+        + _pro("prices: {annual: {amount: 5, interval: year}}, usage: {calls: {overage: {unit_amount: 1}}}")
+        + "payment_links:\n  shop: {items: [{plan: pro, price: annual}]}\n",
+        _METERS
+        + _pro(f"{_MONTHLY}, usage: {{calls: {{overage: {{unit_amount: 1}}}}}}")
+        + "payment_links:\n  shop: {items: [{plan: pro, price: monthly}]}\n",
+    ),
     "E0419": Explanation(
         "two ways to expire",
         "Credits of a pack expire at an instant, or some time after the purchase.",
