@@ -57,7 +57,7 @@ class SecretFile:
             held = None
         if not isinstance(held, dict) or not all(isinstance(each, str) for each in held.values()):
             raise ReconcilerError(
-                "E1045",
+                "E1049",
                 f"{self.path} is no file of signing secrets",
                 remedy="Name another file, or one that holds a JSON object from address to secret.",
             ) from None

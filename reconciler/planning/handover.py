@@ -17,7 +17,7 @@ def check_handover(changes: Iterable[Change]) -> None:
     addresses = handed_over(changes)
     if addresses:
         raise UsageError(
-            "E1044",
+            "E1048",
             "the plan makes webhook endpoints, and nobody said where their signing secrets go",
             remedy="Give --webhook-secrets=FILE: Stripe shows each secret once, and it is written there alone.",
             details=addresses,

@@ -13,7 +13,8 @@ from reconciler.planning.change import Change
 from reconciler.planning.lock import is_lock
 from reconciler.resources.mark import read_mark
 
-#: The events that tell of managed objects; features and their attachments have none.
+#: The events that tell of managed objects, no more than one request may name; features, their attachments and webhook
+#: endpoints have none.
 TYPES = (
     "product.created",
     "product.updated",
@@ -28,6 +29,9 @@ TYPES = (
     "promotion_code.updated",
     "tax_rate.created",
     "tax_rate.updated",
+    "payment_link.created",
+    "payment_link.updated",
+    "billing_portal.configuration.updated",
     "billing.meter.created",
     "billing.meter.updated",
     "billing.meter.deactivated",
@@ -36,7 +40,7 @@ TYPES = (
 #: How the idempotency keys of our own writes begin.
 OURS = "reconciler-"
 _WORDS = {"created": "made", "updated": "edited", "deleted": "deleted", "deactivated": "archived"}
-_KINDS = {"billing.meter": "meter"}
+_KINDS = {"billing.meter": "meter", "billing_portal.configuration": "portal_configuration"}
 
 
 @dataclass(frozen=True, slots=True)

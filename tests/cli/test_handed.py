@@ -33,7 +33,7 @@ def test_without_a_file_nothing_is_written(shell: Shell) -> None:
     """The command says what it needs, with the flag, and writes nothing."""
     write(HOOKED)
     done = shell.stored("apply", "--auto-approve")
-    assert (done.code, "E1044" in done.err, "--webhook-secrets" in done.err) == (64, True, True)
+    assert (done.code, "E1048" in done.err, "--webhook-secrets" in done.err) == (64, True, True)
     assert endpoints() == 0
 
 
@@ -72,7 +72,7 @@ def test_a_lost_secret_is_told_of(shell: Shell) -> None:
     assert "Roll it" in done.err
 
 
-@pytest.mark.parametrize(("name", "content", "code"), [(FILE, "[]", "E1045"), ("no/such/place", None, "E1004")])
+@pytest.mark.parametrize(("name", "content", "code"), [(FILE, "[]", "E1049"), ("no/such/place", None, "E1004")])
 def test_a_place_that_takes_no_secrets_is_found_before_the_first_write(
     shell: Shell, name: str, content: str | None, code: str
 ) -> None:

@@ -234,7 +234,7 @@ def test_without_a_place_for_secrets_nothing_is_written() -> None:
     world.sandbox.requests.clear()
     with pytest.raises(UsageError) as caught:
         world.run(plan, keeper=None)
-    assert (caught.value.code, caught.value.details) == ("E1044", ("webhooks.inbox",))
+    assert (caught.value.code, caught.value.details) == ("E1048", ("webhooks.inbox",))
     assert world.writes() == []
     assert world.run(plan).ending is Ending.COMPLETE
     assert world.run(plan, keeper=None).ending is Ending.COMPLETE

@@ -258,14 +258,14 @@ _APPLY = {
 }
 
 _HANDED = {
-    "E1044": prose(
+    "E1048": prose(
         "nowhere to put signing secrets",
         "Stripe shows the secret that signs a webhook endpoint's events once, in the answer to its creation. It goes "
         "to a file of yours, and stands in no plan, log or output.",
         "reconciler apply plan.json, where the plan makes a webhook endpoint",
         "reconciler apply plan.json --webhook-secrets=webhooks.json",
     ),
-    "E1045": prose(
+    "E1049": prose(
         "no file of signing secrets",
         "--webhook-secrets takes a file that is not there yet, or a JSON object from address to secret; others stay.",
         "reconciler apply --webhook-secrets=plan.json",
