@@ -20,6 +20,7 @@ from reconciler.config.models import (
     UsageLine,
     Webhook,
 )
+from reconciler.planning.lock import MARK as LOCK
 from reconciler.resources import BY_NAME, KINDS, Kind
 from reconciler.resources.model import MARK_KEYS, Mode
 
@@ -126,5 +127,5 @@ def test_names_are_unique() -> None:
 
 
 def test_the_marks_keys_are_reserved() -> None:
-    """No key of the owner mark can be written in the files as metadata."""
-    assert set(MARK_KEYS) == RESERVED
+    """No key of the owner mark, nor that of the lock, can be written in the files as metadata."""
+    assert {*MARK_KEYS, LOCK} == RESERVED
