@@ -105,21 +105,18 @@ class Replay:
         What cannot be paid from a source, or is refused, stays so for all that follow: so the next number that is paid
         alike is looked for, and not every call.
         """
-        if number == 1:
-            verdict = weigh(call, self.book, now, ask)
-            if verdict.refusal is not None:
-                return 0, verdict.refusal.reason
-            self._take(verdict, ask, 1, used)
-            return 1, None
         done = 0
         while done < number:
-            verdict = weigh(call, self.book, now, ask)
+            many = left = number - done
+            whole = ask if left == 1 else ask.many(left)
+            verdict = weigh(call, self.book, now, whole)
+            if left > 1 and not _first_pays(call, verdict):
+                verdict = weigh(call, self.book, now, ask)
+                if verdict.refusal is None:
+                    many, verdict = self._alike(call, now, ask, left, verdict)
+                    whole = ask.many(many)
             if verdict.refusal is not None:
                 return done, verdict.refusal.reason
-            many, whole = 1, ask
-            if number - done > 1:
-                many, verdict = self._alike(call, now, ask, number - done, verdict)
-                whole = ask.many(many)
             self._take(verdict, whole, many, used)
             done += many
         return done, None
@@ -128,14 +125,13 @@ class Replay:
         """Return the largest number of calls that can be made at once and are all paid as the first one is."""
         payer = one.payment.payer if one.payment else None
         low, high, best = 1, most + 1, one
-        middle = most
         while high - low > 1:
+            middle = most if high > most else (low + high) // 2
             verdict = weigh(call, self.book, now, ask.many(middle))
             if verdict.refusal is None and (verdict.payment.payer if verdict.payment else None) is payer:
                 low, best = middle, verdict
             else:
                 high = middle
-            middle = (low + high) // 2
         return low, best
 
     def _take(self, verdict: Verdict, ask: Ask, number: int, used: Used) -> None:
@@ -190,6 +186,13 @@ class Replay:
     def usage(self) -> Usage:
         """Return what an invoice of the month is made from."""
         return Usage(self.units, self.made)
+
+
+def _first_pays(call: Call, verdict: Verdict) -> bool:
+    """Tell whether calls are paid from the first source, together and so each of them, or by the plan itself."""
+    if verdict.refusal is not None:
+        return False
+    return verdict.payment is None or verdict.payment.payer is call.payers[0]
 
 
 def _moves(terms: Terms) -> bool:
