@@ -15,7 +15,7 @@ from reconciler.config.models import Guards
 from reconciler.planning.change import Action, Change, Reason, is_active
 from reconciler.planning.plan import Plan
 from reconciler.planning.words import subscribed
-from reconciler.resources.model import Json, Values
+from reconciler.resources.model import ADDRESS, Json, Values
 
 #: Below this many managed objects a share says nothing: retiring one of three is not a mass change.
 FEW = 5
@@ -75,8 +75,8 @@ def _past(action: Action) -> str:
 
 def _protected(plan: Plan, guards: Guards) -> Iterator[Refusal]:
     for change in plan.changes:
-        fate = _fate(change)
-        if fate is not None and any(_covers(pattern, change.address) for pattern in guards.protected):
+        fate, names = _fate(change), (change.address, _made_from(change))
+        if fate is not None and any(_covers(pattern, name) for pattern in guards.protected for name in names):
             yield Refusal("protected", f"{change.address} is protected and would be {fate}", change.address)
 
 
@@ -94,6 +94,11 @@ def _fate(change: Change) -> str | None:
     if change.action in (Action.RETIRE, Action.REPLACE):
         return f"{change.action}d"
     return "archived" if is_active(change.before) and not is_active(change.after) else None
+
+
+def _made_from(change: Change) -> str:
+    """Return the address an object was made from: a rename in the same files does not take it out of protection."""
+    return change.before.metadata.get(ADDRESS, change.address) if change.before else change.address
 
 
 def _covers(pattern: str, address: str) -> bool:

@@ -60,6 +60,17 @@ def test_a_protected_address_is_refused(pattern: str) -> None:
     assert [refusal.allow for refusal in found] == ["protected:plans.pro.prices.m"]
 
 
+def test_a_rename_takes_nothing_out_of_protection() -> None:
+    """What was made from a protected address and is replaced or retired under a new one is still protected."""
+    for action in (Action.RETIRE, Action.REPLACE):
+        moved = change(action, "plans.new.prices.m")
+        assert moved.before is not None
+        moved.before.metadata["address"] = "plans.pro.prices.m"
+        (refusal,) = check_guards(plan(moved), Guards(protected=("plans.pro",)))
+        assert refusal.allow == "protected:plans.new.prices.m"
+        assert check_guards(plan(moved), Guards(protected=("plans.promo",))) == []
+
+
 @pytest.mark.parametrize("pattern", ["plans.pr", "plans.promo", "tenants.*", "plans.pro.prices.m.x"])
 def test_other_addresses_are_not_protected(pattern: str) -> None:
     """A pattern never reaches its neighbours."""
