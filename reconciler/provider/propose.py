@@ -106,7 +106,8 @@ def take_snapshot(catalog: Catalog, gateway: Gateway, now: datetime) -> str:
 def entitle(catalog: Catalog, base: Base | None, applied: Applied | None) -> Entitlements:
     """Compile the files and say what they decide otherwise than the base; ``applied`` is what the account remembers."""
     policy = compile_catalog(catalog)
-    in_force = applied is not None and applied.config_digest == catalog.digest
+    here = (catalog.digest, policy.digest)
+    in_force = applied is not None and (applied.config_digest, applied.policy_digest) == here
     if base is None:
         return Entitlements(policy.digest, in_force)
     found = json.loads(json.dumps(changes(base.policy, policy).as_json()))

@@ -3,12 +3,17 @@
 import json
 import shutil
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from reconciler.config.catalog import load_catalog
+from reconciler.entitlements.compile import compile_catalog
+from reconciler.planning.applied import Applied
 from reconciler.planning.plan import content_digest, seal
+from reconciler.provider.propose import entitle
 from reconciler.resources.model import canonical_json
 
 from .support import Shell, write
@@ -197,6 +202,16 @@ def test_what_was_applied_is_known_to_be_in_force(changed: Shell) -> None:
     assert "as last applied" in changed.stored("plan", "--format", "markdown").out
     write(AFTER)
     assert "changes unknown" in changed.stored("plan").out
+
+
+@pytest.mark.usefixtures("changed")
+def test_another_policy_of_the_same_files_is_not_in_force() -> None:
+    """Files that another version compiles to another policy are not taken for what was last applied."""
+    catalog = load_catalog(Path("billing.d"))
+    policy = compile_catalog(catalog).digest
+    for recorded, expected in ((policy, True), ("0" * 64, False)):
+        applied = Applied(catalog.digest, recorded, "0" * 64, datetime(2027, 1, 1, tzinfo=UTC))
+        assert entitle(catalog, None, applied).in_force is expected
 
 
 def test_a_base_that_was_not_applied_is_told(changed: Shell) -> None:

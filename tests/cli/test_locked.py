@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from reconciler.planning.lock import TERM, Holder
+from reconciler.planning.plan import content_digest, seal
 from reconciler.provider.gateway import Connection
 from reconciler.provider.limiter import UNLIMITED
 from reconciler.provider.lock import Locks
 from reconciler.provider.ports import Ports
+from reconciler.resources.model import canonical_json
 from reconciler.sandbox.server import Server
 
 from .support import SIMPLE, STATE, Shell, dashboard, environment, process, write
@@ -154,6 +156,27 @@ def test_a_saved_plan_without_changes_writes_down_once(shell: Shell) -> None:
     assert [event["recorded"] for event in events] == [True, False]
     with dashboard() as sandbox:
         assert len(sandbox.client().v1.products.list({"active": False}).data) == 2
+
+
+@pytest.mark.parametrize("key", ["", "a key of the pipeline"])
+def test_without_the_files_only_a_sealed_plan_is_written_down(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    """A plan applied with --no-config says by itself which files it is of: believed only under a seal by key."""
+    monkeypatch.setenv("RECONCILER_PLAN_KEY", key)
+    write(SIMPLE)
+    assert shell.stored("plan", "--out", "plan.json").code == 0
+    if not key:
+        content = json.loads(Path("plan.json").read_text())
+        content |= {"actions": [], "bindings": {}, "changes": 0, "counts": {}}
+        content["digest"] = content_digest(content)
+        content["seal"] = seal(content, None)
+        Path("plan.json").write_text(canonical_json(content) + "\n")
+    assert shell.stored("apply", "plan.json", "--no-config").code == 0
+    applied = json.loads(shell.stored("status", "--format", "json").out)["applied"]
+    assert (applied is not None) is bool(key)
+    assert shell.stored("apply", "--auto-approve").code == 0
+    assert json.loads(shell.stored("status", "--format", "json").out)["current"] is True
 
 
 def test_a_refused_apply_leaves_no_lock(shell: Shell) -> None:

@@ -28,7 +28,7 @@ from reconciler.cli.options import (
     config_options,
     format_option,
 )
-from reconciler.cli.planner import base_at, make, page, read, save, shown
+from reconciler.cli.planner import base_at, make, page, plan_key, read, save, shown
 from reconciler.config.catalog import Catalog
 from reconciler.config.models import Environment, Guards
 from reconciler.config.words import count
@@ -214,7 +214,11 @@ class _Request:
         if self._account.sandbox == MEMORY:
             resume = "The sandbox was in memory and ends here; with --sandbox=FILE an apply can be resumed."
         unlock = same_target("unlock", config, self._account)
-        return Apply(self._app, self._connection, plan, catalog, self._form, resume, unlock, self._secrets)
+        # Without the files, only a seal by key tells that the plan is what they ask for.
+        records = catalog is not None or plan_key() is not None
+        return Apply(
+            self._app, self._connection, plan, catalog, self._form, resume, unlock, self._secrets, records=records
+        )
 
 
 def _temporary() -> Path:
