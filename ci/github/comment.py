@@ -26,6 +26,8 @@ def main(file: str) -> int:
     if ((pull.get("head") or {}).get("repo") or {}).get("full_name") != repository():
         return _skip("a fork's token may not comment; the plan is in the summary of the job")
     try:
+        if _is_outrun(pull):
+            return _skip("a later commit was pushed, and its plan is the one to show")
         _write(int(pull["number"]), f"{_marker()}\n{_text(Path(file))}")
     except (ApiError, KeyError, TypeError, ValueError) as error:
         reason = str(error).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
@@ -37,6 +39,11 @@ def main(file: str) -> int:
 def _skip(why: str) -> int:
     sys.stdout.write(f"::notice title=reconciler::No comment: {why}.\n")
     return 0
+
+
+def _is_outrun(pull: dict[str, Any]) -> bool:
+    """Tell whether the pull request has moved on: a slow run of an older commit must not hide the plan of a newer."""
+    return bool(call("GET", f"/pulls/{int(pull['number'])}")["head"]["sha"] != pull["head"]["sha"])
 
 
 def _marker() -> str:

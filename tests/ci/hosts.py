@@ -29,6 +29,7 @@ class GitHub:
     """What the repository holds, what was asked, and which path answers with which status."""
 
     url: str = ""
+    head: str = "a" * 40
     comments: list[dict[str, Any]] = field(default_factory=list)
     pulls: list[dict[str, Any]] = field(default_factory=list)
     artifacts: list[dict[str, Any]] = field(default_factory=list)
@@ -108,6 +109,8 @@ def _route(state: GitHub, method: str, path: str, query: dict[str, list[str]], b
         return state.comments[window]
     if tail.endswith("/pulls"):
         return state.pulls[window]
+    if tail.startswith("/pulls/"):
+        return {"head": {"sha": state.head}}
     if tail == "/actions/artifacts":
         named = [each for each in state.artifacts if each["name"] == query["name"][0]]
         return {"total_count": len(named), "artifacts": named[window]}

@@ -127,6 +127,18 @@ def test_a_comment_that_cannot_be_written_fails_the_step(runner: Runner, hub: Gi
     assert use(runner, "plan", comment="false").code == 0
 
 
+def test_a_slow_run_does_not_hide_the_plan_of_a_later_commit(bench: Runner, hub: GitHub) -> None:
+    """A run whose commit is no longer the head leaves the comment as the later run wrote it; the head's own writes."""
+    (bench.folder / "bin" / "reconciler").write_text('#!/bin/sh\necho harmless >> "$GITHUB_STEP_SUMMARY"\n')
+    hub.head = MERGED
+    done = use(bench, "plan")
+    assert (done.code, hub.comments) == (0, [])
+    assert "::notice title=reconciler::No comment: a later commit was pushed" in done.log
+    hub.head = HEAD
+    assert use(bench, "plan").code == 0
+    assert ["harmless" in each["body"] for each in hub.comments] == [True]
+
+
 @pytest.mark.parametrize("snapshot", [True, False])
 def test_a_fork_has_no_key(runner: Runner, hub: GitHub, snapshot: bool) -> None:
     """A fork's pull request is planned from the snapshot, in the summary alone; without one it says what is missing."""
