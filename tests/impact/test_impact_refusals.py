@@ -159,7 +159,10 @@ PLANS_WITH_CREDITS = ("credits", "deny", "keep", "mixed", "overdraw")
 
 
 class Lived:
-    """A ledger that real calls and other things were booked in under one catalogue, and those that were allowed."""
+    """A ledger that real calls and other things were booked in under one catalogue.
+
+    ``deeds`` are those it knows of; what was refused before the month counts too, for a book moves on when it is asked.
+    """
 
     def __init__(self, catalog: Catalog, deeds: Sequence[tuple[str, Any]]) -> None:
         self.side = Side(catalog)
@@ -172,7 +175,7 @@ class Lived:
             self.tenants.add(deed[1])
             if what != "call":
                 do(self.ent, deed, number)
-            elif not ask(self.ent, deed, number):
+            elif not ask(self.ent, deed, number) and deed.at >= START:
                 continue
             self.deeds.append((what, deed))
 
