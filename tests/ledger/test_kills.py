@@ -80,12 +80,12 @@ def test_sessions_are_ended_while_they_spend(url: str, mode: Mode) -> None:
                     "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = %s",
                     (f"reconciler-{os.getpid()}-{mode}",),
                 ).fetchall()[0][0]
-                done.wait(0.03)
+                done.wait(0.01)
             return ended
 
         with ThreadPoolExecutor(5) as threads:
             ending = threads.submit(end)
-            keys = [f"k{number}" for number in range(120)]
+            keys = [f"k{number}" for number in range(240)]
             charged = list(threads.map(lambda key: charge(ledger, "acme", key), keys))
             done.set()
             assert ending.result() > 3
