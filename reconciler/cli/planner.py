@@ -12,9 +12,11 @@ from reconciler.cli.config import load, refuse
 from reconciler.cli.context import App
 from reconciler.cli.files import read_bounded, write_private
 from reconciler.cli.options import ConfigOptions
-from reconciler.cli.revisions import policy_at
+from reconciler.cli.revisions import named_at
 from reconciler.config.catalog import Catalog
 from reconciler.config.words import count
+from reconciler.entitlements import Policy
+from reconciler.entitlements.compile import compile_catalog
 from reconciler.planning.applied import Applied
 from reconciler.planning.guards import Refusal, check_guards
 from reconciler.planning.html_report import render_html
@@ -97,8 +99,11 @@ def make_offline(
 
 
 def base_at(app: App, spec: str | None, config: ConfigOptions) -> Base | None:
-    """Return the policy that ``--base`` names, None where it was not given."""
-    return None if spec is None else Base(spec, policy_at(app, spec, config))
+    """Return the policy that ``--base`` names, with its files' guards; None where it was not given."""
+    if spec is None:
+        return None
+    found = named_at(app, spec, config)
+    return Base(spec, found) if isinstance(found, Policy) else Base(spec, compile_catalog(found), found.file.guards)
 
 
 def page(app: App) -> Page:

@@ -46,12 +46,14 @@ def _load(app: App, spec: str, directory: Path, env: str | None) -> Catalog:
     return catalog
 
 
-def policy_at(app: App, spec: str, config: ConfigOptions) -> Policy:
-    """Return a compiled policy's file as it is, else what the catalogue of :func:`catalog_at` compiles to."""
+def named_at(app: App, spec: str, config: ConfigOptions) -> Policy | Catalog:
+    """Return a compiled policy's file as it is, else the catalogue of :func:`catalog_at`."""
     path = Path(spec)
     _check_shadow(spec, config)
-    return (
-        read_policy(path)
-        if path.is_file() or path.suffix == ".json"
-        else compile_catalog(catalog_at(app, spec, config))
-    )
+    return read_policy(path) if path.is_file() or path.suffix == ".json" else catalog_at(app, spec, config)
+
+
+def policy_at(app: App, spec: str, config: ConfigOptions) -> Policy:
+    """Return a compiled policy's file as it is, else what the catalogue of :func:`catalog_at` compiles to."""
+    found = named_at(app, spec, config)
+    return found if isinstance(found, Policy) else compile_catalog(found)

@@ -38,7 +38,7 @@ class Refusal:
 def check_guards(plan: Plan, guards: Guards, allowed: Collection[str] = ()) -> list[Refusal]:
     """Return every refusal that is not allowed."""
     found = [*_mass(plan, guards), *_protected(plan, guards), *_rises(plan, guards), *_currency(plan), *_meters(plan)]
-    found += _subscribed(plan)
+    found += [*_subscribed(plan), *_loosened(plan)]
     speak: dict[str | None, set[str]] = defaultdict(set)
     for each in found:
         speak[each.address].add(each.guard)
@@ -47,6 +47,25 @@ def check_guards(plan: Plan, guards: Guards, allowed: Collection[str] = ()) -> l
         for each in found
         if each.allow not in allowed and not (each.address in allowed and len(speak[each.address]) == 1)
     ]
+
+
+def loosened(before: Guards, after: Guards) -> list[str]:
+    """Say which bounds the files draw wider than they did: whoever changes prices must not lift their guards unseen."""
+    found = [
+        f"{name} was {was} and is {is_}"
+        for name in ("max_retired_percent", "max_updated_percent", "max_price_rise_percent")
+        if _wider(was := getattr(before, name), is_ := getattr(after, name))
+    ]
+    return [*found, *(f"{pattern} was protected" for pattern in before.protected if pattern not in after.protected)]
+
+
+def _wider(before: Decimal | None, after: Decimal | None) -> bool:
+    return before is not None and (after is None or after > before)
+
+
+def _loosened(plan: Plan) -> Iterator[Refusal]:
+    for what in plan.loosened if plan.changes else ():
+        yield Refusal("guards", f"the guards themselves are loosened: {what}")
 
 
 def _mass(plan: Plan, guards: Guards) -> Iterator[Refusal]:

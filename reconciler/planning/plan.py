@@ -42,7 +42,8 @@ class Plan:
 
     ``subscribers`` counts live subscriptions by id of each price that goes off sale; None where nobody could read them.
     ``snapshot`` is when the read-out was taken that the plan was made from, None where it was made from the account
-    itself: only then can it be a plan file, and be applied.
+    itself: only then can it be a plan file, and be applied. ``loosened`` says which guards the files draw wider than
+    the base they were compared with.
     """
 
     id: str
@@ -59,6 +60,7 @@ class Plan:
     currencies: tuple[str, ...] = ()
     subscribers: Mapping[str, int | None] = field(default_factory=dict)
     snapshot: datetime | None = None
+    loosened: tuple[str, ...] = ()
 
     @property
     def counts(self) -> dict[str, int]:
@@ -88,6 +90,7 @@ def make_plan(
     currencies: tuple[str, ...] = (),
     subscribers: Mapping[str, int | None] | None = None,
     snapshot: datetime | None = None,
+    loosened: tuple[str, ...] = (),
     lifetime: timedelta = DEFAULT_LIFETIME,
 ) -> Plan:
     """Bind a difference to its target; clock and id come from the caller."""
@@ -107,6 +110,7 @@ def make_plan(
         currencies=currencies,
         subscribers=dict(subscribers or {}),
         snapshot=snapshot,
+        loosened=loosened,
     )
 
 
@@ -135,6 +139,7 @@ def document(plan: Plan) -> dict[str, Any]:
         "foreign": dict(plan.foreign),
         "subscribers": dict(plan.subscribers),
         "entitlements": plan.entitlements.document(),
+        "loosened": list(plan.loosened),
         "bindings": {
             address: {"kind": item.kind, "id": item.id, "fingerprint": item.fingerprint}
             for address, item in plan.bindings.items()

@@ -128,6 +128,7 @@ class _Document(_Closed):
     foreign: dict[str, int]
     subscribers: dict[str, Annotated[int, Field(ge=0)] | None]
     entitlements: _Unknown | _Known
+    loosened: list[str]
     bindings: dict[str, _Binding]
     actions: list[_Change]
     digest: str
@@ -223,6 +224,7 @@ def _plan(parsed: _Document) -> Plan:
         unchanged=parsed.unchanged,
         currencies=tuple(parsed.currencies),
         subscribers=parsed.subscribers,
+        loosened=tuple(parsed.loosened),
     )
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from reconciler import __version__
 from reconciler.config.catalog import Catalog
+from reconciler.config.models import Guards
 from reconciler.diagnostics import Diagnostic
 from reconciler.entitlements.changes import changes
 from reconciler.entitlements.compile import compile_catalog
@@ -14,6 +15,7 @@ from reconciler.entitlements.policy import Policy
 from reconciler.planning.applied import Applied
 from reconciler.planning.diff import diff
 from reconciler.planning.entitled import Entitlements
+from reconciler.planning.guards import loosened
 from reconciler.planning.live import Live, LiveState
 from reconciler.planning.plan import Plan, Target, make_plan
 from reconciler.planning.snapshot import Snapshot, check_snapshot, check_whole, record
@@ -24,10 +26,15 @@ from reconciler.resources import desire
 
 
 class Base(NamedTuple):
-    """A policy to compare the files' with, and how it was named."""
+    """A policy to compare the files' with, how it was named, and the guards of its files where they are at hand."""
 
     name: str
     policy: Policy
+    guards: Guards | None = None
+
+    def loosened(self, catalog: Catalog) -> tuple[str, ...]:
+        """Return which guards the files draw wider than the base."""
+        return () if self.guards is None else tuple(loosened(self.guards, catalog.file.guards))
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,7 @@ def propose(catalog: Catalog, gateway: Gateway, *, plan_id: str, now: datetime, 
         now=now,
         currencies=reader.currencies,
         subscribers=count_subscribers(reader, difference.changes),
+        loosened=base.loosened(catalog) if base else (),
     )
     return Proposal(plan, tuple(difference.problems), live, reader.cost, difference.strangers)
 
@@ -91,6 +99,7 @@ def propose_offline(
         currencies=snapshot.currencies,
         subscribers=unknown_subscribers(difference.changes),
         snapshot=snapshot.taken,
+        loosened=base.loosened(catalog) if base else (),
     )
     return Proposal(plan, tuple(difference.problems), live, ReadCost())
 

@@ -228,3 +228,42 @@ def test_a_base_that_was_not_applied_is_told(changed: Shell) -> None:
     changed.apply(AFTER)
     assert told_with("before", "text")
     assert not told_with("after.json", "text")
+
+
+RENAMED = BEFORE.replace("name: Pro", "name: Professional")
+GUARDED = BEFORE + "guards: {max_retired_percent: 30, max_price_rise_percent: 10, protected: [plans.pro, plans.free]}\n"
+
+
+@pytest.mark.parametrize(
+    ("guards", "told"),
+    [
+        ("{max_price_rise_percent: 10, protected: [plans.pro, plans.free]}", "max_retired_percent was 30 and is 100"),
+        ("{max_retired_percent: 30, protected: [plans.pro, plans.free]}", "max_price_rise_percent was 10 and is None"),
+        ("{max_retired_percent: 30, max_price_rise_percent: 10, protected: [plans.free]}", "plans.pro was protected"),
+    ],
+)
+def test_a_change_does_not_lift_its_own_guards(changed: Shell, guards: str, told: str) -> None:
+    """Guards drawn wider than at the base are told and refuse the plan until they are allowed by their name."""
+    write(GUARDED, "../before/all.yaml")
+    write(RENAMED + f"guards: {guards}\n")
+    shown = changed.stored("plan", "--base", "before", "--out", "plan.json")
+    assert told in " ".join(shown.out.split())
+    refused = changed.stored("apply", "plan.json")
+    assert (refused.code, told in refused.err, "--allow=guards" in refused.err) == (4, True, True)
+    assert changed.stored("apply", "plan.json", "--allow=guards").code == 0
+
+
+@pytest.mark.parametrize("guards", ["{max_retired_percent: 20, max_price_rise_percent: 5, protected: ['*.*']}", None])
+def test_narrower_guards_and_the_same_are_nothing_to_allow(changed: Shell, guards: str | None) -> None:
+    """The control: guards drawn tighter, and those that stay, refuse nothing by themselves."""
+    write(GUARDED, "../before/all.yaml")
+    own = GUARDED.removeprefix(BEFORE).removeprefix("guards: ").strip()
+    write(RENAMED + f"guards: {own if guards is None else guards.replace('[', '[plans.pro, plans.free, ')}\n")
+    assert "guards themselves" not in changed.stored("plan", "--base", "before").out
+
+
+def test_guards_without_a_change_of_prices_pass(changed: Shell) -> None:
+    """Files that only loosen their guards change nothing at Stripe, so there is nothing to refuse."""
+    write(GUARDED, "../before/all.yaml")
+    write(BEFORE)
+    assert changed.stored("plan", "--base", "before").out.count("guards themselves") == 0

@@ -159,6 +159,7 @@ class _Request:
             base = base_at(self._app, self._base, config)
             if base is not None:
                 check_entitlements(plan, entitle(catalog, base, None))
+                plan = replace(plan, loosened=base.loosened(catalog))
         counted = replace(plan, subscribers=count_subscribers(Reader(gateway), plan.changes))
         self._check(plan, check_guards(counted, guards, self._allow))
         if self._form == "text":
