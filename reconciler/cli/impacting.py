@@ -45,6 +45,10 @@ class UsageOptions:
     month: str | None = None
 
 
+#: What the files at hand are called: a path of the machine says nothing to whoever reads a pipeline's comment.
+AT_HAND = "these files"
+
+
 @dataclass(frozen=True, slots=True)
 class Named:
     """A catalogue with what it is called."""

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from reconciler.cli.context import App
-from reconciler.cli.impacting import Named, UsageOptions, impact_of
+from reconciler.cli.impacting import AT_HAND, Named, UsageOptions, impact_of
 from reconciler.cli.planner import page
 from reconciler.cli.revisions import catalog_at
 from reconciler.config.catalog import Catalog
@@ -28,7 +28,7 @@ def check_asked(base: str | None, form: str) -> None:
 
 def plan_impact(app: App, base: str, head: Catalog, usage: UsageOptions) -> Impact:
     """Return the impact of a plan's change from the files of ``base``."""
-    return impact_of(app, Named(base, catalog_at(app, base, usage.config)), Named("these files", head), usage)
+    return impact_of(app, Named(base, catalog_at(app, base, usage.config)), Named(AT_HAND, head), usage)
 
 
 def with_impact(app: App, text: str, impact: Impact | None, form: str) -> str:

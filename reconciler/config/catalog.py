@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC
 from decimal import Decimal
 from functools import cached_property
@@ -18,6 +18,7 @@ from reconciler.config.source import Path_, Sources, load_directory, load_text
 from reconciler.config.structure import check_structure
 from reconciler.config.view import View
 from reconciler.diagnostics import ConfigError, Diagnostic, Severity, SourceRange, has_errors, sort_diagnostics
+from reconciler.diagnostics.visible import visible
 
 _UNKNOWN_ENVIRONMENT = "E0170"
 _NO_FILE = SourceRange("", 0, 0, 0, 0)
@@ -106,7 +107,12 @@ def _assemble(sources: Sources, env: str | None) -> tuple[Catalog | None, tuple[
         problems += [*doubled, *misfits]
     structure = check_structure(merged)
     problems += structure.problems
-    early = [each for each in sources.diagnostics if not _is_declared(each, env, merged)]
+    named = _declared(merged)
+    early = [
+        _with_declared(each, named)
+        for each in sources.diagnostics
+        if each.code != _UNKNOWN_ENVIRONMENT or env not in named
+    ]
     if _all_read(early, sources):
         problems += _first_causes(run_checks(View(structure.file, merged, structure.broken)), structure.problems)
     diagnostics = tuple(sort_diagnostics([*early, *_first_causes(problems, early)]))
@@ -124,9 +130,17 @@ def _assemble(sources: Sources, env: str | None) -> tuple[Catalog | None, tuple[
     return catalog, diagnostics
 
 
-def _is_declared(problem: Diagnostic, env: str | None, merged: Merged) -> bool:
-    """Tell whether a missing overlay directory is fine: an environment may only bind an account."""
-    return problem.code == _UNKNOWN_ENVIRONMENT and env in (merged.root.get("environments") or {})
+def _declared(merged: Merged) -> list[str]:
+    """Return the names ``environments`` has: one that only binds an account needs no directory."""
+    found = merged.root.get("environments")
+    return sorted(map(str, found)) if isinstance(found, dict) else []
+
+
+def _with_declared(problem: Diagnostic, declared: Sequence[str]) -> Diagnostic:
+    if problem.code != _UNKNOWN_ENVIRONMENT:
+        return problem
+    has = ", ".join(map(visible, declared)) or "nothing"
+    return replace(problem, help=f"{problem.help}, `environments:` has {has}")
 
 
 def _all_read(problems: Sequence[Diagnostic], sources: Sources) -> bool:

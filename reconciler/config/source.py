@@ -136,11 +136,9 @@ def _known(env: str, tray: Tray) -> bool:
 
     close = difflib.get_close_matches(env, names, n=1)
     guess = f" (did you mean {quoted(close[0])}?)" if close else ""
-    there = f"there are: {', '.join(map(visible, names))}" if names else "there are none yet"
+    there = f"env/ has {', '.join(map(visible, names))}" if names else "env/ has no directory"
     tray.refuse(
         tray.environments_folder,
-        FileProblemError(
-            "E0170", f"there is no environment {quoted(env)}{guess}", f"{there}; each is a directory in env/"
-        ),
+        FileProblemError("E0170", f"there is no environment {quoted(env)}{guess}", there),
     )
     return False

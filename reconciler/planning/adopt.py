@@ -11,7 +11,7 @@ from reconciler.planning.change import Action, Change, Reason, State
 from reconciler.planning.diff import Difference, diff, resolve
 from reconciler.planning.live import Live
 from reconciler.planning.match import Matching, match
-from reconciler.planning.words import headline
+from reconciler.planning.words import headline, unlike
 from reconciler.resources import Resource
 from reconciler.resources.mark import PREFIX, marked, owned_metadata
 from reconciler.resources.model import (
@@ -20,10 +20,7 @@ from reconciler.resources.model import (
     MANAGED_BY,
     MARK_KEYS,
     Json,
-    canonical_json,
-    held,
     references,
-    substitute,
 )
 
 #: https://docs.stripe.com/api/metadata
@@ -242,18 +239,7 @@ def _differing(change: Change) -> str:
     assert change.before is not None and change.after is not None  # noqa: S101, PT018  a replacement has both
     before, after = change.before.values, change.after.values
     fields = [name for name in change.fields if name != change.kind.key or name in before]
-    shown = "; ".join(f"{name} is {_shown(before.get(name))} there, {_shown(after.get(name))} here" for name in fields)
-    return f"the next plan would replace it: {shown}"
-
-
-def _shown(value: Json) -> str:
-    """Write a value in one line, ids and addresses as they are."""
-    plain = substitute(value, lambda each: _name(each) if isinstance(each, dict) and each else each)
-    return plain if isinstance(plain, str) and isinstance(value, dict) else canonical_json(plain)
-
-
-def _name(reference: Json) -> str:
-    return held(reference)[1] if "$id" in reference else str(reference["$ref"])
+    return f"the next plan would replace it: {unlike(fields, before, after)}"
 
 
 def describe(live: Live) -> str:

@@ -8,6 +8,7 @@ from reconciler.diagnostics import Diagnostic, SourceRange
 from reconciler.planning.change import Action, Change, Reason, State, is_active
 from reconciler.planning.live import Live
 from reconciler.planning.match import Matching, keeps_key, match
+from reconciler.planning.words import unlike
 from reconciler.resources import KINDS, Kind, Resource
 from reconciler.resources.mark import marked, owned_metadata
 from reconciler.resources.model import (
@@ -16,7 +17,6 @@ from reconciler.resources.model import (
     Json,
     Mode,
     Values,
-    canonical_json,
     digest,
     held,
     references,
@@ -320,10 +320,7 @@ def _unlike(
 ) -> Diagnostic:
     """Return the refusal to change what is fixed under the id the file names, of our own object or one to take over."""
     fixed = [name for name in fields if _forces_replacement(resource.kind, name, before.values, after.values)]
-    shown = "; ".join(
-        f"{name} is {canonical_json(before.values.get(name))} there, {canonical_json(after.values.get(name))} here"
-        for name in fixed
-    )
+    shown = unlike(fixed, before.values, after.values)
     if ours:
         refusal = f"{resource.kind.name} {live.id} cannot change under a fixed id: {shown}"
         key = resource.kind.field(resource.kind.fixed_key or "").yaml or resource.kind.fixed_key
@@ -331,6 +328,10 @@ def _unlike(
     else:
         refusal = f"{live.id} cannot be taken over as it is: {shown}"
         remedy = "Make the file say what the object is, take it over, then change it; or drop the key that names it."
+        for there, here in ((before.values.get(name), after.values.get(name)) for name in fixed):
+            if isinstance(there, dict) and isinstance(here, dict) and "$id" in there and "$ref" in here:
+                known = f"If {held(there)[1]} is {here['$ref']}, take it over first"
+                remedy = f"{known}: `reconciler import {here['$ref']} {held(there)[1]}`. {remedy}"
     return Diagnostic("E0703", f"{resource.address}: {refusal}", resource.source, help=remedy)
 
 

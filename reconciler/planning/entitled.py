@@ -23,6 +23,8 @@ OFF_BASE = "Something else than this base was last applied."
 _SHOWN = 5
 #: Terms that are amounts of credits or money: millionths in a policy.
 _AMOUNT = re.compile(r"\.(credits|bonus|price|least|credits\.(default|included|listed\..+))$")
+#: Terms that are brackets in millionths; those of a ``fine`` rate are in other places, and stay as they are.
+_BRACKETS = re.compile(r"\.lines\.[^.]+\.rate\.brackets$")
 _LONGEST = 60
 
 
@@ -113,7 +115,8 @@ def worst(entitled: Entitlements, effect: str) -> Iterator[tuple[str, str]]:
 
 def _counted_calls(terms: Sequence[Values], counts: Mapping[str, int]) -> str:
     told = ", ".join(f"{counts[effect]} {effect}" for effect in EFFECTS if counts.get(effect))
-    return f"{len(terms)} terms changed. Calls: {told or 'none decided otherwise'}."
+    changed = f"{len(terms)} term{'' if len(terms) == 1 else 's'} changed"
+    return f"{changed}. Calls: {told or 'none decided otherwise'}."
 
 
 def _changes(terms: Sequence[Values], calls: Sequence[Values]) -> Iterator[str]:
@@ -142,14 +145,32 @@ def _change(term: Values) -> str:
 
 def _readable(address: str, values: tuple[Json, Json]) -> tuple[Json, Json]:
     """Return a term's values, amounts in millionths as the decimals the files have."""
+    if _BRACKETS.search(address):
+        before, after = (value and _bracketed(value) for value in values)
+        return before, after
     if not _AMOUNT.search(address) or any(type(value) is bool for value in values):
         return values
-    before, after = (money.plain(Decimal(value).scaleb(-6)) if isinstance(value, int) else value for value in values)
+    before, after = (_decimal(value) if isinstance(value, int) else value for value in values)
     return before, after
 
 
+def _bracketed(brackets: Sequence[Sequence[Any]]) -> str:
+    """Write brackets ``(up_to, unit, flat)`` as a person reads them; one that has no end is its amount alone."""
+    return ", ".join(
+        (f"to {up_to:,}: " if up_to is not None else "beyond: " if len(brackets) > 1 else "")
+        + _decimal(unit)
+        + (f" and {_decimal(flat)} at once" if flat else "")
+        for up_to, unit, flat in brackets
+    )
+
+
+def _decimal(millionths: int) -> str:
+    return money.plain(Decimal(millionths).scaleb(-6))
+
+
 def _cut(value: Json) -> str:
-    text = ", ".join(f"{name}: {item}" for name, item in value.items()) if isinstance(value, dict) else str(value)
+    items = [f"{name}: {item}" for name, item in value.items()] if isinstance(value, dict) else value
+    text = (", ".join(map(str, items)) or "none") if isinstance(items, list) else str(items)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 

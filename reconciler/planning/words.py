@@ -4,14 +4,14 @@ Everything that comes from files or from Stripe passes through :func:`reconciler
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 
 from reconciler import money
 from reconciler.diagnostics.visible import visible
 from reconciler.resources import Kind
-from reconciler.resources.model import Json, Values, held
+from reconciler.resources.model import Json, Values, canonical_json, held, substitute
 
 #: Fields that hold an amount in minor units of the currency that applies where they stand.
 AMOUNTS = frozenset(
@@ -72,6 +72,20 @@ def _is_number(value: Json) -> bool:
         return Decimal(str(value)).is_finite()
     except InvalidOperation:
         return False
+
+
+def unlike(names: Iterable[str], before: Values, after: Values) -> str:
+    """Say of each field what is there, at Stripe, and here, in the files; ids and addresses as they are."""
+    return "; ".join(f"{name} is {_single(before.get(name))} there, {_single(after.get(name))} here" for name in names)
+
+
+def _single(value: Json) -> str:
+    plain = substitute(value, lambda each: _referred(each) if isinstance(each, dict) and each else each)
+    return plain if isinstance(plain, str) and isinstance(value, dict) else canonical_json(plain)
+
+
+def _referred(reference: Json) -> str:
+    return held(reference)[1] if "$id" in reference else str(reference["$ref"])
 
 
 def subscribed(count: int | None) -> str:

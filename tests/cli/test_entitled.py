@@ -12,6 +12,7 @@ import pytest
 from reconciler.config.catalog import load_catalog
 from reconciler.entitlements.compile import compile_catalog
 from reconciler.planning.applied import Applied
+from reconciler.planning.entitled import changes_text, total
 from reconciler.planning.plan import content_digest, seal
 from reconciler.provider.propose import entitle
 from reconciler.resources.model import canonical_json
@@ -73,6 +74,28 @@ def test_a_saved_plan_shows_the_same(changed: Shell) -> None:
     """Both halves come back from the plan file as they were shown."""
     shown = changed.stored("plan", "--base", "before", "--out", "plan.json")
     assert changed("show", "plan.json").out == shown.out
+
+
+@pytest.mark.parametrize(
+    ("term", "before", "after", "said"),
+    [
+        ("plans.pro.lines.calls.rate.brackets", [[None, 20000, 0]], [[None, 35000, 0]], "0.02 → 0.035"),
+        (
+            "tenants.zoo.lines.calls.rate.brackets",
+            [[None, 20000, 0]],
+            [[1000, 0, 5000000], [None, 10000, 0]],
+            "0.02 → to 1,000: 0 and 5 at once, beyond: 0.01",
+        ),
+        ("plans.pro.lines.calls.fine.rate.brackets", [[None, 7, 0]], [[None, 8, 0]], "[None, 7, 0] → [None, 8, 0]"),
+        ("plans.pro.tools", ["echo"], [], "echo → none"),
+        ("plans.pro.tools", None, ["a", "b"], "a, b"),
+    ],
+)
+def test_a_term_reads_as_the_files_write_it(term: str, before: object, after: object, said: str) -> None:
+    """Brackets are amounts in major units, lists their items; a rate finer than millionths is left as it is stored."""
+    terms = [{"address": term, "before": before, "after": after, "source": ""}]
+    assert changes_text(terms, (), unicode=True).split("  ", 2)[2].strip() == said
+    assert total(terms, ()) == "1 term changed. Calls: none decided otherwise."
 
 
 def test_without_a_base_nothing_is_known(changed: Shell) -> None:

@@ -151,6 +151,7 @@ def test_the_files_at_hand_are_the_new_ones(changed: Shell) -> None:
     done = changed("impact", "base")
     assert "No usage was given" in done.out
     assert "+10.00" in done.out
+    assert done.out.startswith("Impact of base → these files, ")
     assert changed("impact", "base", "head").out.splitlines()[2:] == done.out.splitlines()[2:]
 
 

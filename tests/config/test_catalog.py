@@ -317,6 +317,18 @@ def test_an_environment_needs_no_overlay(tmp_path: Path) -> None:
     assert codes(inspect(directory, "pord")[2]) == ["E0170"]
 
 
+@pytest.mark.parametrize(
+    ("environments", "has"),
+    [("{prod: {mode: live}, dev: {mode: test}}", "dev, prod"), ("{}", "nothing"), ("5", "nothing")],
+)
+def test_an_unknown_environment_names_those_of_both_homes(tmp_path: Path, environments: str, has: str) -> None:
+    """Directories and entries of ``environments`` are both listed: each makes an environment."""
+    base = f"{SETTINGS}environments: {environments}\n"
+    problems = inspect(write(tmp_path, {"a.yaml": base, "env/stage/o.yaml": ""}), "pord")[2]
+    (problem,) = (each for each in problems if each.code == "E0170")
+    assert problem.help == f"env/ has stage, `environments:` has {has}"
+
+
 # --- anything ---------------------------------------------------------------------------------------------------------
 
 

@@ -98,6 +98,19 @@ def test_another_amount_is_never_taken_over(extremes: Settings) -> None:
     assert '"1900" there, "2500" here' in problem.summary
 
 
+def test_a_price_whose_product_is_not_taken_over_says_to_take_that_first(extremes: Settings) -> None:
+    """A key finds a price of an unmarked product: the refusal names both plainly, and the command that helps."""
+    world = World(extremes)
+    product, price = hand_made(world)
+    world.dashboard.v1.prices.update(price, {"lookup_key": "gold"})
+    files = simple()
+    files["plans"]["pro"]["prices"]["monthly"]["lookup_key"] = "gold"
+    (problem,) = world.propose(files).problems
+    assert problem.code == "E0703"
+    assert f"product is {product} there, {PRODUCT} here" in problem.summary
+    assert f"`reconciler import {PRODUCT} {product}`" in (problem.help or "")
+
+
 def test_an_object_of_another_owner_is_refused(extremes: Settings) -> None:
     """An entry does not take what carries another catalogue's mark."""
     world = World(extremes)

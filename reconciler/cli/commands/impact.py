@@ -2,10 +2,10 @@
 
 import click
 
-from reconciler.cli.config import load, locate
+from reconciler.cli.config import load
 from reconciler.cli.context import App, common_options, pass_app
 from reconciler.cli.exits import Exit
-from reconciler.cli.impacting import Named, UsageOptions, impact_of, usage_options
+from reconciler.cli.impacting import AT_HAND, Named, UsageOptions, impact_of, usage_options
 from reconciler.cli.impacts import shown
 from reconciler.cli.options import ConfigOptions, detailed_exitcode, format_option
 from reconciler.cli.revisions import catalog_at
@@ -29,13 +29,7 @@ def command(
     else from the ledger; it is priced and decided by both.
     """
     old = Named(base, catalog_at(app, base, config))
-    new = (
-        Named(str(locate(config)), load(app, config)[0]) if head is None else Named(head, catalog_at(app, head, config))
-    )
+    new = Named(AT_HAND, load(app, config)[0]) if head is None else Named(head, catalog_at(app, head, config))
     found = impact_of(app, old, new, usage)
     app.out.data(shown(app, found, form))
     return tell_impact(app, found, Exit.CHANGES if detailed and found.differs else Exit.OK)
-
-
-def _at_hand(app: App, config: ConfigOptions) -> Named:
-    return Named(str(locate(config)), load(app, config)[0])

@@ -19,7 +19,7 @@ def command() -> None:
     """Prove the books. Writes nothing."""
 
 
-@command.command("verify")
+@command.command("verify", short_help="Add up every entry anew; writes nothing.")
 @config_options
 @ledger_option
 @format_option("text", "json")

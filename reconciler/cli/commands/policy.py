@@ -22,7 +22,7 @@ def command() -> None:
     """Compile, show and compare what decides calls. Writes to no ledger."""
 
 
-@command.command("compile")
+@command.command("compile", short_help="Compile the files into one JSON file for a service.")
 @policy_options
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write it there.")
 @common_options
@@ -48,7 +48,7 @@ def _show(app: App, *, books: BookOptions, form: str) -> None:
     app.out.data(json.dumps(policy.content(), indent=2) + "\n" if form == "json" else policy_text(policy))
 
 
-@command.command("diff")
+@command.command("diff", short_help="Show what changes between two states of the files.")
 @click.argument("before")
 @click.argument("after", required=False)
 @policy_options

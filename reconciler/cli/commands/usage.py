@@ -58,7 +58,7 @@ def command() -> None:
     """Report and export what was used, and send it to Stripe."""
 
 
-@command.command("report")
+@command.command("report", short_help="Show what tenants have used, in units and money.")
 @click.argument("tenants", nargs=-1, metavar="[TENANT]…")
 @click.option("--month", metavar="YYYY-MM", help="A month of the calendar; default each tenant's own running month.")
 @click.option("--previous", is_flag=True, help="Each tenant's month before the running one.")
@@ -101,7 +101,7 @@ def _usage(policy: Policy, store: Store, tenant: str, period: tuple[int, int] | 
     return usage_of(policy, tenant, entries_of(store, tenant), partial(store.entry, tenant), chosen)
 
 
-@command.command("export")
+@command.command("export", short_help="Write every call and refund, a row for each meter.")
 @click.argument("tenants", nargs=-1, metavar="[TENANT]…")
 @click.option("--from", "since", metavar="INSTANT", help="From this date or instant on; needs --to.")
 @click.option("--to", "until", metavar="INSTANT", help="Until before this one.")
@@ -126,7 +126,7 @@ def _export(
             app.out.data(text)
 
 
-@command.command("outbox")
+@command.command("outbox", short_help="Show what is on its way to Stripe; writes nothing.")
 @click.argument("tenant", required=False)
 @click.option("--state", type=click.Choice(_STATES), help="Those in this state; default all that are not sent.")
 @book_options
@@ -144,7 +144,7 @@ def _outbox(app: App, tenant: str | None, *, state: str | None, books: BookOptio
         app.out.data(exports_text(found) or "Nothing there.\n")
 
 
-@command.command("flush")
+@command.command("flush", short_help="Send what was used to Stripe, each unit once.")
 @click.option("--before", metavar="INSTANT", help="Only what was used in hours begun before; default everything.")
 @click.option("--again", is_flag=True, help="Try dead letters again, once their cause is gone.")
 @click.option(

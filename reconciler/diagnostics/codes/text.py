@@ -309,7 +309,7 @@ _FILES = {
     ),
     "E0170": Explanation(
         "unknown environment",
-        "The environment named has no directory below env/.",
+        "The environment named has neither a directory below env/ nor an entry of `environments`.",
         "reconciler plan --env prod, where there is only billing.d/env/production/",
         "reconciler plan --env production",
         loadable=False,
