@@ -15,7 +15,7 @@ from reconciler.impact.used import Recorded, Used
 from reconciler.pricing.calls import Made
 from reconciler.pricing.lines import Usage
 from reconciler.pricing.periods import intervals, later
-from tests.loop.test_invoices import Account, draw, used_in
+from tests.loop.test_invoices import METERS, Account, draw, used_in
 from tests.loop.world import catalog_of
 
 JANUARY = Recorded(1798761600_000_000, 1801440000_000_000)
@@ -56,14 +56,16 @@ def lived(sections: dict[str, Any], usage: Usage) -> tuple[int, int]:
 
 
 def files(seed: int, currency: str = "") -> dict[str, Any]:
-    """Draw files of one tenant without taxes, whose coupon lasts once or for ever."""
+    """Draw files of one tenant without taxes, whose coupon lasts for ever.
+
+    One that holds once is spent on the first invoice that it reduces, which is in the year where nothing is paid ahead.
+    """
     chance = random.Random(seed)
     sections = draw(chance)
     sections["tax_rates"] = {}
     for coupon in sections["coupons"].values():
-        if coupon["duration"] == "repeating":
-            coupon["duration"] = chance.choice(["once", "forever"])
-            del coupon["duration_in_months"]
+        coupon["duration"] = "forever"
+        coupon.pop("duration_in_months", None)
     text = str(sections).replace(sections["plans"]["plan"]["currency"], currency) if currency else str(sections)
     found: dict[str, Any] = eval(text)
     return found
@@ -110,6 +112,18 @@ def test_equal_files_make_no_difference(seed: int) -> None:
     assert not found.differs
     assert not found.calls
     assert [row.year for row in found.rows] == [0]
+
+
+def test_a_coupon_that_held_once_is_spent() -> None:
+    """What a coupon took off the first invoice, paid ahead, is no part of a month or a year."""
+    coupons = {"off": {"percent_off": "50", "duration": "once"}}
+    plans = {"plan": {"name": "Plan", "currency": "usd", "prices": {"base": {"amount": "49", "interval": "month"}}}}
+    tenant = {"name": "Tenant", "plan": "plan", "subscription": {"coupon": "off"}}
+    sections = {"plans": plans, "coupons": coupons, "tenants": {"acme": tenant}}
+    nothing = Usage(dict.fromkeys(METERS, 0))
+    (row,) = weighed(sections, sections, nothing).rows
+    assert row.after is not None
+    assert (row.after.month, row.after.year) == lived(sections, nothing) == (4900, 58800)
 
 
 def test_a_price_that_is_a_cent_higher_is_found() -> None:
