@@ -25,9 +25,15 @@ class Leaf:
 
 
 def leaves(change: Change) -> list[Leaf]:
-    """Return what differs inside one resource, fields in the order of its table, own metadata after them."""
+    """Return what differs inside one resource, fields in the order of its table, own metadata after them.
+
+    A field that one side leaves out is there at Stripe's default, if it has one, and that is what is told.
+    """
     before, after = _content(change.before), _content(change.after)
     for row in change.kind.fields:
+        if row.default is not None and before and after and (row.name in before) != (row.name in after):
+            before.setdefault(row.name, row.default)
+            after.setdefault(row.name, row.default)
         if row.unordered and row.name in before and row.name in after:
             before[row.name], after[row.name] = _apart(before[row.name], after[row.name])
     order = {row.name: index for index, row in enumerate(change.kind.fields)}
