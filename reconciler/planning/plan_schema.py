@@ -34,6 +34,7 @@ _DESCRIPTIONS = {
     "counts": "Number of actions by what they do.",
     "unchanged": "Managed objects that stay as they are.",
     "currencies": "Currencies whose brackets were read beside those the objects name themselves.",
+    "loosened": "Guards that the files draw wider than the base they were compared with; refuses a plan with changes.",
     "subscribers": "Live subscriptions by id of each price that goes off sale; null where they could not be read.",
     "foreign": "Objects of others by kind: counted, never touched.",
     "entitlements": "What becomes of calls, compared with a base; unknown without one.",
