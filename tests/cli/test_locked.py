@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,6 +59,16 @@ def test_a_second_apply_is_refused_until_the_first_is_dead_and_its_term_over(rea
     third = shell("apply", "--auto-approve")
     assert (third.code, "Applied: " in third.out) == (0, True)
     assert shell("plan", "--detailed-exitcode").code == 0
+
+
+def test_a_refusal_leaves_no_plan_behind(shell: Shell, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plan made now is kept where there is something to resume; refused before its first write, it is removed."""
+    kept = here / "temporary"
+    kept.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(kept))
+    write(SIMPLE)
+    take()
+    assert (shell.stored("apply", "--auto-approve").code, list(kept.iterdir())) == (6, [])
 
 
 def test_the_refusal_names_the_command_that_frees_the_lock(shell: Shell) -> None:

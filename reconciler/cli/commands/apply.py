@@ -179,9 +179,14 @@ class _Request:
             return Exit.ERROR
         planfile = out or _temporary()
         save(planfile, made.plan)
-        code = self._applying(made.plan, planfile, self._config, made.catalog).run()
-        if code == Exit.OK and out is None:
-            planfile.unlink(missing_ok=True)
+        unneeded = [] if out else [planfile]
+        try:
+            code = self._applying(made.plan, planfile, self._config, made.catalog).run()
+        except ReconcilerError:
+            _remove(unneeded)  # it was refused before its first write: there is nothing to resume
+            raise
+        if code == Exit.OK:
+            _remove(unneeded)
         return code
 
     def _check(self, plan: Plan, refusals: Sequence[Refusal]) -> None:
@@ -220,6 +225,11 @@ class _Request:
         return Apply(
             self._app, self._connection, plan, catalog, self._form, resume, unlock, self._secrets, records=records
         )
+
+
+def _remove(files: Sequence[Path]) -> None:
+    for each in files:
+        each.unlink(missing_ok=True)
 
 
 def _temporary() -> Path:
