@@ -10,9 +10,9 @@ from reconciler.diagnostics import ReconcilerError
 from reconciler.planning.adopt import Adoption, adopt, find
 from reconciler.planning.diff import Difference
 from reconciler.planning.live import Live, LiveState
-from reconciler.planning.plan import Plan, make_plan
+from reconciler.planning.plan import Plan
 from reconciler.provider.gateway import Gateway
-from reconciler.provider.propose import entitle, target
+from reconciler.provider.propose import bind
 from reconciler.provider.reads import Reader
 from reconciler.resources import Resource, desire
 from reconciler.resources.mark import read_mark
@@ -111,14 +111,6 @@ def _offer(
     now: datetime,
 ) -> Offer:
     adoption = adopt(desired, state.objects, catalog.namespace, catalog.moved, picks)
-    plan = make_plan(
-        Difference(changes=sorted(adoption.changes, key=lambda change: change.address)),
-        target(catalog, state),
-        config_digest=catalog.digest,
-        live_digest=state.digest,
-        entitlements=entitle(catalog, None, state.applied),
-        plan_id=plan_id,
-        now=now,
-        currencies=currencies,
-    )
+    marked = Difference(changes=sorted(adoption.changes, key=lambda change: change.address))
+    plan = bind(catalog, state, marked, None, live_digest=state.digest, plan_id=plan_id, now=now, currencies=currencies)
     return Offer(adoption, plan)

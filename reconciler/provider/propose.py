@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from reconciler import __version__
 from reconciler.config.catalog import Catalog
@@ -13,7 +13,7 @@ from reconciler.entitlements.changes import changes
 from reconciler.entitlements.compile import compile_catalog
 from reconciler.entitlements.policy import Policy
 from reconciler.planning.applied import Applied
-from reconciler.planning.diff import diff
+from reconciler.planning.diff import Difference, diff
 from reconciler.planning.entitled import Entitlements
 from reconciler.planning.guards import loosened
 from reconciler.planning.live import Live, LiveState
@@ -60,17 +60,16 @@ def propose(catalog: Catalog, gateway: Gateway, *, plan_id: str, now: datetime, 
     reader = Reader(gateway)
     live = reader.state(desired, catalog.namespace)
     difference = diff(desired, live.objects, catalog.namespace, catalog.moved)
-    plan = make_plan(
+    plan = bind(
+        catalog,
+        live,
         difference,
-        target(catalog, live),
-        config_digest=catalog.digest,
+        base,
         live_digest=live.digest,
-        entitlements=entitle(catalog, base, live.applied),
         plan_id=plan_id,
         now=now,
         currencies=reader.currencies,
         subscribers=count_subscribers(reader, difference.changes),
-        loosened=base.loosened(catalog) if base else (),
     )
     return Proposal(plan, tuple(difference.problems), live, reader.cost, difference.strangers)
 
@@ -88,20 +87,31 @@ def propose_offline(
     desired = desire(catalog)
     check_whole(snapshot, desired, catalog.namespace)
     difference = diff(desired, live.objects, catalog.namespace, catalog.moved)
-    plan = make_plan(
+    plan = bind(
+        catalog,
+        live,
         difference,
-        target(catalog, live),
-        config_digest=catalog.digest,
+        base,
         live_digest=snapshot.live_digest,
-        entitlements=entitle(catalog, base, live.applied),
         plan_id=plan_id,
         now=now,
         currencies=snapshot.currencies,
         subscribers=unknown_subscribers(difference.changes),
         snapshot=snapshot.taken,
-        loosened=base.loosened(catalog) if base else (),
     )
     return Proposal(plan, tuple(difference.problems), live, ReadCost())
+
+
+def bind(catalog: Catalog, live: LiveState, difference: Difference, base: Base | None, **facts: Any) -> Plan:
+    """Bind a difference to the files, the account and the base it was made from; ``facts`` go to :func:`make_plan`."""
+    return make_plan(
+        difference,
+        target(catalog, live),
+        config_digest=catalog.digest,
+        entitlements=entitle(catalog, base, live.applied),
+        loosened=base.loosened(catalog) if base else (),
+        **facts,
+    )
 
 
 def take_snapshot(catalog: Catalog, gateway: Gateway, now: datetime) -> str:
