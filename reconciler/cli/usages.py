@@ -15,7 +15,7 @@ from reconciler.entitlements.explain import amount, moment
 from reconciler.entitlements.periods import SECOND
 from reconciler.entitlements.usage_export import FIELDS
 from reconciler.entitlements.usage_report import OwedBack, Row, TenantUsage
-from reconciler.ledger.base import Export
+from reconciler.ledger.base import Export, Store
 from reconciler.provider.usage import Report
 
 #: What a spreadsheet would take for a formula.
@@ -112,11 +112,14 @@ def jsonl_text(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
         yield json.dumps(row) + "\n"
 
 
-def report_text(report: Report) -> str:
-    """Return what a flush did: what is sent, and every export that is not, with its reason."""
+def report_text(report: Report, late: Sequence[Export] = ()) -> str:
+    """Return what a flush did: what is sent, what of it too late, and every export that is not, with its reason."""
     events = count(report.taken, "event")
     known = f", and {report.known} that Stripe had already" if report.known else ""
     lines = [f"Sent {count(len(report.sent), 'export')} in {events}{known}.\n"]
+    if late:
+        why = "too late for the invoice of their period, which Stripe has finalized; bill them by an invoice item"
+        lines += [f"{count(len(late), 'export')} sent {why}:\n", exports_text(late)]
     if report.waiting:
         lines += [f"{count(len(report.waiting), 'export')} waiting for another try:\n", exports_text(report.waiting)]
     if report.dead:
@@ -124,6 +127,17 @@ def report_text(report: Report) -> str:
     if report.unread:
         lines.append(f"What Stripe refused after it had taken it could not be read: {visible(report.unread)}\n")
     return "".join(lines)
+
+
+def left_behind(report: Report, store: Store) -> str:
+    """Return what the outbox has beside what a flush has told of; nothing where it has nothing."""
+    told = {export[:4] for export in (*report.waiting, *report.dead)}
+    waiting, dead = (
+        sum(export[:4] not in told for export in store.exports(state=state)) for state in ("pending", "dead")
+    )
+    parts = [f"{count(waiting, 'export')} waiting for a later try"] if waiting else []
+    parts += [f"{count(dead, 'dead letter')} from before, kept until --again"] if dead else []
+    return " and ".join(parts)
 
 
 def exports_text(exports: Iterable[Export]) -> str:
@@ -135,12 +149,13 @@ def exports_text(exports: Iterable[Export]) -> str:
     return table(rows, (3,), "  ")
 
 
-def report_json(report: Report) -> dict[str, Any]:
+def report_json(report: Report, late: Sequence[Export] = ()) -> dict[str, Any]:
     """Return what a flush did as JSON values."""
     return {
         "sent": len(report.sent),
         "events": report.taken,
         "known": report.known,
+        "late": [export._asdict() for export in late],
         "waiting": [export._asdict() for export in report.waiting],
         "dead": [export._asdict() for export in report.dead],
         "unread": report.unread,

@@ -1,5 +1,6 @@
 """What changes or shows a tenant's books beside its calls: grants, refunds, subscriptions, what is due by itself."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 
@@ -7,7 +8,7 @@ from reconciler.entitlements.acts import Acts, checked, digest_of
 from reconciler.entitlements.books import OWN, settle, settled
 from reconciler.entitlements.grants import Refund, Refunded, marker, spent_parts
 from reconciler.entitlements.packs import bonus_of, one_lot, pack_lots
-from reconciler.entitlements.periods import micros
+from reconciler.entitlements.periods import SECOND, micros
 from reconciler.entitlements.policy import Policy, scaled
 from reconciler.entitlements.remedies import Urls
 from reconciler.entitlements.standing import STATUSES, Subscription, subscription_of
@@ -19,6 +20,8 @@ from reconciler.ledger.jobs import Job, Outcome
 from reconciler.ledger.ledger import Ledger, Look
 
 _MOST_TERMS = 50_000
+#: Tenants whose units are handed over in one transaction, and more than any ledger has.
+_TOGETHER, _EVERY = 100, 1 << 40
 #: Under this a look keeps its book with what is due worked out, and since when that holds.
 _AHEAD = object()
 
@@ -163,8 +166,31 @@ class Bookkeeping:
 
     def seal(self, before: int, limit: int = 1000) -> int:
         """Hand units counted in windows begun before an instant, in seconds, to the export; return how many windows."""
-        tenants = self._ledger.store.unsent(before, limit)
-        return sum(self._ledger.submit(self._acts.seal(tenant, before)).value for tenant in tenants)
+        return self._hand_over([(tenant, before) for tenant in self._ledger.store.unsent(before, limit)])
+
+    def seal_over(self) -> int:
+        """Hand over the windows in which nothing more is counted, and only those; return how many.
+
+        A window is over with its hour, or with the billing period that ends in it, so that what a period's invoice
+        waits for is handed over at once and everything else once an hour.
+        """
+        now = self._now()
+        ready = []
+        for tenant in self._ledger.store.unsent(now // SECOND + 1, _EVERY):
+            book = self._ledger.store.read(tenant)
+            running = self._terms_of(book).window(now)
+            if book.unsent is not None and book.unsent < running:
+                ready.append((tenant, running))
+        return self._hand_over(ready)
+
+    def _hand_over(self, ready: Sequence[tuple[str, int]]) -> int:
+        """Hand over windows begun before an instant of their tenant, many tenants in a transaction."""
+        sealed = 0
+        for first in range(0, len(ready), _TOGETHER):
+            jobs = [self._acts.seal(tenant, before) for tenant, before in ready[first : first + _TOGETHER]]
+            for job, outcome in zip(jobs, self._ledger.store.transact(jobs), strict=True):
+                sealed += self._ledger.told(job, outcome).value
+        return sealed
 
     def _terms_of(self, book: Book) -> Terms:
         """Return the terms of a book's tenant; they are worked out anew when the policy or the subscription changes."""

@@ -97,6 +97,14 @@ class Terms:
         """Return the periods in which monthly credits come."""
         return self._months("month", 1)
 
+    def billed(self, meter: str) -> Period | None:
+        """Return the billing periods in which units of a meter are invoiced; none without a known subscription."""
+        if self.subscription is None or self.subscription.anchor is None:
+            return None
+        line = self.lines.get(meter)
+        sold = line is not None and line.per == "subscription" and not line.spend
+        return self._line_period(line) if line is not None and sold else self.recurring()
+
     def window(self, now: int) -> int:
         """Return the start, in seconds, of the window an instant is counted in; no billing period begins inside one."""
         start, end = self._window

@@ -65,6 +65,10 @@ class Delivery:
                 due, why = outcome.export.due, outcome.export.error
         return outcomes
 
+    def give_back(self, claimed: Iterable[Export]) -> None:
+        """Let others have what was claimed and not begun."""
+        self.store.settle([self._waits(export, self.now, export.error) for export in claimed])
+
     def _forgotten(self, export: Export) -> bool:
         """Tell whether it may have arrived so long ago that Stripe would not know it again."""
         return bool(export.doubt) and export.doubt <= self.now - REMEMBERED
@@ -144,7 +148,9 @@ class Delivery:
     def _again(self, export: Export, failure: Failure, *, maybe: bool) -> Export:
         kept = export if maybe else self._sure(export)
         pause = min(MINUTE << min(export.attempts - 1, 10), HOUR)
-        return kept._replace(due=self._later(pause), error=told(failure))
+        # A key that may not send says nothing about this export: whoever has a better one need not wait for it.
+        due = self.now if self.refused else self._later(pause)
+        return kept._replace(due=due, error=told(failure))
 
     def _waits(self, export: Export, due: int, why: str | None) -> Export:
         return self._sure(export)._replace(due=due, error=why)

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from reconciler.diagnostics import ProviderError
+from reconciler.diagnostics.errors import ReconcilerError
 from reconciler.entitlements.policy import Policy
 from reconciler.ledger.base import Export, Store
 from reconciler.provider.delivery import MINUTE, Delivered, Delivery, told
@@ -70,7 +71,8 @@ class UsageSender:
     def flush(self) -> Report:
         """Send everything that is due at this instant, each export once.
 
-        ProviderError where the account refuses the key; what was claimed is given back then, as after a stop.
+        ProviderError where the account refuses the key, and what ``customers`` raises; what was claimed is given back
+        then, as after a stop.
         """
         done, unread = self._recall()
         since = self._store.now()
@@ -81,7 +83,12 @@ class UsageSender:
                 if not claimed:
                     break
                 delivery = self._delivery(since, began + ENDS)
-                for outcomes in pool.map(delivery.stream, self._streams(claimed)):
+                try:
+                    streams = self._streams(claimed)
+                except ReconcilerError:
+                    delivery.give_back(claimed)
+                    raise
+                for outcomes in pool.map(delivery.stream, streams):
                     done.update((outcome.export[:4], outcome) for outcome in outcomes)
                 if delivery.refused is not None:
                     raise ProviderError(

@@ -17,6 +17,7 @@ from reconciler.cli.books import (
     names_of,
     open_reading,
     policy_of,
+    understood,
     writing,
 )
 from reconciler.cli.context import App, common_options, pass_app
@@ -29,6 +30,7 @@ from reconciler.cli.usages import (
     exports_text,
     json_text,
     jsonl_text,
+    left_behind,
     report_json,
     report_text,
     sums_text,
@@ -44,9 +46,11 @@ from reconciler.entitlements.usage_report import TenantUsage, current_period, us
 from reconciler.ledger.base import Store
 from reconciler.provider.binding import check_account, check_mode
 from reconciler.provider.customers import customers_by_mark
+from reconciler.provider.delivery import HOUR
 from reconciler.provider.gateway import Connection, Gateway
 from reconciler.provider.retry import Backoff
-from reconciler.provider.usage import Report, UsageSender
+from reconciler.provider.usage import UsageSender
+from reconciler.provider.worker import INTERVAL, Round, UsageWorker, late
 
 _LARGEST_FILE = 64 * 1024 * 1024
 _STATES = ("pending", "dead", "sent")
@@ -170,7 +174,8 @@ def _flush(
 ) -> int:
     """Send what was used to Stripe as meter events, each unit once; may be broken off and run again at any time.
 
-    Exits with 7 where something waits for another try, with 1 where something has become a dead letter.
+    Exits with 7 where something waits for another try, with 1 where there is a dead letter, old or new. What is sent
+    after the invoice of its period was finalized is told; no invoice has it.
     """
     policy, environment = policy_of(app, books)
     connection = connect(account)
@@ -184,14 +189,78 @@ def _flush(
         _seal(runtime, before)
         sender = UsageSender(gateway, runtime.ledger.store, policy, known.get, patient=False, stop=stopper.stop)
         report = sender.flush()
-    app.out.data(json.dumps(report_json(report), indent=2) + "\n" if form == "json" else report_text(report))
-    return stopper.exit_code or _ending(report)
+        missed, left = late(runtime, report.sent), left_behind(report, runtime.ledger.store)
+        ending = _ending(runtime.ledger.store)
+    told = json.dumps(report_json(report, missed), indent=2) + "\n" if form == "json" else report_text(report, missed)
+    app.out.data(told)
+    if left:
+        app.out.note(f"{left}: see reconciler usage outbox.")
+    return stopper.exit_code or ending
 
 
-def _ending(report: Report) -> int:
-    if report.dead:
+@command.command("worker", short_help="Send usage to Stripe for as long as it runs.")
+@click.option(
+    "--interval",
+    type=click.FloatRange(1, 36 * 3600),
+    default=INTERVAL,
+    show_default=True,
+    help="Seconds between two rounds; half of the time invoices stay drafts at most.",
+)
+@click.option(
+    "--draft-hours",
+    type=click.IntRange(1, 72),
+    default=1,
+    show_default=True,
+    help="How long the account's invoices stay drafts before they are finalized.",
+)
+@book_options
+@account_options
+@format_option("text", "jsonl")
+@common_options
+@pass_app
+def _worker(
+    app: App, *, interval: float, draft_hours: int, books: BookOptions, account: AccountOptions, form: str
+) -> int:
+    """Send usage to Stripe in rounds until SIGTERM or SIGINT, each unit once; any number of workers share a ledger.
+
+    An hour's units are sent when the hour is over, those of a billing period as soon as it is: well before its invoice
+    is finalized. After a signal the requests under way are finished. Exits with 1 where the outbox has dead letters,
+    with 7 where something that was tried waits, and with 0 where all is well.
+    """
+    policy, environment = policy_of(app, books)
+    connection = connect(account)
+    check_mode(connection.mode, environment)
+    with writing(app, policy, books) as runtime, stoppable("What was claimed is taken up in 15 minutes.") as stopper:
+        with understood():
+            worker = UsageWorker(
+                runtime,
+                Gateway(connection, backoff=Backoff(sleep=stopper.stop.wait)),
+                partial(_customers, app, policy, None, connection, environment),
+                interval=interval,
+                draft=draft_hours * HOUR,
+                stop=stopper.stop,
+                tell=partial(_tell, app, form),
+            )
+        worker.run()
+        return _ending(runtime.ledger.store)
+
+
+def _tell(app: App, form: str, done: Round) -> None:
+    """Write what a round did, where it did anything; a failure goes to stderr."""
+    if done.failed is not None:
+        app.out.error(done.failed)
+    elif form == "jsonl" and done.report is not None:
+        app.out.data(json.dumps(report_json(done.report, done.late)) + "\n")
+    elif done.report is not None and (any(done.report) or done.late):
+        app.out.data(report_text(done.report, done.late))
+
+
+def _ending(store: Store) -> int:
+    """Return the exit code that the state of an outbox asks for, whoever left it so."""
+    if any(True for _ in store.exports(state="dead")):
         return Exit.ERROR
-    return Exit.PARTLY if report.waiting else Exit.OK
+    tried = any(export.attempts for export in store.exports(state="pending"))
+    return Exit.PARTLY if tried else Exit.OK
 
 
 def _seal(runtime: Entitlements, before: str | None) -> None:
