@@ -136,7 +136,7 @@ def _by_ledger(base: Named, head: Named, sides: tuple[Side, Side], store: Store,
     chosen = None if month is None else month_of(month, sides[0].policy.zone)
     now = store.now()
     usage = {
-        tenant: recorded(sides, tenant, entries_of(store, tenant), _period(sides[0], store, tenant, chosen, now))
+        tenant: recorded(sides[0], entries_of(store, tenant), _period(sides[0], store, tenant, chosen, now))
         for tenant in names_of(store)
     }
     start, end = chosen or _month(sides[0], None, None)

@@ -1,5 +1,6 @@
 """Jobs for the ledger: each request as an act on the tenant's book, and the digest that tells repeat from conflict."""
 
+import ast
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
@@ -19,6 +20,8 @@ from reconciler.ledger.entry import well_named
 from reconciler.ledger.jobs import Found, Job
 
 _SHORT = 64
+#: Where the quantity stands in what was asked for.
+_QUANTITY = 3
 #: Returns the terms of a book's tenant under the policy of this moment.
 TermsOf = Callable[[Book], Terms]
 #: Returns the lots of a grant that is made at an instant.
@@ -35,8 +38,20 @@ def digest_of(*request: Any) -> str:
     return text if len(text) <= _SHORT else hashlib.sha256(text.encode()).hexdigest()
 
 
+def _digest_of(what: str, name: str, meter: bool, quantity: int, *more: Any) -> str:  # noqa: FBT001  as in Request
+    digest = digest_of(what, name, meter, quantity, *more)
+    return digest if digest.startswith("(") else f"{digest}*{quantity}"
+
+
 # Calls without units of their own are few and made again and again; equal numbers of two types are written differently.
-_digest_of_call = lru_cache(4096, typed=True)(digest_of)
+_digest_of_call = lru_cache(4096, typed=True)(_digest_of)
+
+
+def quantity_of(digest: str) -> int:
+    """Return the quantity of a call by the digest its entry keeps, which is none where the call was plain."""
+    if digest.startswith("("):
+        return int(ast.literal_eval(digest)[_QUANTITY])
+    return int(digest.rpartition("*")[2]) if digest else 1
 
 
 def checked(tenant: str, key: str | None) -> None:
@@ -57,9 +72,9 @@ class Request(NamedTuple):
     key: str | None = None
 
     def digest(self, what: str, *more: int) -> str:
-        """Return what was asked apart from the key, the same for the same request."""
+        """Return what was asked apart from the key, the same for the same request; the quantity can be read in it."""
         if self.units:
-            return digest_of(what, self.name, self.meter, self.quantity, sorted(self.units.items()), *more)
+            return _digest_of(what, self.name, self.meter, self.quantity, sorted(self.units.items()), *more)
         return _digest_of_call(what, self.name, self.meter, self.quantity, None, *more)
 
     @property
@@ -87,7 +102,8 @@ class Acts:
     def consume(self, tenant: str, request: Request, lent: list[bool] | None = None) -> Job:
         """Return the job of a call made now; a refusal adds to ``lent`` whether calls were lent at that moment."""
         key, terms_of, urls = request.key, self._terms_of, self._urls
-        digest = "" if key is None else request.digest("consume")
+        # Without a key nobody compares what was asked: it is kept where the quantity is not the one it is without.
+        digest = "" if key is None and request.quantity == 1 else request.digest("consume")
 
         def act(book: Book, now: int, _found: Found) -> Decision:
             terms, call, ask = _prepared(book, now, request, terms_of)

@@ -5,41 +5,35 @@ made; a part of it that came back is credits that came in. What the ledger learn
 outage, has no instants of its own and is a sum.
 """
 
-import ast
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from reconciler.entitlements.acts import quantity_of
 from reconciler.entitlements.books import OWN
 from reconciler.entitlements.ledger_calls import CALLS, Booked, call_of
 from reconciler.entitlements.standing import Subscription
-from reconciler.entitlements.terms import Terms
-from reconciler.impact.rows import priced_by_quantity
 from reconciler.impact.side import Side
 from reconciler.impact.used import Event, Granted, Opening, Recorded, Subscribed, Used, Voided
 from reconciler.ledger.book import PRIORITY
 from reconciler.ledger.entry import Entry
-from reconciler.pricing.calls import ByTool
 
 #: How far back calls can count in a period that is not over when the month begins.
 _YEAR = 366 * 86_400_000_000
 _MONTH, _FILE, _COMMIT = f"{OWN}month:", f"{OWN}file:", f"{OWN}commit:"
 _GRANTS = frozenset({"grant", "reset", "renew"})
-#: Where the quantity stands in what was asked for, which is kept as it is where it is short.
-_QUANTITY = 3
 
 
-def recorded(sides: tuple[Side, Side], tenant: str, entries: Iterable[Entry], period: tuple[int, int]) -> Recorded:
-    """Return what a tenant used in ``start <= instant < end``, microseconds, by all of its entries."""
-    history = _History(sides, tenant, period)
+def recorded(side: Side, entries: Iterable[Entry], period: tuple[int, int]) -> Recorded:
+    """Return what a tenant used in ``start <= instant < end``, microseconds, by its entries under the old files."""
+    history = _History(side, period)
     for entry in entries:
         history.enter(entry)
     return history.recorded()
 
 
 class _History:
-    def __init__(self, sides: tuple[Side, Side], tenant: str, period: tuple[int, int]) -> None:
-        self._sides = sides
-        self._tenant = tenant
+    def __init__(self, side: Side, period: tuple[int, int]) -> None:
+        self._meters = side.policy.meters
         self._start, self._end = period
         self._events: list[tuple[int, Event | None]] = []
         self._places: dict[str, int] = {}
@@ -47,8 +41,6 @@ class _History:
         self._month: tuple[int, int] | None = None
         self._granted: list[str] = []
         self._known: Subscription | None = None
-        self._terms = sides[0].terms(tenant, None)
-        self._assumed: set[int] = set()
         self._refund: Entry | None = None
 
     def enter(self, entry: Entry) -> None:
@@ -68,16 +60,12 @@ class _History:
         """Return everything there was, sorted out by the beginning of the month."""
         before: list[Event] = []
         within: list[Event] = []
-        assumed = 0
-        for place, (at, event) in enumerate(self._events):
-            if event is None or not self._start - _YEAR <= at < self._end:
-                continue
-            (within if at >= self._start else before).append(event)
-            if at >= self._start and place in self._assumed and isinstance(event, Used):
-                assumed += event.calls
+        for at, event in self._events:
+            if event is not None and self._start - _YEAR <= at < self._end:
+                (within if at >= self._start else before).append(event)
         lots = tuple(tuple(values) for values in self._lots.values() if values[2] > 0)
         opening = Opening(lots, self._month, tuple(self._granted), tuple(before))
-        return Recorded(self._start, self._end, tuple(within), self._known, opening, assumed)
+        return Recorded(self._start, self._end, tuple(within), self._known, opening)
 
     def _fill(self, entry: Entry) -> None:
         """Let lots hold what they held after an entry."""
@@ -100,7 +88,6 @@ class _History:
         key = entry.key or ""
         if entry.kind == "subscription":
             kept = Subscription(*entry.answer)
-            self._terms = self._sides[0].terms(self._tenant, kept)
             if entry.at < self._start:
                 self._known = kept
             self._events.append((entry.at, Subscribed(entry.at, kept)))
@@ -123,14 +110,11 @@ class _History:
         at, _ = self._events[place]
         single = entry.kind in {"consume", "commit"}
         units = tuple((each.meter, each.number) for each in call.units)
-        if call.tool in self._sides[0].policy.meters and [meter for meter, _ in units] == [call.tool]:
+        if call.tool in self._meters and [meter for meter, _ in units] == [call.tool]:
             number = units[0][1]
             used = Used("", 1 if single else number, number if single else 1, units, at, single)
         else:
-            quantity = self._quantity(call)
-            if quantity is None and priced_by_quantity(call.tool, self._sides):
-                self._assumed.add(place)
-            used = Used(call.tool, call.calls, 1 if quantity is None else quantity, units, at, single)
+            used = Used(call.tool, call.calls, quantity_of(entry.digest), units, at, single)
         if used.calls:
             self._events[place] = (at, used)
         self._places[f"{_COMMIT}{hold}" if hold is not None else key] = place
@@ -145,26 +129,3 @@ class _History:
         elif entry is not None and (back := entry.answer["restored"]):
             lot = (f"{OWN}back:{entry.seq}", back, back, PRIORITY, None, entry.at, "refund")
             self._events.append((entry.at, Granted(entry.at, lot)))
-
-    def _quantity(self, call: Booked) -> int | None:
-        """Return the quantity a call was made with: as it was asked for, else by what was paid for it."""
-        if call.entry.digest.startswith("("):
-            return int(ast.literal_eval(call.entry.digest)[_QUANTITY])
-        rule = self._sides[0].policy.tools.of(call.tool)
-        per = rule.quantity[1] if rule is not None and rule.quantity is not None else 1
-        blocks = self._blocks(self._terms, call)
-        return None if blocks is None else blocks * per
-
-    def _blocks(self, terms: Terms, call: Booked) -> int | None:
-        """Return by what a call's price was multiplied, where the old files' price divides what was paid."""
-        plan = terms.standing.plan
-        paid, each = 0, 0
-        if plan is not None and call.paid_by == "credits" and plan.credits is not None:
-            paid = call.credits + call.short
-            each = ByTool(plan.credits.listed, plan.credits.default).of(call.tool) or 0
-        elif plan is not None and call.paid_by == "per_call" and plan.calls is not None and call.cost:
-            steps = ByTool(plan.calls.listed, plan.calls.default).of(call.tool) or ()
-            paid, each = call.cost, steps[0].price if len(steps) == 1 else 0
-            paid = 0 if paid <= plan.calls.least else paid
-        whole = each * call.calls
-        return paid // whole if whole and paid and paid % whole == 0 else None

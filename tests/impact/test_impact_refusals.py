@@ -54,7 +54,7 @@ def asked(draw: Any, start: int = START) -> list[Asked]:
             continue
         tool = draw(st.sampled_from(TOOLS))
         units = {"fu": draw(st.integers(0, 4))} if tool == "exchange" else None
-        found.append(Asked(now, tenant, tool, False, quantity, units, quantity != 1 or draw(st.booleans())))
+        found.append(Asked(now, tenant, tool, False, quantity, units, draw(st.booleans())))
     return found
 
 
@@ -179,12 +179,11 @@ class Lived:
                 continue
             self.deeds.append((what, deed))
 
-    def usage(self, sides: tuple[Side, Side]) -> dict[str, Recorded]:
+    def usage(self) -> dict[str, Recorded]:
         """Return what is recorded of March."""
         store = self.ent.ledger.store
         return {
-            tenant: recorded(sides, tenant, store.entries(tenant, limit=100_000), (START, END))
-            for tenant in self.tenants
+            tenant: recorded(self.side, store.entries(tenant, limit=100_000), (START, END)) for tenant in self.tenants
         }
 
 
@@ -213,7 +212,7 @@ def continued(texts: tuple[str, str], happened: list[tuple[str, Any]]) -> None:
     """Compare with a runtime that makes the same calls under the old files up to the month, then under the new ones."""
     files = tuple(map(compiled, texts))
     lived = Lived(files[0], happened)
-    impact = compare(lived.side, new := Side(files[1]), lived.usage((lived.side, new)), MONTH, ASKED)
+    impact = compare(lived.side, new := Side(files[1]), lived.usage(), MONTH, ASKED)
     clock, found = HandClock(), Counter()
     with Entitlements.open(lived.side.policy, "sqlite://", mode="direct", clock=clock) as ent:
         for number, (what, deed) in enumerate(lived.deeds):
