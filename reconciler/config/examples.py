@@ -39,6 +39,7 @@ _OVERAGE: Example = {
     "tax_behavior": "exclusive",
     "metadata": {"kind": "overage"},
     "lookup_key": "pro-calls",
+    "on_change": "at_renewal",
 }
 _LINE: Example = {"included": 5000, "interval": "month", "interval_count": 1, "overage": {"unit_amount": "0.25"}}
 _COUNTED: Example = {"included": 100, "per": "month", "resets_on": 1, "overage": "deny"}
@@ -51,6 +52,7 @@ _RESERVED: Example = {
     "tax_behavior": "exclusive",
     "metadata": {"contract": "a-1"},
     "lookup_key": "acme-reserved",
+    "on_change": "now",
 }
 _OWN_LINE: Example = {**_LINE, "overage": {"tiers": "vex-overage"}, "reserved_price": {"amount": "50.00"}}
 _DISCOUNTS: Example = {
@@ -100,7 +102,7 @@ _PLAN: Example = {
     "limits": [_RATE, _QUOTA],
     "pay": ["usage", "credits"],
     "credits": {"default": "1"},
-    "minimum": {"per_month": "5.00"},
+    "minimum": {"per_month": "5.00", "on_change": "now_prorated"},
 }
 _PACK: Example = {
     "name": "Starter pack",
@@ -121,9 +123,21 @@ _SUBSCRIPTION: Example = {
     "quantity": 3,
     "trial_days": 30,
     "coupon": "launch",
+    "tax_rates": ["vat"],
+    "on_change": "at_renewal",
     "metadata": {"contract": "a-1"},
 }
 _GRANT: Example = {"id": "welcome", "amount": "500", "expires": "2027-01-01", "reason": "onboarding"}
+_MONEY: Example = {
+    "id": "pilot",
+    "amount": "250",
+    "currency": "usd",
+    "expires": "2027-01-01",
+    "category": "promotional",
+    "priority": 10,
+    "name": "Pilot credit",
+    "metadata": {"contract": "a-1"},
+}
 _KEY: Example = {"id": "ci", "sha256": "0123456789abcdef" * 4}
 _TENANT: Example = {
     "name": "Acme Inc",
@@ -138,6 +152,7 @@ _TENANT: Example = {
     "limits": [_QUOTA],
     "subscription": _SUBSCRIPTION,
     "credits": [_GRANT],
+    "money_credits": [_MONEY],
     "api_keys": [_KEY],
     "metadata": {"segment": "a"},
 }
@@ -291,7 +306,8 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
     ),
     "Measured": ({"from": "result.tokens"},),
     "Meter": (_METER,),
-    "Minimum": ({"per_month": "5.00"},),
+    "Minimum": ({"per_month": "5.00", "on_change": "now_prorated"},),
+    "MoneyCredit": (_MONEY,),
     "Moved": (_MOVED,),
     "Overage": (_OVERAGE, {"tiers": "vex-overage"}, {"credits": "0.5"}),
     "PackageDimensions": (_SIZES,),

@@ -82,6 +82,26 @@ def tenant_currency(file: File, tenant: Tenant) -> str:
     return tenant.currency or default_currency(file)
 
 
+def paid_price(plan: BillingPlan, tenant: Tenant) -> str | None:
+    """Return the price a tenant pays: its own choice, the plan's default one, or the first, of those that recur."""
+    several = recurring(plan)
+    return next((name for name in (tenant.price, plan.default_price, *several) if name in several), None)
+
+
+def price_currency(file: File, plan: BillingPlan, price: str | None) -> str:
+    """Return the own currency of a price of a plan, or of the plan where there is none."""
+    return (plan.prices[price].currency if price else None) or plan_currency(file, plan)
+
+
+def billing_currencies(file: File, tenant: Tenant) -> list[str]:
+    """Return what a tenant may be billed in, best first: its currency, else that of own usage, or of its price."""
+    plan = tenant_plan(file, tenant)
+    if tenant.currency or plan is None:
+        return [tenant_currency(file, tenant)]
+    paid = price_currency(file, plan, paid_price(plan, tenant))
+    return list(dict.fromkeys([default_currency(file), paid] if tenant.usage else [paid]))
+
+
 def default_currency(file: File) -> str:
     """Return the currency wherever none is written."""
     return file.settings.currency if file.settings else "usd"

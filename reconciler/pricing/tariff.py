@@ -7,8 +7,10 @@ from decimal import Decimal
 from reconciler.config.models import BillingPlan, File, Overage, Price, Step, Tenant, UsageLine
 from reconciler.config.models.offers import CreditTerms, CurrencyOption, PerCall
 from reconciler.config.terms import (
-    default_currency,
+    billing_currencies,
+    paid_price,
     plan_currency,
+    price_currency,
     recurring,
     shown_price,
     sold,
@@ -101,7 +103,7 @@ def of_plan(file: File, plan_id: str, currency: str | None = None, price: str | 
     """
     plan = file.plans[plan_id]
     name = price or shown_price(plan) or next(iter([*recurring(plan), *plan.prices]), None)
-    return _of_plan(file, plan_id, name, currency or _currency(file, plan, name))
+    return _of_plan(file, plan_id, name, currency or price_currency(file, plan, name))
 
 
 def _of_plan(file: File, plan_id: str, name: str | None, code: str) -> Tariff:
@@ -138,7 +140,7 @@ def of_tenant(file: File, tenant_id: str, plan: str | None = None, price: str | 
     if plan is not None or price is not None:
         tenant = _subscribed(file, tenant, plan or tenant.plan or "", price)
     problems = []
-    for code in _candidates(file, tenant):
+    for code in billing_currencies(file, tenant):
         try:
             return _of_tenant(file, tenant_id, tenant, code)
         except NotOfferedError as problem:
@@ -161,17 +163,9 @@ def _subscribed(file: File, tenant: Tenant, plan: str, price: str | None) -> Ten
     return tenant.model_copy(update={"plan": plan, "price": price})
 
 
-def _candidates(file: File, tenant: Tenant) -> Iterable[str]:
-    plan = tenant_plan(file, tenant)
-    if tenant.currency or plan is None:
-        return [tenant_currency(file, tenant)]
-    paid = _currency(file, plan, _paid(plan, tenant))
-    return dict.fromkeys([default_currency(file), paid] if tenant.usage else [paid])
-
-
 def _of_tenant(file: File, tenant_id: str, tenant: Tenant, code: str) -> Tariff:
     plan = tenant_plan(file, tenant)
-    base = _of_plan(file, tenant.plan, _paid(plan, tenant), code) if plan and tenant.plan else Tariff(code)
+    base = _of_plan(file, tenant.plan, paid_price(plan, tenant), code) if plan and tenant.plan else Tariff(code)
     usage = {meter: line for meter, line in base.usage.items() if meter not in tenant.usage}
     reserved = []
     for meter, terms in tenant.usage.items():
@@ -241,16 +235,6 @@ def tool_blocks(file: File) -> ByTool[Blocks]:
         for name, tool in file.tools.items()
     }
     return ByTool(listed, Blocks())
-
-
-def _paid(plan: BillingPlan, tenant: Tenant) -> str | None:
-    """Return the price a tenant pays: its own choice, the plan's default one, or the first, of those that recur."""
-    several = recurring(plan)
-    return next((name for name in (tenant.price, plan.default_price, *several) if name in several), None)
-
-
-def _currency(file: File, plan: BillingPlan, price: str | None) -> str:
-    return (plan.prices[price].currency if price else None) or plan_currency(file, plan)
 
 
 def _prices(file: File, plan_id: str, plan: BillingPlan, code: str) -> Iterable[tuple[str, Licensed]]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 from reconciler.config.checks import (
     brackets,
+    contracts,
     imports,
     limits,
     money,
@@ -61,6 +62,7 @@ CHECKS: tuple[Check, ...] = (
     usage.last_values,
     selling.tenants_buy,
     selling.subscriptions_possible,
+    contracts.credits_usable,
     selling.links_sell,
     selling.links_in_step,
     selling.packs_expire_once,

@@ -21,7 +21,8 @@ from reconciler.config.models import (
     Tier,
 )
 from reconciler.config.models.offers import AutoRecharge, CreditTerms, Minimum, PackageDimensions, PerCall, Step
-from reconciler.config.models.tenants import CreditGrant
+from reconciler.config.models.tenants import CreditGrant, MoneyCredit
+from reconciler.config.parts import billed_currency
 from reconciler.config.source import Path_
 from reconciler.config.terms import table_currencies
 from reconciler.config.view import View
@@ -44,8 +45,19 @@ _FINE = (
 )
 #: Minor units in the smallest charge, where that is more than one.
 _ZEROS = dict.fromkeys(money.THREE_DECIMAL, 10) | dict.fromkeys(money.WHOLE_MAJOR, 100)
-_WITH_CURRENCY = (Settings, BillingPlan, Price, Tier, ReservedPrice, CreditPack, Tenant, Coupon, Restrictions)
 _WITH_OPTIONS = (Price, Tier, Overage, CreditPack, Coupon, Restrictions)
+_WITH_CURRENCY = (
+    Settings,
+    BillingPlan,
+    Price,
+    Tier,
+    ReservedPrice,
+    CreditPack,
+    Tenant,
+    MoneyCredit,
+    Coupon,
+    Restrictions,
+)
 
 
 class _Kind(Enum):
@@ -200,6 +212,9 @@ def _amounts(view: View) -> Iterator[_Amount]:
         yield from _custom(view, path, custom)
     for path, terms in view.each(PerCall):
         yield from _calls(path, terms, view.currency(path))
+    for path, credit in view.each(MoneyCredit):
+        currency = credit.currency or billed_currency(view.file, str(path[1]))
+        yield _Amount((*path, "amount"), credit.amount, currency, _Kind.WHOLE)
     tables = table_currencies(view.file)
     for path, table in view.each(Tier):
         for code in sorted(tables[str(path[1])]):

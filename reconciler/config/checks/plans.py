@@ -21,6 +21,7 @@ from reconciler.config.models import (
 )
 from reconciler.config.models.offers import Limit
 from reconciler.config.models.selling import SubscriptionUpdate
+from reconciler.config.models.tenants import SubscriptionTerms
 from reconciler.config.source import Path_
 from reconciler.config.terms import is_glob, recurring
 from reconciler.config.view import View
@@ -41,6 +42,7 @@ _LABELS = {"nickname", "metadata", "lookup_key", "on_change"}
 _SETS = (
     (BillingPlan, ("features", "tools", "pay")),
     (Tenant, ("features", "tools")),
+    (SubscriptionTerms, ("tax_rates",)),
     (Tool, ("requires",)),
     (Coupon, ("applies_to",)),
     (SubscriptionUpdate, ("plans",)),
@@ -157,6 +159,7 @@ def listed_once(view: View) -> Iterator[Diagnostic]:
                 yield from _twice(view, (*path, name), getattr(item, name) or ())
     for path, tenant in view.each(Tenant):
         yield from _twice(view, (*path, "credits"), [grant.id for grant in tenant.credits])
+        yield from _twice(view, (*path, "money_credits"), [credit.id for credit in tenant.money_credits])
         yield from _twice(view, (*path, "api_keys"), [key.id for key in tenant.api_keys])
     for path, owner in view.items(BillingPlan, Tenant):
         yield from _twice(view, (*path, "limits"), [f"{each.of} per {each.per} ({each.kind})" for each in owner.limits])

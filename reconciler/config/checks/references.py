@@ -22,6 +22,7 @@ _NOUNS = {
     "credit_packs": "credit pack",
     "tenants": "tenant",
     "coupons": "coupon",
+    "tax_rates": "tax rate",
 }
 #: Which states of a plan or pack a reference accepts: a draft has no object at Stripe, a legacy price is archived.
 _ANY = frozenset({"draft", "active", "legacy"})
@@ -58,6 +59,7 @@ _PLACES: Mapping[str, str] = {
     "plans.*.credits.auto_recharge.pack": "credit_packs",
     "tenants.*.plan": "plans",
     "tenants.*.subscription.coupon": "coupons",
+    "tenants.*.subscription.tax_rates.*": "tax_rates",
     "promotion_codes.*.coupon": "coupons",
     "payment_links.*.tenant": "tenants",
     "payment_links.*.items.*.plan": "plans",

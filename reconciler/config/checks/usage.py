@@ -11,7 +11,7 @@ from reconciler.diagnostics import Diagnostic
 from reconciler.diagnostics.visible import quoted
 
 #: Keys of an overage that say something about a Stripe price of its own.
-_OF_A_PRICE = ("nickname", "tax_behavior", "metadata", "lookup_key", "currency_options")
+_OF_A_PRICE = ("nickname", "tax_behavior", "metadata", "lookup_key", "currency_options", "on_change")
 
 
 def periods_used(view: View) -> Iterator[Diagnostic]:

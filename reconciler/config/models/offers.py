@@ -85,6 +85,12 @@ class CurrencyOption(Model):
     tax_behavior: TaxBehavior | None = None
 
 
+OnChange = Annotated[
+    Literal["grandfather", "at_renewal", "now", "now_prorated"],
+    Field(description="What happens to existing subscribers when the amount changes."),
+]
+
+
 class PriceCommon(Model):
     """Keys every Stripe price made from the files may carry."""
 
@@ -119,10 +125,7 @@ class Price(PriceCommon):
         TransformQuantity | None, Field(description="Sell packages of units; amount is the price of a package.")
     ] = None
     currency_options: CurrencyOptions = Field(default_factory=dict)
-    on_change: Annotated[
-        Literal["grandfather", "at_renewal", "now", "now_prorated"],
-        Field(description="What happens to existing subscribers when the amount changes."),
-    ] = "grandfather"
+    on_change: OnChange = "grandfather"
 
 
 class Overage(PriceCommon):
@@ -139,6 +142,7 @@ class Overage(PriceCommon):
     currency_options: Annotated[dict[Currency, Money], Field(description="unit_amount in other currencies.")] = Field(
         default_factory=dict
     )
+    on_change: OnChange = "grandfather"
 
 
 class UsageLine(Model):
@@ -166,6 +170,7 @@ class ReservedPrice(PriceCommon):
     currency: Annotated[Currency | None, Field(description="Currency of the price; default the tenant's.")] = None
     interval: Annotated[Interval, Field(description="Billing interval of the reservation.")] = "month"
     interval_count: IntervalCount = 1
+    on_change: OnChange = "grandfather"
 
 
 class TenantUsage(UsageLine):
@@ -252,6 +257,7 @@ class Minimum(Model):
     """Least usage charge of a period; the plan's flat price is not counted."""
 
     per_month: Annotated[Money, Field(description="Least usage charge of a month, also with no usage.")]
+    on_change: OnChange = "grandfather"
 
 
 class PackageDimensions(Model):

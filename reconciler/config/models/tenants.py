@@ -12,6 +12,7 @@ from reconciler.config.models.base import (
     Model,
     Name,
     PositiveCredits,
+    PositiveMoney,
     Text,
     ToolGlob,
     form,
@@ -33,6 +34,17 @@ class SubscriptionTerms(Model):
         Annotated[int, Field(ge=1, le=730, description="Length of the trial in place of the plan's.")] | None
     ) = None
     coupon: Annotated[Id | None, Field(description="Coupon on the subscription.")] = None
+    #: A line has at most ten rates (https://docs.stripe.com/invoicing/taxes/tax-rates).
+    tax_rates: Annotated[
+        tuple[Id, ...], Field(max_length=10, description="Tax rates on every line of the subscription's invoices.")
+    ] = ()
+    on_change: Annotated[
+        Literal["now_prorated", "now", "at_renewal"],
+        Field(
+            description="When a change of the tenant's plan, price or quantity holds: at once with the difference "
+            "settled by days, at once without, or from the next renewal."
+        ),
+    ] = "now_prorated"
     metadata: Metadata = Field(default_factory=dict)
 
 
@@ -43,6 +55,26 @@ class CreditGrant(Model):
     amount: Annotated[PositiveCredits, Field(description="Credits given.")]
     expires: Annotated[Instant | None, Field(description="When what is left of them expires.")] = None
     reason: Annotated[Text | None, Field(description="Why they are given; kept in the ledger.")] = None
+
+
+class MoneyCredit(Model):
+    """Money given to a tenant once, which pays its usage charges: one billing credit grant at Stripe."""
+
+    id: Annotated[Id, Field(description="Id of the money credit, unique for the tenant.")]
+    amount: PositiveMoney
+    currency: Annotated[
+        Currency | None, Field(description="Currency of the amount; default the one the tenant is billed in.")
+    ] = None
+    expires: Annotated[Instant | None, Field(description="When what is left of it expires.")] = None
+    category: Annotated[
+        Literal["paid", "promotional"],
+        Field(description="Whether it was paid for or given; never shown to the tenant."),
+    ] = "promotional"
+    priority: Annotated[
+        int, Field(ge=0, le=100, description="Which is used up first: 0 before 100; equal ones by when they expire.")
+    ] = 50
+    name: Annotated[str, Field(min_length=1, max_length=100, description="Name shown in the dashboard.")] | None = None
+    metadata: Metadata = Field(default_factory=dict)
 
 
 class ApiKey(Model):
@@ -85,5 +117,8 @@ class Tenant(Model):
         SubscriptionTerms | None, Field(description="How the tenant is charged; absent: it is not charged.")
     ] = None
     credits: Annotated[tuple[CreditGrant, ...], Field(description="Credits given once each.")] = ()
+    money_credits: Annotated[
+        tuple[MoneyCredit, ...], Field(description="Money given once each, which pays usage charges at Stripe.")
+    ] = ()
     api_keys: Annotated[tuple[ApiKey, ...], Field(description="Hashes of the keys that name the tenant.")] = ()
     metadata: Metadata = Field(default_factory=dict)

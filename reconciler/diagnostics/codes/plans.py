@@ -219,6 +219,25 @@ _SALES = {
         "coupons: {a: {percent_off: 10}}\npromotion_codes:\n"
         "  b: {coupon: a, code: B, restrictions: {minimum_amount: 5, currency: usd}}\n",
     ),
+    "E0425": Explanation(
+        "money credit in another currency",
+        "At Stripe a money credit pays invoices in its own currency only, so it is in the one its tenant is billed in: "
+        "that of the tenant, else of what it has bought.",
+        _METERS
+        + _pro("usage: {calls: {overage: {unit_amount: 1}}}")
+        + _tenant("plan: pro, subscription: {}, money_credits: [{id: pilot, amount: 50, currency: eur}]"),
+        _METERS
+        + _pro("usage: {calls: {overage: {unit_amount: 1}}}")
+        + _tenant("plan: pro, subscription: {}, money_credits: [{id: pilot, amount: 50}]"),
+    ),
+    "W0407": Explanation(
+        "money credits that pay nothing",
+        "Money credits pay usage on the invoices of a subscription, and nothing else: no flat price, no reservation.",
+        _SOLD + _tenant("plan: pro, subscription: {}, money_credits: [{id: pilot, amount: 50}]"),
+        _METERS
+        + _pro(f"{_MONTHLY}, usage: {{calls: {{overage: {{unit_amount: 1}}}}}}")
+        + _tenant("plan: pro, subscription: {}, money_credits: [{id: pilot, amount: 50}]"),
+    ),
     "E0422": Explanation(
         "API key of two tenants",
         "A key says which tenant calls, so its hash stands once.",
