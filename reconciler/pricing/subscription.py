@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from reconciler.config.models import Coupon, File
+from reconciler.config.models import Coupon, File, Tenant
+from reconciler.config.models.tenants import MoneyCredit
+from reconciler.config.parts import billed_currency
 from reconciler.config.terms import default_currency
 from reconciler.money import to_minor
 from reconciler.pricing.invoice import Discount, Grant, Invoice, Line, Tax, invoice
@@ -23,15 +25,18 @@ _MONTHLY = ("month", 1)
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """A tenant's subscription: what it pays for what, since when, and its coupon.
+    """A tenant's subscription: what it pays for what, since when, its coupon, its taxes, and money given to it.
 
-    Without ``since`` it began long ago: there is no trial, and of coupons only those that last forever count.
+    Without ``since`` it began long ago: there is no trial, of coupons only those that last forever count, and money
+    that was given once is spent.
     """
 
     tariff: Tariff
     since: datetime | None = None
     coupon: Coupon | None = None
     discount: Discount | None = None
+    taxes: tuple[Tax, ...] = ()
+    grants: tuple[Grant, ...] = ()
 
     @property
     def anchor(self) -> datetime | None:
@@ -66,7 +71,10 @@ def contract_of(
     tariff, tenant = of_tenant(file, tenant_id, plan, price), file.tenants.get(tenant_id)
     terms = tenant.subscription if tenant else None
     coupon = file.coupons[terms.coupon] if terms and terms.coupon else None
-    return Contract(tariff, since, coupon, _discount(file, coupon, tariff.currency) if coupon else None)
+    discount = _discount(file, coupon, tariff.currency) if coupon else None
+    taxes = tuple(tax_of(file, rate) for rate in terms.tax_rates) if terms else ()
+    grants = _grants(file, tenant_id, tenant, tariff.currency) if tenant and since else ()
+    return Contract(tariff, since, coupon, discount, taxes, tuple(grants))
 
 
 def tax_of(file: File, rate_id: str) -> Tax:
@@ -84,20 +92,26 @@ def invoice_of(
     since: datetime | None = None,
     plan: str | None = None,
     price: str | None = None,
-    taxes: Sequence[Tax] = (),
-    grants: Sequence[Grant] = (),
+    taxes: Sequence[Tax] | None = None,
+    grants: Sequence[Grant] | None = None,
 ) -> Invoice:
     """Return all that a period of a tenant costs, see :func:`bill` and for its subscription :func:`contract_of`."""
     return bill(contract_of(file, tenant_id, since, plan, price), usage, period, taxes=taxes, grants=grants)
 
 
 def bill(
-    contract: Contract, usage: Usage, period: Period, *, taxes: Sequence[Tax] = (), grants: Sequence[Grant] = ()
+    contract: Contract,
+    usage: Usage,
+    period: Period,
+    *,
+    taxes: Sequence[Tax] | None = None,
+    grants: Sequence[Grant] | None = None,
 ) -> Invoice:
     """Return all that a period costs: prices whose intervals begin in it, and what was used in it.
 
     ``usage`` is that of the intervals that end with or within the period, at most one of each line; ValueError for a
     longer period, and for one that is partly a trial. Of a contract that began long ago each interval begins with it.
+    ``taxes`` and ``grants`` are the contract's unless given; what earlier periods took of the grants, the caller knows.
     """
     anchor, (start, end) = contract.anchor or period[0], period
     if start < anchor:
@@ -113,7 +127,9 @@ def bill(
         ]
         billed += _used(contract, anchor, period, usage)
     discounts = contract.discounts(start, first=start == contract.since)
-    return invoice(contract.tariff.currency, billed, discounts=discounts, grants=grants, taxes=taxes, at=end)
+    levied = contract.taxes if taxes is None else taxes
+    given = contract.grants if grants is None else grants
+    return invoice(contract.tariff.currency, billed, discounts=discounts, grants=given, taxes=levied, at=end)
 
 
 def invoices_of(
@@ -121,21 +137,22 @@ def invoices_of(
     until: datetime,
     used: Callable[[Period], Usage],
     *,
-    taxes: Sequence[Tax] = (),
-    grants: Sequence[Grant] = (),
+    taxes: Sequence[Tax] | None = None,
+    grants: Sequence[Grant] | None = None,
 ) -> Iterator[Invoice]:
     """Yield the invoices of a subscription as Stripe makes them, from its start and before ``until``.
 
     Each bills what is paid ahead for the intervals that begin with it, and behind for those that end, whose usage is
-    asked for. Money credits are used up from one to the next.
+    asked for. Money credits are used up from one to the next. ``taxes`` and ``grants`` are the contract's unless given.
     """
     since, anchor = contract.since, contract.anchor
     if since is None or anchor is None:
         raise ValueError("a subscription that began long ago has no first invoice")
-    left = list(grants)
+    left = list(contract.grants if grants is None else grants)
+    levied = contract.taxes if taxes is None else taxes
     for number, (at, billed) in enumerate(_bills(contract, since, anchor, until, used)):
         discounts = contract.discounts(at, first=number == 0)
-        made = invoice(contract.tariff.currency, billed, discounts=discounts, grants=left, taxes=taxes, at=at)
+        made = invoice(contract.tariff.currency, billed, discounts=discounts, grants=left, taxes=levied, at=at)
         left = [replace(grant, balance=grant.balance - made.paid.get(grant.id, 0)) for grant in left]
         yield made
 
@@ -206,3 +223,15 @@ def _discount(file: File, coupon: Coupon, currency: str) -> Discount | None:
     own = coupon.currency or default_currency(file)
     amount = coupon.amount_off if currency == own else coupon.currency_options.get(currency)
     return None if amount is None else Discount(amount_off=rounded(to_minor(amount, currency)), products=products)
+
+
+def _grants(file: File, tenant_id: str, tenant: Tenant, currency: str) -> Iterator[Grant]:
+    """Yield the money credits of a tenant in the currency it pays; those in others pay nothing."""
+    for credit in tenant.money_credits:
+        if (credit.currency or billed_currency(file, tenant_id)) == currency:
+            yield _grant(credit, currency)
+
+
+def _grant(credit: MoneyCredit, currency: str) -> Grant:
+    amount, promotional = rounded(to_minor(credit.amount, currency)), credit.category == "promotional"
+    return Grant(credit.id, amount, credit.priority, expires=credit.expires, promotional=promotional)

@@ -63,6 +63,18 @@ CONTENT = {
         "payg": {"name": "P", "plan": "payg"},
         "entry": {"name": "E", "plan": "entry"},
         "calls": {"name": "C", "plan": "calls"},
+        "given": {
+            "name": "G",
+            "plan": "pro",
+            "price": "monthly",
+            "subscription": {"tax_rates": ["vat"]},
+            "money_credits": [
+                {"id": "paid", "amount": "7", "category": "paid", "expires": "2027-06-01"},
+                {"id": "gift", "amount": "15"},
+                {"id": "first", "amount": "5", "priority": 0},
+                {"id": "late", "amount": "1", "expires": "2027-02-01", "currency": "usd"},
+            ],
+        },
         "months": {"name": "M", "plan": "plain", "subscription": {"coupon": "season"}},
         "euro": {"name": "E", "plan": "plain", "currency": "eur", "subscription": {"coupon": "both"}},
         "yen": {"name": "Y", "plan": "plain", "currency": "jpy", "subscription": {"coupon": "both"}},
@@ -223,6 +235,27 @@ def test_grants_are_used_up_from_invoice_to_invoice(file):
     contract = contract_of(file, "acme", JANUARY)
     found = invoices_of(contract, JULY, lambda _period: Usage({"vex": 12_000}), grants=[Grant("g", 2500)])
     assert [each.credit for each in found] == [0, 0, 1000, 1000, 500, 0, 0]
+
+
+def test_the_files_say_what_is_given_and_what_taxes_there_are(file):
+    """A tenant's money credits pay usage by priority and expiry, its tax rates what is left; a caller may differ."""
+    contract, used = contract_of(file, "given", JANUARY), lambda _period: Usage({"vex": 12_000})
+    found = list(invoices_of(contract, JULY, used))
+    gifts = [{"first": 500, "paid": 500}, {"paid": 200, "gift": 800}, {"gift": 700}]
+    assert [each.paid for each in found] == [{}, {}, *gifts, {}, {}]
+    assert [each.tax for each in found[:3]] == [0, 950, 950]
+    assert [each.total for each in found[4:6]] == [6306, 7139]
+    plain = list(invoices_of(contract, JULY, used, taxes=(), grants=[Grant("own", 100)]))
+    assert [(each.credit, each.tax) for each in plain[2:4]] == [(100, 0), (0, 0)]
+    other = invoice_of(file, "given", Usage({"vex": 12_000}), MONTH, grants=[Grant("own", 100)])
+    assert (other.credit, other.tax) == (100, 1121)
+
+
+def test_money_given_once_is_spent_by_a_subscription_that_began_long_ago(file):
+    """Without a beginning nobody knows what is left of money credits, so they pay nothing; taxes still are."""
+    found = invoice_of(file, "given", Usage({"vex": 12_000}), MONTH)
+    assert (found.credit, found.tax) == (0, 1140)
+    assert contract_of(file, "given", JANUARY).grants != contract_of(file, "given").grants == ()
 
 
 def test_all_periods_together_are_all_invoices_together(file):
