@@ -50,7 +50,7 @@ def sandbox_connection(file: str) -> Connection:
     context = click.get_current_context(silent=True)
     if context is not None:
         context.call_on_close(sandbox.close)
-    return Connection(SANDBOX_KEY, transport=sandbox.http_client(), rates=UNLIMITED)
+    return Connection(SANDBOX_KEY, transport=sandbox.http_client(), rates=UNLIMITED, simulated=True)
 
 
 def find_key(environ: Mapping[str, str]) -> str | None:

@@ -152,7 +152,8 @@ def _stranger(file: File, tenant_id: str, plan: str | None) -> Tenant:
     given = plan or (file.settings.default_plan if file.settings else None)
     if given is None:
         raise KeyError(tenant_id)
-    return Tenant(name=tenant_id, plan=given)
+    # Named after its plan: an id in the ledger may be longer than a name in the files.
+    return Tenant(name=given, plan=given)
 
 
 def _subscribed(file: File, tenant: Tenant, plan: str, price: str | None) -> Tenant:

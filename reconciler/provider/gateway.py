@@ -90,12 +90,14 @@ class Connection:
     """How to reach an account: a secret key, and where the API is served.
 
     ``transport`` is an SDK HTTP client such as the embedded sandbox's; ``base`` the URL of a Stripe-compatible server.
+    ``simulated`` says that the sandbox was chosen, so that nothing there is money.
     """
 
     key: str
     base: str | None = None
     transport: stripe.HTTPClient | None = None
     rates: Rates | None = None
+    simulated: bool = False
 
     @property
     def mode(self) -> str:
@@ -142,6 +144,12 @@ class Gateway:
         guarded = copy(self)
         guarded._may_write = may_write  # noqa: SLF001  a copy of our own
         return guarded
+
+    def pressed(self, backoff: Backoff) -> "Gateway":
+        """Return the same way to the account with another patience."""
+        pressed = copy(self)
+        pressed._backoff = backoff  # noqa: SLF001  a copy of our own
+        return pressed
 
     def get(self, path: str, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Read; RequestFailedError where it fails for good."""

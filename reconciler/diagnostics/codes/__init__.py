@@ -9,6 +9,7 @@ from reconciler.diagnostics.codes import (
     command,
     ledger,
     money,
+    payments,
     plans,
     sandbox,
     structure,
@@ -30,6 +31,7 @@ _TABLES = (
     ledger.CODES,
     sandbox.CODES,
     usage.CODES,
+    payments.CODES,
 )
 
 
