@@ -117,9 +117,11 @@ def report_text(report: Report, late: Sequence[Export] = ()) -> str:
     events = count(report.taken, "event")
     known = f", and {report.known} that Stripe had already" if report.known else ""
     lines = [f"Sent {count(len(report.sent), 'export')} in {events}{known}.\n"]
+    if report.streamed:
+        lines.append(f"{count(len(report.streamed), 'export')} streamed; the summaries will tell whether they count.\n")
     if late:
-        why = "too late for the invoice of their period, which Stripe has finalized; bill them by an invoice item"
-        lines += [f"{count(len(late), 'export')} sent {why}:\n", exports_text(late)]
+        why = "sent after the invoice of their period was finalized; bill them by invoice items"
+        lines += [f"{count(len(late), 'export')} {why}:\n", exports_text(late)]
     if report.waiting:
         lines += [f"{count(len(report.waiting), 'export')} waiting for another try:\n", exports_text(report.waiting)]
     if report.dead:
@@ -132,12 +134,15 @@ def report_text(report: Report, late: Sequence[Export] = ()) -> str:
 def left_behind(report: Report, store: Store) -> str:
     """Return what the outbox has beside what a flush has told of; nothing where it has nothing."""
     told = {export[:4] for export in (*report.waiting, *report.dead)}
-    waiting, dead = (
-        sum(export[:4] not in told for export in store.exports(state=state)) for state in ("pending", "dead")
+    told |= {export[:4] for export in report.streamed}
+    waiting, dead, streamed = (
+        sum(export[:4] not in told for export in store.exports(state=state))
+        for state in ("pending", "dead", "streamed")
     )
     parts = [f"{count(waiting, 'export')} waiting for a later try"] if waiting else []
     parts += [f"{count(dead, 'dead letter')} from before, kept until --again"] if dead else []
-    return " and ".join(parts)
+    parts += [f"{count(streamed, 'export')} streamed and not confirmed yet"] if streamed else []
+    return ", ".join(parts)
 
 
 def exports_text(exports: Iterable[Export]) -> str:
@@ -155,6 +160,7 @@ def report_json(report: Report, late: Sequence[Export] = ()) -> dict[str, Any]:
         "sent": len(report.sent),
         "events": report.taken,
         "known": report.known,
+        "streamed": len(report.streamed),
         "late": [export._asdict() for export in late],
         "waiting": [export._asdict() for export in report.waiting],
         "dead": [export._asdict() for export in report.dead],

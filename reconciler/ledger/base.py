@@ -43,7 +43,10 @@ class Balance(NamedTuple):
 
 
 class Export(NamedTuple):
-    """Units of one meter and window on their way to the outside: ``pending``, ``sent`` or ``dead``.
+    """Units of one meter and window on their way to the outside: ``pending``, ``streamed``, ``sent`` or ``dead``.
+
+    What is ``streamed`` was taken without being looked at, at the instant ``doubt``; whether it counts is still to be
+    learnt.
 
     ``seq`` is the entry that handed them over; the four together never repeat. ``window`` is the window's start in
     seconds, ``due`` the instant of the next attempt in microseconds, or of the acknowledgement once it is ``sent``.
@@ -125,6 +128,10 @@ class Store(Protocol):
         """
 
     @abstractmethod
+    def confirm(self, exports: Iterable[Export]) -> None:
+        """Write the state, due, error and doubt of streamed exports, of each that is still as it was read."""
+
+    @abstractmethod
     def recall(self, exports: Iterable[Export]) -> None:
         """Take back that exports were sent, or may have been, since they were refused later; count that.
 
@@ -136,8 +143,11 @@ class Store(Protocol):
         """Make dead exports, of a tenant or all, pending and due again, as doubtful as they were; return how many."""
 
     @abstractmethod
-    def exports(self, tenant: str | None = None, state: str | None = None) -> Iterator[Export]:
-        """Yield exports, of a tenant or all, in a state or all, by tenant, meter, window, number."""
+    def exports(self, tenant: str | None = None, state: str | None = None, since: int = 0) -> Iterator[Export]:
+        """Yield exports, of a tenant or all, in a state or all, by tenant, meter, window, number.
+
+        Their windows begin at ``since``, in seconds, or later.
+        """
 
     @abstractmethod
     def close(self) -> None:

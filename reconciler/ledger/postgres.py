@@ -35,6 +35,7 @@ from reconciler.ledger.postgres_sql import (
     CLAIMING,
     CLOCK,
     COMMIT,
+    CONFIRM,
     DUE,
     ENTER,
     ENTRIES,
@@ -275,6 +276,10 @@ class PostgresStore(Store):
         """Write the state, due, error and doubt of claimed exports; what was sent stays so."""
         self._change(SETTLE, exports)
 
+    def confirm(self, exports: Iterable[Export]) -> None:
+        """Write what was learnt of streamed exports."""
+        self._change(CONFIRM, exports)
+
     def recall(self, exports: Iterable[Export]) -> None:
         """Take back that exports were sent, and write their state and error."""
         self._change(RECALL, exports)
@@ -292,9 +297,9 @@ class PostgresStore(Store):
         self._writable()
         return len(self._ask(REVIVE, {"tenant": tenant}))
 
-    def exports(self, tenant: str | None = None, state: str | None = None) -> Iterator[Export]:
-        """Yield exports by tenant, meter, window, number."""
-        return iter([Export(*row) for row in self._ask(EXPORTS, {"tenant": tenant, "state": state})])
+    def exports(self, tenant: str | None = None, state: str | None = None, since: int = 0) -> Iterator[Export]:
+        """Yield exports by tenant, meter, window, number, of windows from an instant in seconds on."""
+        return iter([Export(*row) for row in self._ask(EXPORTS, {"tenant": tenant, "state": state, "since": since})])
 
     def close(self) -> None:
         """Close the connections of this process."""

@@ -50,6 +50,11 @@ _MIGRATIONS = (
     {untouchable}
     """,
     "ALTER TABLE export ADD COLUMN refused bigint NOT NULL DEFAULT 0;",
+    """
+    ALTER TABLE export DROP CONSTRAINT export_state_check;
+    ALTER TABLE export ADD CONSTRAINT export_state_check CHECK (state IN ('pending', 'streamed', 'sent', 'dead'));
+    CREATE INDEX export_streamed ON export (due) WHERE state = 'streamed';
+    """,
 )
 
 

@@ -42,6 +42,11 @@ SETTLE = """
     WHERE tenant = %(tenant)s AND meter = %(meter)s AND "window" = %(window)s AND seq = %(seq)s AND state = 'pending'
     AND (%(state)s = 'sent' OR attempts = %(attempts)s)
 """
+CONFIRM = """
+    UPDATE export SET state = %(state)s, due = %(due)s, error = %(error)s, doubt = %(doubt)s
+    WHERE tenant = %(tenant)s AND meter = %(meter)s AND "window" = %(window)s AND seq = %(seq)s AND state = 'streamed'
+    AND attempts = %(attempts)s AND refused = %(refused)s
+"""
 RECALL = """
     UPDATE export SET state = %(state)s, error = %(error)s, due = 0, doubt = 1, refused = refused + 1
     WHERE tenant = %(tenant)s AND meter = %(meter)s AND "window" = %(window)s AND seq = %(seq)s AND state <> 'dead'
@@ -71,5 +76,5 @@ REVIVE = """
 """
 EXPORTS = """
     SELECT * FROM export WHERE (%(tenant)s::text IS NULL OR tenant = %(tenant)s)
-    AND (%(state)s::text IS NULL OR state = %(state)s) ORDER BY 1, 2, 3, 4
+    AND (%(state)s::text IS NULL OR state = %(state)s) AND "window" >= %(since)s ORDER BY 1, 2, 3, 4
 """

@@ -24,7 +24,7 @@ from reconciler.ledger.book import Book
 from reconciler.ledger.entry import Entry
 from reconciler.ledger.forking import watch
 from reconciler.ledger.jobs import Job, Outcome, RepeatedError, Trust, doubtful, keys_of, run
-from reconciler.ledger.sqlite_schema import BY_KEY, CLAIM, COLUMNS, EXPORTS, MIGRATIONS, RECALL, SETTLE
+from reconciler.ledger.sqlite_schema import BY_KEY, CLAIM, COLUMNS, CONFIRM, EXPORTS, MIGRATIONS, RECALL, SETTLE
 from reconciler.ledger.turns import Turns
 
 #: How long a call waits for its turn, and a statement for another process, in seconds, before the store counts as
@@ -333,6 +333,10 @@ class SqliteStore(Store):
         """Write the state, due, error and doubt of claimed exports; what was sent stays so."""
         self._change(SETTLE, [(e.state, e.due, e.error, e.doubt, *e[:4], e.attempts) for e in exports])
 
+    def confirm(self, exports: Iterable[Export]) -> None:
+        """Write what was learnt of streamed exports."""
+        self._change(CONFIRM, [(e.state, e.due, e.error, e.doubt, *e[:4], e.attempts, e.refused) for e in exports])
+
     def recall(self, exports: Iterable[Export]) -> None:
         """Take back that exports were sent, and write their state and error."""
         self._change(RECALL, [(e.state, e.error, *e[:4], e.attempts, e.refused) for e in exports])
@@ -357,9 +361,9 @@ class SqliteStore(Store):
             self._undo()
             raise StoreUnavailableError("E1103", f"the ledger {self._path} failed: {error}") from error
 
-    def exports(self, tenant: str | None = None, state: str | None = None) -> Iterator[Export]:
-        """Yield exports by tenant, meter, window, number."""
-        return iter([Export(*row) for row in self._ask(EXPORTS, tenant, state)])
+    def exports(self, tenant: str | None = None, state: str | None = None, since: int = 0) -> Iterator[Export]:
+        """Yield exports by tenant, meter, window, number, of windows from an instant in seconds on."""
+        return iter([Export(*row) for row in self._ask(EXPORTS, tenant, state, since)])
 
     def close(self) -> None:
         """Close the connections of this process."""

@@ -29,6 +29,23 @@ MIGRATIONS = (
     CREATE INDEX export_dead ON export (tenant) WHERE state = 'dead';
     """,
     "ALTER TABLE export ADD COLUMN refused INTEGER NOT NULL DEFAULT 0;",
+    """
+    CREATE TABLE export_next (
+      tenant TEXT NOT NULL, meter TEXT NOT NULL, window INTEGER NOT NULL, seq INTEGER NOT NULL,
+      units INTEGER NOT NULL CHECK (units <> 0),
+      state TEXT NOT NULL CHECK (state IN ('pending', 'streamed', 'sent', 'dead')),
+      attempts INTEGER NOT NULL, due INTEGER NOT NULL, error TEXT, doubt INTEGER NOT NULL,
+      refused INTEGER NOT NULL DEFAULT 0,
+      PRIMARY KEY (tenant, meter, window, seq)
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO export_next SELECT * FROM export;
+    DROP TABLE export;
+    ALTER TABLE export_next RENAME TO export;
+    CREATE INDEX export_due ON export (due, window) WHERE state = 'pending';
+    CREATE INDEX export_waiting ON export (tenant, meter, due) WHERE state = 'pending';
+    CREATE INDEX export_dead ON export (tenant) WHERE state = 'dead';
+    CREATE INDEX export_streamed ON export (due) WHERE state = 'streamed';
+    """,
 )
 #: Asks for the columns that can be asked for across tenants.
 COLUMNS = "SELECT tenant, seq, credits, held, due, unsent FROM tenant"
@@ -50,12 +67,19 @@ SETTLE = """
     WHERE tenant = ?5 AND meter = ?6 AND window = ?7 AND seq = ?8 AND state = 'pending'
     AND (?1 = 'sent' OR attempts = ?9)
 """
+#: Writes what was learnt of a streamed export that is still as it was read.
+CONFIRM = """
+    UPDATE export SET state = ?1, due = ?2, error = ?3, doubt = ?4
+    WHERE tenant = ?5 AND meter = ?6 AND window = ?7 AND seq = ?8 AND state = 'streamed' AND attempts = ?9
+    AND refused = ?10
+"""
 #: Takes back what was sent, or may have been; its old doubt makes it be looked for before it is sent again.
 RECALL = """
     UPDATE export SET state = ?, error = ?, due = 0, doubt = 1, refused = refused + 1
     WHERE tenant = ? AND meter = ? AND window = ? AND seq = ? AND state <> 'dead' AND attempts = ? AND refused = ?
 """
-#: Asks for exports of a tenant or all, in a state or all.
+#: Asks for exports of a tenant or all, in a state or all, of windows from an instant on.
 EXPORTS = """
-    SELECT * FROM export WHERE (?1 IS NULL OR tenant = ?1) AND (?2 IS NULL OR state = ?2) ORDER BY 1, 2, 3, 4
+    SELECT * FROM export WHERE (?1 IS NULL OR tenant = ?1) AND (?2 IS NULL OR state = ?2) AND window >= ?3
+    ORDER BY 1, 2, 3, 4
 """

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import NamedTuple
 
 from reconciler.entitlements.periods import SECOND, instant
@@ -11,6 +12,7 @@ from reconciler.ledger.base import Export, Store
 from reconciler.provider.gateway import Gateway, RequestFailedError
 from reconciler.provider.meter_events import Event, Meaning, events, meaning, unsendable
 from reconciler.provider.retry import Failure
+from reconciler.provider.stream import Stream, streamable
 from reconciler.provider.summaries import Found, Summaries
 
 MINUTE = 60 * SECOND
@@ -20,6 +22,12 @@ DAY = 24 * HOUR
 OLDEST, AHEAD = 35 * DAY, 5 * MINUTE
 #: Identifiers are remembered for 24 hours at least; an hour of that is left to requests under way and unequal clocks.
 REMEMBERED = 23 * HOUR
+
+
+#: How long after a stream its summary is looked at first, and again.
+LOOK = 5 * MINUTE
+#: An export with the customer of its tenant, where one is known.
+Pair = tuple[Export, str | None]
 
 
 class Delivered(NamedTuple):
@@ -46,9 +54,10 @@ class Delivery:
     ends: int
     stop: threading.Event
     patient: bool
+    stream: Stream
     refused: Failure | None = None
 
-    def stream(self, stream: Sequence[tuple[Export, str | None]]) -> list[Delivered]:
+    def one_by_one(self, stream: Sequence[Pair]) -> list[Delivered]:
         """Deliver what is about one customer and meter, one after the other; behind one that waits the others wait.
 
         What Stripe may have forgotten comes last, when all else in its hour is settled.
@@ -64,6 +73,34 @@ class Delivery:
             if due is None and outcome.export.state == "pending":
                 due, why = outcome.export.due, outcome.export.error
         return outcomes
+
+    def streamable(self, export: Export, customer: str | None) -> bool:
+        """Tell whether an export can go by the hundred: Stripe's summary alone can tell later whether it counts."""
+        meter = self.policy.meters.get(export.meter)
+        in_time = self.now - OLDEST + HOUR <= export.window * SECOND <= self.now
+        return meter is not None and customer is not None and in_time and streamable(export, meter, self.now)
+
+    def batch(self, pairs: Sequence[Pair]) -> tuple[list[Delivered], Sequence[Pair]]:
+        """Stream exports in one request; return what became of them, or the exports that have to go one by one."""
+        if self.refused or self.stop.is_set() or self.store.now() > self.ends:
+            outcomes = [Delivered(self._waits(export, self.now, export.error)) for export, _ in pairs]
+            self.store.settle([outcome.export for outcome in outcomes])
+            return outcomes, ()
+        sent = [self._event(export, customer) for export, customer in pairs]
+        failure, at = self.stream.send(sent, self.store.now()), self.store.now()
+        if failure is None:
+            outcomes = [Delivered(_streamed(export, at), 1) for export, _ in pairs]
+        elif failure.ambiguous or failure.status == HTTPStatus.TOO_MANY_REQUESTS:
+            outcomes = [Delivered(self._again(export, failure, maybe=failure.ambiguous)) for export, _ in pairs]
+        else:
+            # Nothing of it was taken; alone each learns what is wrong with it, or that it has to go this way.
+            return [], pairs
+        self.store.settle([outcome.export for outcome in outcomes])
+        return outcomes, ()
+
+    def _event(self, export: Export, customer: str | None) -> Event:
+        (event,) = events(export, self.policy.meters[export.meter], customer or "", self.policy.namespace)
+        return event
 
     def give_back(self, claimed: Iterable[Export]) -> None:
         """Let others have what was claimed and not begun."""
@@ -161,6 +198,10 @@ class Delivery:
     def _sure(self, export: Export) -> Export:
         """Take back the doubt of this attempt, which was not made or not carried out; older doubt stays."""
         return export._replace(doubt=0) if export.doubt == self.now else export
+
+
+def _streamed(export: Export, at: int) -> Export:
+    return export._replace(state="streamed", doubt=at, due=at + LOOK, error="streamed; the summary will tell")
 
 
 def told(failure: Failure) -> str:

@@ -6,10 +6,11 @@ idempotency keys, rates and retries are ours.
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
+from types import MappingProxyType
 from typing import Any
 
 from reconciler.diagnostics import ProviderError, UsageError
@@ -26,6 +27,7 @@ from stripe import StripeClient, StripeError
 stripe.enable_telemetry = False
 
 CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 30.0
+STREAM = "/v2/billing/meter_event_stream"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,11 +165,27 @@ class Gateway:
         """Write with a key of our own; RequestFailedError where it fails for good."""
         return self._send("post", path, params, idempotency_key)
 
+    def stream(self, events: Sequence[Values], token: str, idempotency_key: str) -> Answer:
+        """Send meter events with the token of a session; RequestFailedError where it fails for good.
+
+        They go to the server for meter events, which is another one at Stripe
+        (https://docs.stripe.com/api/v2/billing/meter-event-stream).
+        """
+        apart = {"api_key": token, "base": "meter_events"}
+        return self._send("post", STREAM, {"events": list(events)}, idempotency_key, apart)
+
     def delete(self, path: str) -> Answer:
         """Delete; Stripe ignores idempotency keys here, and deleting twice is deleting once."""
         return self._send("delete", path, {}, None)
 
-    def _send(self, method: str, path: str, params: Values, idempotency_key: str | None) -> Answer:
+    def _send(
+        self,
+        method: str,
+        path: str,
+        params: Values,
+        idempotency_key: str | None,
+        apart: Mapping[str, str] = MappingProxyType({}),
+    ) -> Answer:
         waits, doubted = self._backoff.waits(reading=method == "get"), False
         while True:
             self._limiter.wait(f"{method} {_endpoint(path)}")
@@ -175,7 +193,7 @@ class Gateway:
                 raise RequestFailedError(replace(UNSENT, doubted=doubted))
             self.requests += 1
             try:
-                return self._once(method, path, params, idempotency_key)
+                return self._once(method, path, params, idempotency_key, apart)
             except StripeError as error:
                 failure = _failure(error)
             except (TypeError, ValueError, KeyError, AttributeError):
@@ -184,15 +202,18 @@ class Gateway:
                 raise RequestFailedError(replace(failure, doubted=doubted))
             doubted = doubted or failure.unanswered
 
-    def _once(self, method: str, path: str, params: Values, idempotency_key: str | None) -> Answer:
-        options = {"idempotency_key": idempotency_key} if idempotency_key else {}
+    def _once(
+        self, method: str, path: str, params: Values, idempotency_key: str | None, apart: Mapping[str, str]
+    ) -> Answer:
+        options = {**({"idempotency_key": idempotency_key} if idempotency_key else {}), **apart}
         response = self._client.raw_request(method, path, **params, **options)
         headers, body = response.headers, response.data
         served = headers.get("stripe-version", API_VERSION)
         if served != API_VERSION:
             raise ProviderError("E0907", f"the server speaks API version {served}, and {API_VERSION} was asked for")
-        # A page of the v2 API says what it is by where it goes on.
-        if not isinstance(body, dict) or not ("object" in body or "next_page_url" in body):
+        # A page of the v2 API says what it is by where it goes on; the stream has nothing to say.
+        known = isinstance(body, dict) and ("object" in body or "next_page_url" in body or path == STREAM)
+        if not known:
             raise ValueError("an answer that is no object of Stripe's")
         return Answer(dict(body), headers.get("request-id"), _replayed(headers), _date(headers))
 

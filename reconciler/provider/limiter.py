@@ -20,8 +20,11 @@ class Rates:
 
 
 TEST = Rates(endpoint=20, total=20)
-#: Meter events may come a thousand a second in live mode; elsewhere they count like everything else.
-LIVE = Rates(endpoint=20, total=80, apart={"post v1/billing/meter_events": 800})
+#: Meter events may come a thousand a second in live mode, requests of their stream ten thousand; elsewhere they count
+#: like everything else.
+LIVE = Rates(
+    endpoint=20, total=80, apart={"post v1/billing/meter_events": 800, "post v2/billing/meter_event_stream": 8000}
+)
 UNLIMITED = Rates(endpoint=float("inf"), total=float("inf"))
 
 

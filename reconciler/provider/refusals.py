@@ -14,14 +14,18 @@ from typing import Any, NamedTuple
 from reconciler.entitlements.periods import SECOND, micros
 from reconciler.entitlements.policy import Policy
 from reconciler.ledger.base import Export, Store
+from reconciler.provider.delivery import DAY
 from reconciler.provider.gateway import Gateway
 from reconciler.provider.meter_events import identifiers
+from reconciler.provider.summaries import LAG
 
 #: Of one meter, and of events whose meter was not found.
 TYPES = ("v1.billing.meter.error_report_triggered", "v1.billing.meter.no_meter_found")
 _EVENTS = "/v2/core/events"
 #: How far an acknowledgement may be from the time a report is about: requests under way, unequal clocks.
 _SLACK = 600 * SECOND
+#: Windows begun before this are in no report: 35 days that Stripe takes, and 30 that it keeps events.
+_OLDEST = 65 * DAY
 
 
 class Reports(NamedTuple):
@@ -68,20 +72,23 @@ def recalled(store: Store, policy: Policy, reports: Reports) -> list[Export]:
     if not reports.named and not reports.unnamed:
         return []
     found = []
-    for export in _acknowledged(store):
+    for export in _acknowledged(store, (store.now() - _OLDEST) // SECOND):
         meter = policy.meters.get(export.meter)
         known = () if meter is None else identifiers(export, meter, policy.namespace)
         why = next((reports.named[each] for each in known if each in reports.named), None)
         if why is not None:
             found.append(export._replace(state="dead", error=why))
-        elif export.state == "sent":
-            times = (why for start, end, why in reports.unnamed if start <= export.due <= end)
-            if (unsure := next(times, None)) is not None:
+        elif export.state != "pending":
+            taken = export.due if export.state == "sent" else export.doubt
+            times = (why for start, end, why in reports.unnamed if start <= taken <= end)
+            # Before the summaries have what was taken then, to look for it would find nothing and send it again.
+            if taken <= store.now() - LAG and (unsure := next(times, None)) is not None:
                 found.append(export._replace(state="pending", error=unsure))
     return found
 
 
-def _acknowledged(store: Store) -> Iterator[Export]:
-    """Yield what Stripe has, or may have."""
-    yield from store.exports(state="sent")
-    yield from (export for export in store.exports(state="pending") if export.doubt)
+def _acknowledged(store: Store, since: int) -> Iterator[Export]:
+    """Yield what Stripe has, or may have, of windows a report can still be about."""
+    for state in ("sent", "streamed"):
+        yield from store.exports(state=state, since=since)
+    yield from (export for export in store.exports(state="pending", since=since) if export.doubt)

@@ -5,9 +5,9 @@ concluded while something was acknowledged lately, or may have arrived lately.
 """
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from reconciler.diagnostics import ProviderError
 from reconciler.entitlements.periods import SECOND, instant
@@ -50,6 +50,14 @@ def _sums(numbers: Iterable[int]) -> set[int]:
     return found
 
 
+def _sum(values: Iterable[Any]) -> int | float:
+    """Add numbers up, exactly where all are whole numbers that JSON holds exactly."""
+    found = list(values)
+    if all(float(value).is_integer() and abs(value) < _EXACT for value in found):
+        return sum(map(int, found))
+    return sum(map(float, found))
+
+
 class Summaries:
     """Compares an hour of the ledger with Stripe's; safe for many threads."""
 
@@ -67,8 +75,8 @@ class Summaries:
         start = export.window - export.window % length
         return [
             other
-            for other in self._store.exports(export.tenant)
-            if other.meter == export.meter and start <= other.window < start + length
+            for other in self._store.exports(export.tenant, since=start)
+            if other.meter == export.meter and other.window < start + length
         ]
 
     def look(self, export: Export, event_name: str, customer: str, now: int, remembered: int) -> Look:
@@ -78,7 +86,7 @@ class Summaries:
         """
         beside = self._beside(export, _HOUR)
         sent = [other for other in beside if other.state == "sent"]
-        doubtful = [other for other in beside if other.state == "pending" and other.doubt]
+        doubtful = [other for other in beside if other.state in ("pending", "streamed") and other.doubt]
         if any(other.due > now - LAG for other in sent) or any(other.doubt > now - remembered for other in doubtful):
             return Look(Found.LATER, "Stripe's summary is looked at when it holds what was sent lately")
         start = export.window - export.window % _HOUR
@@ -100,12 +108,22 @@ class Summaries:
         )
 
     def _total(self, event_name: str, customer: str, start: int) -> int | float:
-        path = f"/v1/billing/meters/{self._meter(event_name)}/event_summaries"
-        bounds = {"customer": customer, "start_time": start, "end_time": start + _HOUR}
-        values = [summary["aggregated_value"] for summary in self._reader.pages(path, bounds)]
-        if all(float(value).is_integer() and abs(value) < _EXACT for value in values):
-            return sum(map(int, values))
-        return sum(map(float, values))
+        return self.total(event_name, customer, start, start + _HOUR)
+
+    def total(self, event_name: str, customer: str, start: int, end: int) -> int | float:
+        """Return what Stripe counts of a meter in a stretch of whole minutes; ProviderError where it cannot be read."""
+        bounds = {"customer": customer, "start_time": start, "end_time": end}
+        return _sum(summary["aggregated_value"] for summary in self._read(event_name, bounds))
+
+    def hours(self, event_name: str, customer: str, first: int, last: int) -> dict[int, int | float]:
+        """Return what Stripe counts of a meter in each hour from ``first`` to ``last``; ProviderError as above."""
+        bounds = {"customer": customer, "start_time": first, "end_time": last + _HOUR, "value_grouping_window": "hour"}
+        return {
+            summary["start_time"]: _sum((summary["aggregated_value"],)) for summary in self._read(event_name, bounds)
+        }
+
+    def _read(self, event_name: str, bounds: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        return self._reader.pages(f"/v1/billing/meters/{self._meter(event_name)}/event_summaries", bounds)
 
     def _meter(self, event_name: str) -> str:
         with self._lock:

@@ -7,17 +7,19 @@ is dropped.
 """
 
 import threading
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import NamedTuple
 
 from reconciler.diagnostics import ProviderError
 from reconciler.diagnostics.errors import ReconcilerError
 from reconciler.entitlements.policy import Policy
 from reconciler.ledger.base import Export, Store
-from reconciler.provider.delivery import MINUTE, Delivered, Delivery, told
+from reconciler.provider.confirmation import Confirmation
+from reconciler.provider.delivery import MINUTE, Delivered, Delivery, Pair, told
 from reconciler.provider.gateway import Gateway, RequestFailedError
 from reconciler.provider.refusals import read_reports, recalled
+from reconciler.provider.stream import TOGETHER, Stream
 from reconciler.provider.summaries import Summaries
 
 #: Returns the Stripe customer of a tenant; ``None`` where nobody knows one yet.
@@ -32,7 +34,8 @@ THREADS = 16
 class Report(NamedTuple):
     """What a flush did: exports that are sent, dead, or wait for another try; events Stripe took, or had already.
 
-    ``unread`` is why Stripe's reports of what it refused later could not be read: another flush will.
+    ``unread`` is why Stripe's reports of what it refused later could not be read: another flush will. ``streamed`` are
+    exports that Stripe took without looking at them: sent they are once its summary shows them.
     """
 
     sent: list[Export]
@@ -41,13 +44,15 @@ class Report(NamedTuple):
     taken: int
     known: int
     unread: str | None = None
+    streamed: Sequence[Export] = ()
 
 
 class UsageSender:
     """Sends what is due, any number of workers at once; a customer and meter have one request at a time.
 
     ``customers`` is asked once a batch for each tenant. ``patient`` workers, that come again and again, let what fails
-    wait longer every time; others try everything that is pending and not in another worker's hands.
+    wait longer every time; others try everything that is pending and not in another worker's hands. What can be is
+    streamed where ``stream`` says so or, unless that says no, where more than a thousand exports are due.
     """
 
     def __init__(
@@ -58,6 +63,7 @@ class UsageSender:
         customers: Customers,
         *,
         patient: bool = True,
+        stream: bool | None = None,
         stop: threading.Event | None = None,
     ) -> None:
         self._gateway = gateway
@@ -65,11 +71,14 @@ class UsageSender:
         self._policy = policy
         self._customers = customers
         self._patient = patient
+        self._stream = stream
+        self._bulk = False
+        self._session = Stream(gateway)
         self._stop = stop or threading.Event()
         self._summaries = Summaries(gateway, store)
 
     def flush(self) -> Report:
-        """Send everything that is due at this instant, each export once.
+        """Send everything that is due at this instant, each export once, and confirm what was streamed before.
 
         ProviderError where the account refuses the key, and what ``customers`` raises; what was claimed is given back
         then, as after a stop.
@@ -82,21 +91,38 @@ class UsageSender:
                 claimed = self._store.claim(since, began + HOLD, BATCH)
                 if not claimed:
                     break
+                self._bulk = self._bulk or len(claimed) == BATCH
                 delivery = self._delivery(since, began + ENDS)
-                try:
-                    streams = self._streams(claimed)
-                except ReconcilerError:
-                    delivery.give_back(claimed)
-                    raise
-                for outcomes in pool.map(delivery.stream, streams):
-                    done.update((outcome.export[:4], outcome) for outcome in outcomes)
+                for outcome in self._deliver(pool, delivery, claimed):
+                    done[outcome.export[:4]] = outcome
                 if delivery.refused is not None:
                     raise ProviderError(
                         "E0908",
                         f"Stripe takes no usage from this key: {told(delivery.refused)}",
                         remedy="Check the key; a restricted one needs write access to billing meter events.",
                     )
+            confirmation = Confirmation(self._store, self._policy, self._summaries, self._stop)
+            for export in confirmation.run(pool, self._customers, patient=self._patient):
+                done[export[:4]] = done.get(export[:4], Delivered(export))._replace(export=export)
         return _report(done.values(), unread)
+
+    def _deliver(self, pool: Executor, delivery: Delivery, claimed: Sequence[Export]) -> Iterator[Delivered]:
+        """Send what was claimed: by the hundred where that is wanted and can be, the rest one by one."""
+        try:
+            known = {tenant: self._customers(tenant) for tenant in {export.tenant for export in claimed}}
+        except ReconcilerError:
+            delivery.give_back(claimed)
+            raise
+        pairs: list[Pair] = [(export, known[export.tenant]) for export in claimed]
+        if self._bulk if self._stream is None else self._stream:
+            many = [pair for pair in pairs if delivery.streamable(*pair)]
+            pairs = [pair for pair in pairs if not delivery.streamable(*pair)]
+            batches = [many[first : first + TOGETHER] for first in range(0, len(many), TOGETHER)]
+            for outcomes, left in pool.map(delivery.batch, batches):
+                yield from outcomes
+                pairs += left
+        for outcomes in pool.map(delivery.one_by_one, _streams(pairs)):
+            yield from outcomes
 
     def _recall(self) -> tuple[dict[tuple[str, str, int, int], Delivered], str | None]:
         """Take back what Stripe refused after it had taken it; return what is dead, or why that cannot be known now."""
@@ -111,18 +137,16 @@ class UsageSender:
         return {each[:4]: Delivered(each._replace(refused=each.refused + 1, doubt=1, due=0)) for each in found}, None
 
     def _delivery(self, now: int, ends: int) -> Delivery:
-        return Delivery(
-            self._gateway, self._store, self._policy, self._summaries, now, ends, self._stop, patient=self._patient
-        )
+        world = (self._gateway, self._store, self._policy, self._summaries)
+        return Delivery(*world, now, ends, self._stop, patient=self._patient, stream=self._session)
 
-    def _streams(self, claimed: Iterable[Export]) -> list[list[tuple[Export, str | None]]]:
-        """Put together what is about the same customer and meter, each export with its customer."""
-        known = {tenant: self._customers(tenant) for tenant in {export.tenant for export in claimed}}
-        streams: dict[tuple[str, str], list[tuple[Export, str | None]]] = {}
-        for export in claimed:
-            customer = known[export.tenant]
-            streams.setdefault((customer or f"of {export.tenant}", export.meter), []).append((export, customer))
-        return list(streams.values())
+
+def _streams(pairs: Iterable[Pair]) -> list[list[Pair]]:
+    """Put together what is about the same customer and meter."""
+    streams: dict[tuple[str, str], list[Pair]] = {}
+    for export, customer in pairs:
+        streams.setdefault((customer or f"of {export.tenant}", export.meter), []).append((export, customer))
+    return list(streams.values())
 
 
 def _report(done: Iterable[Delivered], unread: str | None) -> Report:
@@ -132,4 +156,4 @@ def _report(done: Iterable[Delivered], unread: str | None) -> Report:
         return [outcome.export for outcome in outcomes if outcome.export.state == state]
 
     taken, known = sum(outcome.taken for outcome in outcomes), sum(outcome.known for outcome in outcomes)
-    return Report(having("sent"), having("dead"), having("pending"), taken, known, unread)
+    return Report(having("sent"), having("dead"), having("pending"), taken, known, unread, having("streamed"))

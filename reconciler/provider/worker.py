@@ -70,6 +70,7 @@ class UsageWorker:
         *,
         interval: float = INTERVAL,
         draft: int = DRAFT,
+        stream: bool | None = None,
         stop: threading.Event | None = None,
         tell: Callable[[Round], None] = lambda _round: None,
     ) -> None:
@@ -80,6 +81,7 @@ class UsageWorker:
         self._directory = Directory(customers, runtime.ledger.store.now)
         self._interval = interval
         self._draft = draft
+        self._stream = stream
         self._stop = stop or threading.Event()
         self._tell = tell
 
@@ -98,7 +100,14 @@ class UsageWorker:
         store = self._runtime.ledger.store
         try:
             self._runtime.seal_over()
-            sender = UsageSender(self._gateway, store, self._runtime.policy, self._directory.get, stop=self._stop)
+            sender = UsageSender(
+                self._gateway,
+                store,
+                self._runtime.policy,
+                self._directory.get,
+                stream=self._stream,
+                stop=self._stop,
+            )
             report = sender.flush()
         except ReconcilerError as error:
             return Round(None, error)

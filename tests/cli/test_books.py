@@ -470,6 +470,15 @@ def test_flush_tells_what_waits_and_what_is_dead(used: Shell, account: Any, time
 
 
 @pytest.mark.usefixtures("at_the_time")
+def test_flush_streams_where_it_is_told_to(used: Shell, account: Any) -> None:
+    """--stream sends by the hundred, and says sent of what the summary shows already; --no-stream goes one by one."""
+    done = used.stored("usage", "flush", "--stream", "--before", "2027-01-10T13:00:00")
+    assert (done.code, done.out) == (0, "Sent 3 exports in 3 events.\n")
+    assert used.stored("usage", "flush", "--no-stream").out == "Sent 1 export in 1 event.\n"
+    assert account() == USED
+
+
+@pytest.mark.usefixtures("at_the_time")
 def test_flush_before_an_instant(used: Shell, account: Any) -> None:
     """--before leaves hours that begin later to another flush."""
     assert used.stored("usage", "flush", "--before", "2027-01-10T13:00:00").code == 0

@@ -4,6 +4,7 @@ from decimal import Decimal
 
 from reconciler.cli.usages import report_json, report_text, sums_text, usage_text
 from reconciler.entitlements.usage_report import OwedBack, Row, TenantUsage
+from reconciler.ledger.base import Export
 from reconciler.provider.usage import Report
 from tests.entitlements.worlds import at
 
@@ -35,3 +36,19 @@ def test_a_flush_tells_what_it_could_not_read() -> None:
     assert report_text(report) == f"Sent 0 exports in 0 events.\n{told}"
     assert report_json(report)["unread"] == "no answer came (timeout)"
     assert report_text(report._replace(unread=None)) == "Sent 0 exports in 0 events.\n"
+
+
+def test_a_flush_tells_what_was_streamed_and_what_was_late() -> None:
+    """What is not confirmed is no more than streamed, and what no invoice will have is named with its units."""
+    window = JANUARY // 10**6
+    export = Export("acme", "calls", window, 1, 1200, "sent")
+    report = Report([export], [], [], 101, 0, None, [export._replace(state="streamed")] * 100)
+    told = report_text(report, [export])
+    assert told.splitlines() == [
+        "Sent 1 export in 101 events.",
+        "100 exports streamed; the summaries will tell whether they count.",
+        "1 export sent after the invoice of their period was finalized; bill them by invoice items:",
+        "  acme  calls  2027-01-01 00:00:00 UTC  1,200  sent",
+    ]
+    found = report_json(report, [export])
+    assert (found["streamed"], [each["units"] for each in found["late"]]) == (100, [1200])

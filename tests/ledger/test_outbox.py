@@ -1,6 +1,7 @@
 """The outbox of a store: who may send what when, and what a later answer may change."""
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from reconciler.ledger.base import Export, LedgerError, StoreUnavailableError
 from reconciler.ledger.book import Book, Lot
 from reconciler.ledger.jobs import Found, Job
 from reconciler.ledger.ledger import Ledger, open_ledger
+from reconciler.ledger.sqlite_schema import MIGRATIONS
 
 HOUR = 3600
 NOW = 1_000_000_000_000
@@ -187,3 +189,49 @@ def test_a_reader_needs_no_right_to_write(tmp_path: Path) -> None:
         if as_root:
             os.seteuid(0)
     assert [each.name for each in tmp_path.iterdir()] == ["usage.db"]
+
+
+def test_what_is_streamed_is_held_by_nobody(ledger: Ledger) -> None:
+    """A streamed export is not claimed and keeps nobody waiting; what is learnt of it counts once, as it was read."""
+    for tenant in ("acme", "back", "lost"):
+        used(ledger, tenant, calls=1)
+    claimed = ledger.store.claim(NOW, LATER)
+    ledger.store.settle([each._replace(state="streamed", due=LATER) for each in claimed])
+    assert ledger.store.claim(LATER, LATER + 1) == []
+    used(ledger, "acme", calls=2)
+    assert names(ledger.store.claim(NOW, LATER)) == [("acme", "calls", 2)]
+    streamed = {each.tenant: each for each in ledger.store.exports(state="streamed")}
+    assert {each.doubt for each in streamed.values()} == {NOW}
+    ledger.store.confirm([streamed["acme"]._replace(state="sent"), streamed["back"]._replace(state="pending", due=0)])
+    ledger.store.confirm([streamed["acme"]._replace(state="pending"), streamed["lost"]._replace(attempts=7)])
+    ledger.store.recall([streamed["lost"]._replace(state="dead", error="why")])
+    ledger.store.confirm([streamed["lost"]._replace(state="sent")])
+    found = [(each.tenant, each.state, each.refused) for each in ledger.store.exports() if each.units == 1]
+    assert found == [("acme", "sent", 0), ("back", "pending", 0), ("lost", "dead", 1)]
+    assert [each.tenant for each in ledger.store.claim(NOW, LATER)] == ["back"]
+
+
+def test_exports_of_late_windows_alone(ledger: Ledger) -> None:
+    """Exports can be asked for from a window on, that one included."""
+    for number in range(1, 4):
+        used(ledger, "acme", calls=number)
+    assert [each.units for each in ledger.store.exports("acme", since=HOUR)] == [2, 3]
+    assert [each.units for each in ledger.store.exports(since=HOUR + 1)] == [3]
+
+
+def test_exports_of_an_earlier_version_are_kept(tmp_path: Path) -> None:
+    """A ledger of before the stream keeps its exports as they are, and takes the new state."""
+    path = tmp_path / "old.db"
+    old = Export("acme", "calls", HOUR, 1, 5, "dead", 2, 7, "why", 9, 3)
+    with sqlite3.connect(path, isolation_level=None) as db:
+        for script in MIGRATIONS[:2]:
+            db.executescript(script)
+        db.execute("PRAGMA user_version = 2")
+        db.execute("INSERT INTO export VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", old)
+    db.close()
+    with open_ledger(f"sqlite:///{path}", "direct") as ledger:
+        assert list(ledger.store.exports()) == [old]
+        ledger.store.revive()
+        (claimed,) = ledger.store.claim(NOW, LATER)
+        ledger.store.settle([claimed._replace(state="streamed")])
+        assert [each.state for each in ledger.store.exports()] == ["streamed"]

@@ -41,10 +41,11 @@ class Deadly(Sandbox):
     victim: subprocess.Popen[str] | None = None
     countdown = -1
     after = False
+    deadly = EVENTS
 
     def dispatch(self, request: Request) -> Response:
         """Carry a request out unless it is the deadly one."""
-        if self.victim is None or request.path != EVENTS:
+        if self.victim is None or request.path != self.deadly:
             return super().dispatch(request)
         self.countdown -= 1
         if self.countdown > 0:

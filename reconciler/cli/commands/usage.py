@@ -53,7 +53,15 @@ from reconciler.provider.usage import UsageSender
 from reconciler.provider.worker import INTERVAL, Round, UsageWorker, late
 
 _LARGEST_FILE = 64 * 1024 * 1024
-_STATES = ("pending", "dead", "sent")
+_STATES = ("pending", "dead", "streamed", "sent")
+
+
+_stream_option = click.option(
+    "--stream/--no-stream",
+    "stream",
+    default=None,
+    help="Send by the hundred, and learn later what counts; default where more than a thousand exports are due.",
+)
 
 
 @click.group("usage", no_args_is_help=True)
@@ -140,7 +148,7 @@ def _export(
 def _outbox(app: App, tenant: str | None, *, state: str | None, books: BookOptions, form: str) -> None:
     """Show what is on its way to Stripe, and what has become of it. Writes nothing."""
     with open_reading(app, books) as ledger:
-        states = (state,) if state else _STATES[:2]
+        states = (state,) if state else _STATES[:3]
         found = [export for each in states for export in ledger.store.exports(tenant, each)]
     if form == "json":
         app.out.data(json.dumps([export._asdict() for export in found], indent=2) + "\n")
@@ -157,6 +165,7 @@ def _outbox(app: App, tenant: str | None, *, state: str | None, books: BookOptio
     metavar="FILE",
     help="JSON of tenant to Stripe customer; default the customers that carry our mark.",
 )
+@_stream_option
 @book_options
 @account_options
 @format_option("text", "json")
@@ -168,6 +177,7 @@ def _flush(
     before: str | None,
     again: bool,
     customers: Path | None,
+    stream: bool | None,
     books: BookOptions,
     account: AccountOptions,
     form: str,
@@ -187,7 +197,8 @@ def _flush(
         if again:
             runtime.ledger.store.revive()
         _seal(runtime, before)
-        sender = UsageSender(gateway, runtime.ledger.store, policy, known.get, patient=False, stop=stopper.stop)
+        store, stop = runtime.ledger.store, stopper.stop
+        sender = UsageSender(gateway, store, policy, known.get, patient=False, stream=stream, stop=stop)
         report = sender.flush()
         missed, left = late(runtime, report.sent), left_behind(report, runtime.ledger.store)
         ending = _ending(runtime.ledger.store)
@@ -213,13 +224,21 @@ def _flush(
     show_default=True,
     help="How long the account's invoices stay drafts before they are finalized.",
 )
+@_stream_option
 @book_options
 @account_options
 @format_option("text", "jsonl")
 @common_options
 @pass_app
 def _worker(
-    app: App, *, interval: float, draft_hours: int, books: BookOptions, account: AccountOptions, form: str
+    app: App,
+    *,
+    interval: float,
+    draft_hours: int,
+    stream: bool | None,
+    books: BookOptions,
+    account: AccountOptions,
+    form: str,
 ) -> int:
     """Send usage to Stripe in rounds until SIGTERM or SIGINT, each unit once; any number of workers share a ledger.
 
@@ -238,6 +257,7 @@ def _worker(
                 partial(_customers, app, policy, None, connection, environment),
                 interval=interval,
                 draft=draft_hours * HOUR,
+                stream=stream,
                 stop=stopper.stop,
                 tell=partial(_tell, app, form),
             )
