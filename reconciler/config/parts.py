@@ -120,9 +120,15 @@ def _spend_path(file: File, name: str, plan: BillingPlan) -> Path_:
 
 
 def _own(file: File, name: str, tenant: Tenant) -> Iterator[Part]:
+    """Yield the prices of a tenant's own, and its currency where none of them is sold in it."""
+    found = list(_own_prices(file, name, tenant))
+    if tenant.currency is not None and not any(tenant.currency in part.currencies for part in found):
+        yield Part(("tenants", name, "currency"), frozenset({tenant.currency}), None)
+    yield from found
+
+
+def _own_prices(file: File, name: str, tenant: Tenant) -> Iterator[Part]:
     currency, plan = tenant_currency(file, tenant), tenant_plan(file, tenant)
-    if tenant.currency is not None and not tenant.usage:
-        yield Part(("tenants", name, "currency"), frozenset({currency}), None)
     for meter, line in tenant.usage.items():
         path = ("tenants", name, "usage", meter)
         if line.reserved_price is not None:

@@ -62,7 +62,7 @@ def files(seed: int, currency: str = "") -> dict[str, Any]:
     """
     chance = random.Random(seed)
     sections = draw(chance)
-    sections["tax_rates"] = {}
+    sections["tenants"]["acme"]["subscription"].pop("tax_rates", None)
     for coupon in sections["coupons"].values():
         coupon["duration"] = "forever"
         coupon.pop("duration_in_months", None)

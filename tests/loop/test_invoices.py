@@ -47,12 +47,13 @@ def draw(chance: random.Random, *more: str) -> dict[str, Any]:
     if plan["usage"] and "per_call" in plan:
         plan["pay"] = ["usage", "per_call"]
     tenant: dict[str, Any] = {"name": "Tenant", "plan": "plan", "currency": currency}
-    tenant["subscription"] = {"quantity": chance.randint(1, 12)}
+    quantity = {"quantity": chance.randint(1, 12)}
     if chance.random() < 0.5:
         tenant["usage"] = {"vex": line(chance) | {"included": 50, "reserved_price": {"amount": "12"}}}
     lines = [*plan["usage"].values(), *tenant.get("usage", {}).values()]
     if not plan.keys() & {"prices", "per_call", "minimum"} and all(each["overage"] == "deny" for each in lines):
         plan["prices"] = {"base": flat(chance, "month")}
+    tenant["subscription"] = quantity if "prices" in plan else {}
     off = chance.choice(["percent_off", "amount_off", None, None])
     coupon = {"duration": chance.choice(["once", "repeating", "forever"])}
     if off:
@@ -361,6 +362,7 @@ def changed(seed: int) -> tuple[list[Line], list[Any]]:
     sections = draw(chance)
     plan, terms = sections["plans"]["plan"], sections["tenants"]["acme"]["subscription"]
     plan["prices"] = {"base": flat(chance, "month"), "more": flat(chance, "month")}
+    terms.setdefault("quantity", 3)
     plan.pop("trial_days", None)
     sections["tenants"]["acme"]["price"] = "base"
     account = Account(sections)

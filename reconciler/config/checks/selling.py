@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from reconciler.config.models import BillingPlan, PaymentLink, Tenant
+from reconciler.config.models import PaymentLink
 from reconciler.config.models.selling import LinkItem
 from reconciler.config.source import Path_
-from reconciler.config.terms import Sale, recurring, sales, shown_price, sold, spends
+from reconciler.config.terms import Sale, recurring, sales, shown_price
 from reconciler.config.view import View
 from reconciler.config.words import choice, did_you_mean
 from reconciler.diagnostics import Diagnostic
@@ -32,33 +32,6 @@ def tenants_buy(view: View) -> Iterator[Diagnostic]:
         elif tenant.price in plan.prices and tenant.price not in several:
             summary = f"price {quoted(tenant.price or '')} is paid once, a tenant needs a recurring one"
             yield view.error("E0406", ("tenants", name, "price"), summary, "name a price with an interval")
-
-
-def subscriptions_possible(view: View) -> Iterator[Diagnostic]:
-    """E0417: a subscription has something to bill, and terms of payment that fit how it is collected."""
-    for name, tenant in view.file.tenants.items():
-        terms, path = tenant.subscription, ("tenants", name, "subscription")
-        if terms is None:
-            continue
-        if terms.collection == "send_invoice" and terms.days_until_due is None:
-            yield view.error("E0417", path, "an invoice that is sent needs days_until_due", "add days_until_due: 30")
-        if terms.collection != "send_invoice" and terms.days_until_due is not None:
-            summary = "days_until_due is for invoices that are sent"
-            remedy = "write collection: send_invoice, or remove it"
-            yield view.error("E0417", (*path, "days_until_due"), summary, remedy)
-        if tenant.plan in (None, *view.file.plans) and not _billable(view, tenant):
-            summary = "there is nothing to bill: no recurring price, and no usage that is sold"
-            yield view.error("E0417", path, summary, "add a price to the plan, or remove the subscription")
-
-
-def _billable(view: View, tenant: Tenant) -> bool:
-    plan = view.file.plans.get(tenant.plan or "")
-    own = any(sold(line) or line.reserved_price for line in tenant.usage.values())
-    return own or (plan is not None and (bool(recurring(plan)) or _meters(view, plan)))
-
-
-def _meters(view: View, plan: BillingPlan) -> bool:
-    return spends(view.file, plan) or any(sold(line) for line in plan.usage.values())
 
 
 def links_sell(view: View) -> Iterator[Diagnostic]:

@@ -22,9 +22,10 @@ def periods_used(view: View) -> Iterator[Diagnostic]:
             path = (*line.path, "overage", key) if inside else (*line.path, key)
             yield view.error("E0410", path, f"{key} has no effect: {reason}", f"remove {key}")
     for path, price in view.each(Price):
-        if price.interval == "once" and "interval_count" in price.model_fields_set:
-            summary = "interval_count has no effect: the price is paid once"
-            yield view.error("E0410", (*path, "interval_count"), summary, "remove interval_count")
+        for key in ("interval_count", "on_change") if price.interval == "once" else ():
+            if key in price.model_fields_set:
+                summary = f"{key} has no effect: the price is paid once"
+                yield view.error("E0410", (*path, key), summary, f"remove {key}")
 
 
 def _useless(view: View, line: Line) -> Iterator[tuple[str, str]]:

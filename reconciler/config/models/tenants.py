@@ -34,9 +34,9 @@ class SubscriptionTerms(Model):
         Annotated[int, Field(ge=1, le=730, description="Length of the trial in place of the plan's.")] | None
     ) = None
     coupon: Annotated[Id | None, Field(description="Coupon on the subscription.")] = None
-    #: A line has at most ten rates (https://docs.stripe.com/invoicing/taxes/tax-rates).
+    #: At most five (https://docs.stripe.com/tax/tax-rates).
     tax_rates: Annotated[
-        tuple[Id, ...], Field(max_length=10, description="Tax rates on every line of the subscription's invoices.")
+        tuple[Id, ...], Field(max_length=5, description="Tax rates on every line of the subscription's invoices.")
     ] = ()
     on_change: Annotated[
         Literal["now_prorated", "now", "at_renewal"],

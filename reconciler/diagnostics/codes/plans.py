@@ -14,7 +14,17 @@ def _tenant(terms: str) -> str:
     return f"tenants:\n  acme: {{name: Acme, {terms}}}\n"
 
 
+def _many(number: int) -> str:
+    """Return a plan with a flat price that sells the usage of so many meters."""
+    meters = "".join(f"  m{each}: {{name: Meter {each}}}\n" for each in range(number))
+    lines = ", ".join(f"m{each}: {{overage: {{unit_amount: 1}}}}" for each in range(number))
+    return f"meters:\n{meters}" + _pro(f"{_MONTHLY}, usage: {{{lines}}}")
+
+
 _SOLD = _pro(_MONTHLY)
+_TEAM = f"  team: {{name: Team, {_MONTHLY}}}\n"
+_OFF = "coupons:\n  launch: {{percent_off: 10{}}}\n"
+_VAT = "tax_rates:\n  vat: {{display_name: VAT, percentage: 21, inclusive: false{}}}\n"
 
 _REFERENCES = {
     "E0401": Explanation(
@@ -178,10 +188,36 @@ _SALES = {
     ),
     "E0417": Explanation(
         "terms of a subscription",
-        "An invoice that is sent has a number of days in which it is due, a card that is charged has not; and there "
-        "must be something to bill.",
+        "An invoice that is sent has somebody it is sent to, and a number of days in which it is due; a card that is "
+        "charged has not. There must be something to bill.",
         _SOLD + _tenant("plan: pro, subscription: {collection: send_invoice}"),
-        _SOLD + _tenant("plan: pro, subscription: {collection: send_invoice, days_until_due: 30}"),
+        _SOLD
+        + _tenant(
+            "email: billing@acme.example, plan: pro, subscription: {collection: send_invoice, days_until_due: 30}"
+        ),
+    ),
+    "E0426": Explanation(
+        "more prices than a subscription holds",
+        "A subscription has at most 20 items at Stripe. The flat price is one, each meter whose usage is sold another, "
+        "and all that goes through the spend meter one together.",
+        _many(20),
+        _many(19),
+    ),
+    "W0408": Explanation(
+        "coupon that takes nothing off",
+        "The coupon of the subscription is limited to products that the tenant does not pay for, or has no amount in "
+        "the currency in which it is billed. A tenant's own usage is a product of its meter, which no coupon names.",
+        _SOLD
+        + _TEAM
+        + _OFF.format(", applies_to: [plans.team]")
+        + _tenant("plan: pro, subscription: {coupon: launch}"),
+        _SOLD + _OFF.format("") + _tenant("plan: pro, subscription: {coupon: launch}"),
+    ),
+    "W0409": Explanation(
+        "tax rate that is not active",
+        "What has a tax rate already keeps it when it is archived, but Stripe gives it to no new subscription.",
+        _SOLD + _VAT.format(", active: false") + _tenant("plan: pro, subscription: {tax_rates: [vat]}"),
+        _SOLD + _VAT.format("") + _tenant("plan: pro, subscription: {tax_rates: [vat]}"),
     ),
     "E0418": Explanation(
         "item of a payment link",
