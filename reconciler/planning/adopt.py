@@ -13,12 +13,13 @@ from reconciler.planning.live import Live
 from reconciler.planning.match import Matching, match
 from reconciler.planning.words import headline, unlike
 from reconciler.resources import Resource
-from reconciler.resources.mark import PREFIX, marked, owned_metadata
+from reconciler.resources.mark import marked, owned_metadata
 from reconciler.resources.model import (
     ADDRESS,
     DIGEST,
     MANAGED_BY,
     MARK_KEYS,
+    PREFIX,
     Json,
     references,
 )

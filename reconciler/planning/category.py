@@ -47,6 +47,8 @@ _SOLD = frozenset(
 
 def category(change: Change) -> Category:
     """Return the worst category of a change."""
+    if change.kind.contract:
+        return Category.COSMETIC if change.kind.name == "customer" else Category.SUBSCRIBERS
     if change.action is Action.CREATE:
         return _created(change)
     if change.action in (Action.RETIRE, Action.REPLACE):

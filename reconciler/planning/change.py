@@ -11,10 +11,13 @@ from enum import StrEnum
 
 from reconciler.planning.live import Live
 from reconciler.resources import Kind
-from reconciler.resources.model import FEATURES, Field, Json, Mode, Removal, Stage, Values, digest
+from reconciler.resources.model import DIGEST, FEATURES, NOTHING, Field, Json, Mode, Removal, Stage, Values, digest
+from reconciler.resources.subscription import ENDING, LEFT, PRORATION
 
 #: The parameter that takes a key over from whoever holds it (https://docs.stripe.com/api/prices/create).
 TRANSFER = "transfer_lookup_key"
+#: Fields of a subscription that a schedule alone can set.
+_SCHEDULED = ("scheduled", "next")
 #: Hexadecimal digits that tell a second key from the first.
 _SUFFIX = 8
 
@@ -42,6 +45,8 @@ class Reason(StrEnum):
     STRAY = "a second object of the same address"
     RENAMED = "the files name another event"
     RELEASED = "no longer in the files, and Stripe keeps an account's default"
+    ENDED = "cancelled at Stripe, and still in the files"
+    MIGRATED = "subscribed to a price that has a successor"
     KEY = "taken over by its key"
     IMPORTED = "taken over by its id"
 
@@ -54,6 +59,9 @@ class Op(StrEnum):
     DELETE = "delete"
     DEACTIVATE = "deactivate"
     REACTIVATE = "reactivate"
+    SCHEDULE = "schedule"
+    PHASES = "set phases"
+    RELEASE = "release"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +77,9 @@ class Change:
     """One address: what it is now, what it will be, and why.
 
     ``id`` and ``fingerprint`` are those of the live object the change starts from; ``fields`` names what differs.
-    ``named`` says that the files name the object's key, so that it is used as it stands or not at all.
+    ``named`` says that the files name the object's key, so that it is used as it stands or not at all. ``policy`` is
+    how a change of what somebody pays reaches them (``now``, ``now_prorated``, ``at_renewal``), None where there is no
+    such.
     """
 
     address: str
@@ -83,6 +93,7 @@ class Change:
     fingerprint: str | None = None
     source: str | None = None
     named: bool = False
+    policy: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +146,8 @@ def _late(kind: Kind, name: str) -> bool:
 def _create(change: Change) -> Iterator[Step]:
     kind, after = change.kind, change.after
     assert after is not None  # noqa: S101  a creation has an after
-    first = {name: value for name, value in after.values.items() if not _late(kind, name)}
-    params: Values = dict(first)
+    params: Values = {name: value for name, value in after.values.items() if not _late(kind, name)}
+    first = kind.lasting(params)
     if kind.metadata:
         params["metadata"] = after.metadata
     if kind.transfers and change.action is Action.REPLACE:
@@ -164,6 +175,9 @@ def _retire(change: Change, stage: Stage) -> Iterator[Step]:
             del values[name]
         params: Values = {name: kind.field(name).unset for name in held}
         yield Step(change, kind.late_stage, Op.UPDATE, params, State(dict(values), before.metadata))
+    if kind.removal is Removal.END:
+        yield from _end(change, stage, before)
+        return
     gone = State({**values, "active": False}, before.metadata)
     if kind.removal is Removal.DELETE:
         yield Step(change, stage, Op.DELETE, {}, None)
@@ -173,10 +187,38 @@ def _retire(change: Change, stage: Stage) -> Iterator[Step]:
         yield Step(change, stage, Op.UPDATE, {"active": False}, gone)
 
 
+def _end(change: Change, stage: Stage, before: State) -> Iterator[Step]:
+    """Let a subscription run out with its period, after what is scheduled is called off, and mark why it does."""
+    state = before
+    if before.values.get("scheduled"):
+        state = _without_schedule(before)
+        yield Step(change, Stage.RELEASE, Op.RELEASE, {}, state)
+    gone = State({**state.values, ENDING: True}, {**state.metadata, DIGEST: LEFT})
+    yield Step(change, stage, Op.UPDATE, {ENDING: True, "metadata": {DIGEST: LEFT}}, gone)
+
+
+def _without_schedule(state: State) -> State:
+    return State({name: value for name, value in state.values.items() if name not in _SCHEDULED}, state.metadata)
+
+
+def _rescheduled(change: Change, state: State, after: State) -> Iterator[Step]:
+    """Plan the items of the next period: a schedule is made from the subscription, then it is told its phases."""
+    coming = after.values.get("next")
+    if coming is None or coming == state.values.get("next"):
+        return
+    if not state.values.get("scheduled"):
+        state = State({**state.values, "scheduled": True}, state.metadata)
+        yield Step(change, Stage.SCHEDULE, Op.SCHEDULE, {}, state)
+    yield Step(change, Stage.PHASES, Op.PHASES, {"next": coming}, State(after.values, state.metadata))
+
+
 def _update(change: Change) -> Iterator[Step]:
     kind, before, after = change.kind, change.before, change.after
     assert before is not None and after is not None  # noqa: S101, PT018  an update has both
     state = State(dict(before.values), before.metadata)
+    if state.values.get("scheduled") and not after.values.get("scheduled"):
+        state = _without_schedule(state)
+        yield Step(change, Stage.RELEASE, Op.RELEASE, {}, state)
     target = _until_detached(kind, before.metadata, after.metadata)
     for stage, names in sorted(_by_stage(kind, before.values, after.values)):
         values = _overlaid(state.values, after.values, names)
@@ -184,7 +226,10 @@ def _update(change: Change) -> Iterator[Step]:
             state = State(values, state.metadata)
             yield Step(change, stage, Op.REACTIVATE, {}, state)
             continue
-        params: Values = {name: _sent(kind.field(name), before.values, after.values) for name in names}
+        sent = {name: _sent(kind.field(name), before.values, after.values) for name in names}
+        params: Values = {name: value for name, value in sent.items() if value is not NOTHING}
+        if change.policy in PRORATION and "items" in names:
+            params["proration_behavior"] = PRORATION[change.policy]
         if kind.transfers and kind.key in names:
             params[TRANSFER] = True
         metadata = state.metadata
@@ -194,6 +239,7 @@ def _update(change: Change) -> Iterator[Step]:
         state = State(values, metadata)
         if params:
             yield Step(change, stage, Op.UPDATE, params, state)
+    yield from _rescheduled(change, state, after)
     if target != after.metadata:
         patch: Values = {"metadata": metadata_patch(target, after.metadata)}
         yield Step(change, Stage.UNMARK, Op.UPDATE, patch, State(state.values, after.metadata))
@@ -209,7 +255,7 @@ def _until_detached(kind: Kind, before: dict[str, str], after: dict[str, str]) -
 def _by_stage(kind: Kind, before: Values, after: Values) -> Iterator[tuple[Stage, tuple[str, ...]]]:
     """Group differing fields by the stage they are written in; archiving comes last, after what depends on it."""
     differing = [row.name for row in kind.fields if before.get(row.name) != after.get(row.name)]
-    differing = [name for name in differing if name != kind.fixed_key]
+    differing = [name for name in differing if name != kind.fixed_key and kind.field(name).mode is not Mode.DERIVED]
     if kind.removal is Removal.DEACTIVATE and "active" in differing:
         yield kind.create_stage, ("active",)
         differing.remove("active")

@@ -8,14 +8,16 @@ from reconciler.diagnostics import Diagnostic, SourceRange
 from reconciler.planning.change import Action, Change, Reason, State, is_active
 from reconciler.planning.live import Live
 from reconciler.planning.match import Matching, keeps_key, match
-from reconciler.planning.words import unlike
+from reconciler.planning.unsettled import bound, forces_replacement, not_alike, refers_to_nothing, unchangeable, unfit
 from reconciler.resources import KINDS, Kind, Resource
 from reconciler.resources.mark import marked, owned_metadata
 from reconciler.resources.model import (
     DIGEST,
     MARK_KEYS,
+    Fitted,
     Json,
     Mode,
+    There,
     Values,
     digest,
     held,
@@ -104,32 +106,53 @@ class _Comparison:
     def change(self, resource: Resource) -> Change | None:
         """Return what has to happen to an address, None where nothing has to."""
         live = self._matching.by_address.get(resource.address)
-        if live is None:
+        if live is None or live.over:
             if resource.address in self._absent or self._hangs(resource):
                 return None
             return Change(
                 resource.address,
                 resource.kind,
                 Action.CREATE,
-                Reason.NEW,
+                Reason.ENDED if live else Reason.NEW,
                 (),
                 None,
-                self._asked(resource, resource.values),
+                self._asked(resource, self._fitted(resource, None).values),
                 source=_text(resource.source),
                 named=resource.adopts,
             )
         before = self._before(live, resource)
-        after = self._asked(resource, _with_kept_key(resource, live, before.values))
+        fitted = self._fitted(resource, live)
+        if fitted.refusal is not None:
+            self.problems.append(unfit(resource, live, fitted.refusal))
+            return None
+        after = self._asked(resource, _with_kept_key(resource, live, before.values, fitted.values))
         fields = self._differing(resource.kind, before.values, after.values)
         if not fields and before.metadata == after.metadata:
             self.unchanged += 1
             return None
-        if any(_forces_replacement(resource.kind, name, before.values, after.values) for name in fields):
+        if any(forces_replacement(resource.kind, name, before.values, after.values) for name in fields):
+            if resource.kind.contract:
+                self.problems.append(bound(resource, live, fields))
+                return None
             if _is_switched_off(resource):
                 return replace(self.retirement(resource.address, live), reason=Reason.CONFIG)
             return self._replacement(resource, live, before, after, fields)
         action = Action.ADOPT if resource.address in self._matching.adopted else Action.UPDATE
-        return self._existing(resource, live, action, before, after, fields)
+        return replace(self._existing(resource, live, action, before, after, fields), policy=fitted.policy)
+
+    def _fitted(self, resource: Resource, live: Live | None) -> Fitted:
+        """Return what is asked of an address given what is there, if anything is."""
+        if resource.kind.fit is None:
+            return Fitted(resource.values)
+        return resource.kind.fit(resource, None if live is None else self._there(live), self._at)
+
+    def _there(self, live: Live) -> There:
+        values = resolve(live.kind, live.values, self._address_of)
+        return There(values, live.facts, live.metadata, self._namespace)
+
+    def _at(self, address: str) -> There | None:
+        live = self._matching.by_address.get(address)
+        return None if live is None else self._there(live)
 
     def retirement(self, address: str, live: Live) -> Change:
         """Return the retirement of an object of ours that no address needs."""
@@ -155,7 +178,7 @@ class _Comparison:
         """Tell whether a resource refers to one that is no longer sold and never was at Stripe."""
         missing = sorted(self._absent.intersection(references(resource.values)))
         if missing and not resource.kind.parent:
-            self.problems.append(_refers_to_nothing(resource, missing[0]))
+            self.problems.append(refers_to_nothing(resource, missing[0]))
         return bool(missing)
 
     def _asked(self, resource: Resource, values: Values) -> State:
@@ -163,10 +186,12 @@ class _Comparison:
         if not resource.kind.metadata:
             return State(dict(values), {})
         features = resource.address in self._with_features
-        return State(dict(values), marked(resource, self._namespace, features=features, values=values))
+        bound = None if resource.kind.fit else values
+        return State(dict(values), marked(resource, self._namespace, features=features, values=bound))
 
     def _before(self, live: Live, resource: Resource) -> State:
         values = resolve(resource.kind, live.values, self._address_of)
+        values = _impersonal(resource.kind, values, resource.values)
         return State(values, owned_metadata(live.metadata, resource.metadata))
 
     def _address_of(self, object_id: tuple[str, str]) -> str | None:
@@ -180,11 +205,11 @@ class _Comparison:
         self, resource: Resource, live: Live, before: State, after: State, fields: tuple[str, ...]
     ) -> Change | None:
         if not resource.kind.metadata and not resource.kind.parent:
-            self.problems.append(_unchangeable(resource, live, fields))
+            self.problems.append(unchangeable(resource, live, fields))
             return None
         ours = resource.address not in self._matching.adopted
         if not ours or (resource.adopts and resource.kind.fixed_key is not None):
-            self.problems.append(_unlike(resource, live, before, after, fields, ours=ours))
+            self.problems.append(not_alike(resource, live, before, after, fields, ours=ours))
             return None
         self._replaced.add(resource.address)
         if resource.kind.fixed_key is None:
@@ -219,6 +244,10 @@ class _Comparison:
         if live.mark.address != resource.address or (self._moved and _same_but_for_the_mark(before, after)):
             return Reason.MOVED
         changed = after.metadata.get(DIGEST) != live.mark.digest
+        if resource.kind.fit is not None and not changed:
+            return Reason.MIGRATED if _on_predecessor(before.values) else Reason.DRIFT
+        if resource.kind.fit is not None:
+            return Reason.CONFIG
         if self._edited(resource, live, live.mark.digest):
             return Reason.BOTH if changed else Reason.DRIFT
         return Reason.CONFIG
@@ -259,7 +288,18 @@ def resolve(kind: Kind, values: Values, address_of: Callable[[tuple[str, str]], 
     return kind.ordered({name: substitute(value, replace) for name, value in values.items()})
 
 
-def _with_kept_key(resource: Resource, live: Live, before: Values) -> Values:
+def _on_predecessor(values: Values) -> bool:
+    """Tell whether an item is on an archived price of ours, or on one that is being replaced."""
+    return any("$of" in each["price"] for each in values.get("items") or ())
+
+
+def _impersonal(kind: Kind, values: Values, asked: Values) -> Values:
+    """Put a fingerprint in the place of what is personal and not in the files."""
+    hidden = {row.name for row in kind.fields if row.personal and values.get(row.name) != asked.get(row.name)}
+    return {name: f"({digest(value, 8)})" if name in hidden else value for name, value in values.items()}
+
+
+def _with_kept_key(resource: Resource, live: Live, before: Values, asked: Values) -> Values:
     """Return what is asked for, with the key an object keeps in place of the one it would be made with.
 
     A key that never changes on an object stays, as after a rename, unless the files ask for another by name; so does
@@ -267,8 +307,8 @@ def _with_kept_key(resource: Resource, live: Live, before: Values) -> Values:
     """
     name = resource.kind.key
     if name is None or not (keeps_key(resource, live) or _has_fixed_key(resource, before)):
-        return resource.values
-    others = {field: value for field, value in resource.values.items() if field != name}
+        return asked
+    others = {field: value for field, value in asked.items() if field != name}
     return {**others, name: before[name]} if name in before else others
 
 
@@ -282,57 +322,9 @@ def _is_switched_off(resource: Resource) -> bool:
     return not is_active(State(resource.values, {})) and resource.kind.field("active").mode is Mode.UPDATE_ONLY
 
 
-def _forces_replacement(kind: Kind, name: str, before: Values, after: Values) -> bool:
-    row = kind.field(name)
-    old, new = before.get(name), after.get(name)
-    if row.mode is Mode.CREATE_ONLY:
-        return True
-    if new is None and row.default is None and row.unset is None:
-        return True
-    return not row.in_place(old, new)
-
-
 def _successor_id(resource: Resource) -> str:
     assert resource.key is not None  # noqa: S101  only kinds with a chosen id come here
     return f"{resource.key}_{digest(resource.values, 8)}"
-
-
-def _unchangeable(resource: Resource, live: Live, fields: tuple[str, ...]) -> Diagnostic:
-    return Diagnostic(
-        "E0702",
-        f"{resource.address}: {', '.join(fields)} of {resource.kind.name} {live.id} cannot be changed at Stripe",
-        resource.source,
-        help="Add a meter under a new id and move usage to it, or put the value back.",
-    )
-
-
-def _refers_to_nothing(resource: Resource, address: str) -> Diagnostic:
-    return Diagnostic(
-        "E0704",
-        f"{resource.address} refers to {address}, which is no longer sold and is not at Stripe",
-        resource.source,
-        help=f"Remove the reference, or make {address} active.",
-    )
-
-
-def _unlike(
-    resource: Resource, live: Live, before: State, after: State, fields: tuple[str, ...], *, ours: bool
-) -> Diagnostic:
-    """Return the refusal to change what is fixed under the id the file names, of our own object or one to take over."""
-    fixed = [name for name in fields if _forces_replacement(resource.kind, name, before.values, after.values)]
-    shown = unlike(fixed, before.values, after.values)
-    if ours:
-        refusal = f"{resource.kind.name} {live.id} cannot change under a fixed id: {shown}"
-        key = resource.kind.field(resource.kind.fixed_key or "").yaml or resource.kind.fixed_key
-        remedy = f"Drop {key}, or change it too, for a new object; or put the value back."
-    else:
-        refusal = f"{live.id} cannot be taken over as it is: {shown}"
-        remedy = "Make the file say what the object is, take it over, then change it; or drop the key that names it."
-        for there, here in ((before.values.get(name), after.values.get(name)) for name in fixed):
-            if isinstance(there, dict) and isinstance(here, dict) and "$id" in there and "$ref" in here:
-                known = f"If {held(there)[1]} is {here['$ref']}, take it over first"
-                remedy = f"{known}: `reconciler import {here['$ref']} {held(there)[1]}`. {remedy}"
-    return Diagnostic("E0703", f"{resource.address}: {refusal}", resource.source, help=remedy)
 
 
 def _bindings(changes: Sequence[Change], matching: Matching) -> dict[str, Binding]:

@@ -19,6 +19,8 @@ from reconciler.resources.model import ADDRESS, Json, Values
 
 #: Below this many managed objects a share says nothing: retiring one of three is not a mass change.
 FEW = 5
+#: How many addresses a refusal about many names.
+_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class Refusal:
 def check_guards(plan: Plan, guards: Guards, allowed: Collection[str] = ()) -> list[Refusal]:
     """Return every refusal that is not allowed."""
     found = [*_mass(plan, guards), *_protected(plan, guards), *_rises(plan, guards), *_currency(plan), *_meters(plan)]
-    found += [*_subscribed(plan), *_loosened(plan)]
+    found += [*_subscribed(plan), *_loosened(plan), *_contracts(plan)]
     speak: dict[str | None, set[str]] = defaultdict(set)
     for each in found:
         speak[each.address].add(each.guard)
@@ -106,6 +108,27 @@ def _subscribed(plan: Plan) -> Iterator[Refusal]:
             continue
         message = f"{change.address} would be retired with {subscribed(plan.subscribers[change.id])}"
         yield Refusal("subscribers", f"{message}; `status: legacy` keeps a plan for them", change.address)
+
+
+def _contracts(plan: Plan) -> Iterator[Refusal]:
+    """Refuse what charges people unless it is allowed for the run; a customer alone charges nobody.
+
+    One that was cancelled at Stripe is begun anew only where its address is named: somebody wanted it to end.
+    """
+    charged = [change for change in plan.changes if is_charging(change)]
+    for change in charged:
+        if change.reason is Reason.ENDED:
+            yield Refusal("cancelled", f"{change.address} was cancelled at Stripe and would begin anew", change.address)
+    if charged:
+        names = ", ".join(change.address for change in charged[:_NAMED])
+        more = f" and {len(charged) - _NAMED:,} more" if len(charged) > _NAMED else ""
+        yield Refusal("contracts", f"the plan changes what people are charged: {names}{more}")
+
+
+def is_charging(change: Change) -> bool:
+    """Tell whether a change may charge somebody: not who a customer is, nor metadata alone."""
+    harmless = change.kind.name == "customer" or (change.action is Action.UPDATE and not change.fields)
+    return change.kind.contract and not harmless
 
 
 def _fate(change: Change) -> str | None:

@@ -10,6 +10,7 @@ from reconciler.planning.applied import Applied
 from reconciler.resources import Kind
 from reconciler.resources.mark import Mark, owned_metadata, read_mark
 from reconciler.resources.model import Json, Values, digest
+from reconciler.resources.subscription import ENDING, OVER
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,7 @@ class Live:
 
     ``attached`` is the owner mark of the feature that an attachment attaches, which may be archived and not be read.
     ``told`` is what people want to know of an object, such as a link's address; ``kept`` that it cannot be archived.
+    ``facts`` are what planning and writing go by though nobody manages it; no fingerprint covers them.
     """
 
     kind: Kind
@@ -28,6 +30,7 @@ class Live:
     attached: Mark | None = None
     told: str | None = None
     kept: bool = False
+    facts: Mapping[str, Json] = field(default_factory=dict)
 
     @cached_property
     def mark(self) -> Mark | None:
@@ -41,8 +44,13 @@ class Live:
 
     @property
     def active(self) -> bool:
-        """Whether the object can be used for something new."""
-        return self.values.get("active", True) is not False
+        """Whether the object can be used for something new, or goes on beyond its period."""
+        return self.values.get("active", True) is not False and not self.values.get(ENDING) and not self.over
+
+    @property
+    def over(self) -> bool:
+        """Whether the object is a subscription that will never be billed again."""
+        return self.facts.get("status") in OVER
 
     def is_relic(self, namespace: str) -> bool:
         """Tell whether this is an archived object of a namespace: one that a successor may take the key from."""
@@ -58,7 +66,8 @@ class Live:
 class LiveState:
     """What an account holds of the managed kinds: only what is alive, and what the files name by key.
 
-    ``applied`` is what was last applied there as a whole, None where nothing was or nobody wrote it down.
+    ``applied`` is what was last applied there as a whole, None where nothing was or nobody wrote it down. ``contracts``
+    says that customers and subscriptions were read too.
     """
 
     account: str
@@ -66,6 +75,7 @@ class LiveState:
     api_version: str
     objects: tuple[Live, ...]
     applied: Applied | None = None
+    contracts: bool = False
 
     @property
     def digest(self) -> str:
@@ -89,6 +99,7 @@ def read_object(kind: Kind, raw: Mapping[str, Any], *, parent: str | None = None
         attached=read_mark(feature.get("metadata") or {}) if isinstance(feature, Mapping) else None,
         told=raw.get(kind.told) if kind.told else None,
         kept=bool(kind.kept and raw.get(kind.kept)),
+        facts=kind.facts(raw) if kind.facts else {},
     )
 
 

@@ -20,6 +20,7 @@ TERM = 600
 _LONGEST_TERM = 86_400
 _LONGEST_TEXT = 120
 _HELD, _RELEASED = "held", "released"
+_CONTRACTS = "contracts"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -40,7 +41,8 @@ class Holder:
 class Lock:
     """One generation of the lock; ``updated`` and ``term`` are seconds on the account's own clock.
 
-    ``token`` tells runs apart, ``holder`` names one to people. ``by`` is who released it by hand.
+    ``token`` tells runs apart, ``holder`` names one to people. ``by`` is who released it by hand. ``contracts``
+    remembers that applies look after customers and subscriptions there.
     """
 
     namespace: str
@@ -55,6 +57,7 @@ class Lock:
     plan: str
     by: str
     applied: Applied | None
+    contracts: bool = False
 
     @property
     def ends(self) -> int:
@@ -98,6 +101,7 @@ def read_lock(raw: Mapping[str, Any]) -> Lock | None:
         plan=metadata.get("plan", ""),
         by=metadata.get("released_by", ""),
         applied=_applied(metadata),
+        contracts=bool(metadata.get(_CONTRACTS)),
     )
 
 
@@ -106,7 +110,9 @@ def highest(locks: Iterable[Lock]) -> Lock | None:
     return max(locks, key=lambda lock: lock.generation, default=None)
 
 
-def held_metadata(namespace: str, holder: Holder, token: str, plan: str, applied: Applied | None) -> dict[str, str]:
+def held_metadata(
+    namespace: str, holder: Holder, token: str, plan: str, applied: Applied | None, *, contracts: bool = False
+) -> dict[str, str]:
     """Return the metadata of a new generation, which carries on what was last applied."""
     return {
         MARK: namespace,
@@ -115,6 +121,7 @@ def held_metadata(namespace: str, holder: Holder, token: str, plan: str, applied
         "holder": str(holder)[:_LONGEST_TEXT],
         "term": str(TERM),
         "plan": plan,
+        **(contracts_metadata(looked_after=True) if contracts else {}),
         **(applied_metadata(applied) if applied else {}),
     }
 
@@ -122,6 +129,11 @@ def held_metadata(namespace: str, holder: Holder, token: str, plan: str, applied
 def released_metadata(by: str = "") -> dict[str, str]:
     """Return what is written to release a generation, by hand where ``by`` says who did."""
     return {"state": _RELEASED, **({"released_by": by[:_LONGEST_TEXT]} if by else {})}
+
+
+def contracts_metadata(*, looked_after: bool) -> dict[str, str]:
+    """Return what is written of whether there are customers and subscriptions to look after."""
+    return {_CONTRACTS: "looked after" if looked_after else ""}
 
 
 def applied_metadata(applied: Applied) -> dict[str, str]:

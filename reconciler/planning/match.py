@@ -11,7 +11,7 @@ from reconciler.config.renames import new_address
 from reconciler.diagnostics import Diagnostic
 from reconciler.planning.live import Live
 from reconciler.resources import KINDS, Resource
-from reconciler.resources.model import held
+from reconciler.resources.model import Removal, held
 
 
 @dataclass
@@ -79,7 +79,12 @@ def _match_marked(
             _adopt(matching, resource, holder)
         elif holder is not None:
             matching.problems.append(_held(resource, holder))
-    matching.strays += [(address, live) for address, lives in ours.items() for live in lives if live.active]
+    matching.strays += [
+        (address, live)
+        for address, lives in ours.items()
+        for live in lives
+        if live.active and live.kind.removal is not Removal.KEEP
+    ]
 
 
 def _take(matching: Matching, resource: Resource, named: Live, holder: Live | None) -> None:
@@ -124,6 +129,9 @@ def _choose(matching: Matching, address: str, resource: Resource, mine: list[Liv
 
     *rest, chosen = sorted(mine, key=rank)
     matching.by_address[address] = chosen
+    if rest and chosen.kind.removal is Removal.KEEP:
+        matching.problems.append(_doubled(resource, mine))
+        return
     matching.strays += [(address, live) for live in rest if live.active]
 
 
@@ -141,6 +149,15 @@ _HOW_TO_ADOPT = {
     "feature": "To take it over, name its key in the file as lookup_key; otherwise choose another key.",
     "promotion_code": "To take it over, name its id in imports; otherwise deactivate it, or choose another code.",
 }
+
+
+def _doubled(resource: Resource, mine: list[Live]) -> Diagnostic:
+    return Diagnostic(
+        "E0713",
+        f"{resource.address}: {', '.join(sorted(live.id for live in mine))} are all marked as it",
+        resource.source,
+        help="Remove the metadata key `managed_by` from all but the one that it is.",
+    )
 
 
 def _settled(resource: Resource, named: Live, live: Live) -> Diagnostic:

@@ -43,7 +43,8 @@ class Plan:
     ``subscribers`` counts live subscriptions by id of each price that goes off sale; None where nobody could read them.
     ``snapshot`` is when the read-out was taken that the plan was made from, None where it was made from the account
     itself: only then can it be a plan file, and be applied. ``loosened`` says which guards the files draw wider than
-    the base they were compared with.
+    the base they were compared with. ``contracts`` says that there are customers or subscriptions to look after, so
+    that the next plan reads them even where the files no longer have any.
     """
 
     id: str
@@ -61,6 +62,7 @@ class Plan:
     subscribers: Mapping[str, int | None] = field(default_factory=dict)
     snapshot: datetime | None = None
     loosened: tuple[str, ...] = ()
+    contracts: bool = False
 
     @property
     def counts(self) -> dict[str, int]:
@@ -91,6 +93,7 @@ def make_plan(
     subscribers: Mapping[str, int | None] | None = None,
     snapshot: datetime | None = None,
     loosened: tuple[str, ...] = (),
+    contracts: bool = False,
     lifetime: timedelta = DEFAULT_LIFETIME,
 ) -> Plan:
     """Bind a difference to its target; clock and id come from the caller."""
@@ -111,6 +114,7 @@ def make_plan(
         subscribers=dict(subscribers or {}),
         snapshot=snapshot,
         loosened=loosened,
+        contracts=contracts,
     )
 
 
@@ -140,6 +144,7 @@ def document(plan: Plan) -> dict[str, Any]:
         "subscribers": dict(plan.subscribers),
         "entitlements": plan.entitlements.document(),
         "loosened": list(plan.loosened),
+        "contracts": plan.contracts,
         "bindings": {
             address: {"kind": item.kind, "id": item.id, "fingerprint": item.fingerprint}
             for address, item in plan.bindings.items()
@@ -159,6 +164,7 @@ def _change(change: Change) -> dict[str, Any]:
         "fingerprint": change.fingerprint,
         "source": change.source,
         "named": change.named,
+        "policy": change.policy,
         "before": _state(change.before),
         "after": _state(change.after),
     }

@@ -44,6 +44,7 @@ class _Change(_Closed):
     fingerprint: str | None
     source: str | None
     named: bool
+    policy: Literal["now", "now_prorated", "at_renewal"] | None
     before: _State | None
     after: _State | None
 
@@ -129,6 +130,7 @@ class _Document(_Closed):
     subscribers: dict[str, Annotated[int, Field(ge=0)] | None]
     entitlements: _Unknown | _Known
     loosened: list[str]
+    contracts: bool
     bindings: dict[str, _Binding]
     actions: list[_Change]
     digest: str
@@ -225,6 +227,7 @@ def _plan(parsed: _Document) -> Plan:
         currencies=tuple(parsed.currencies),
         subscribers=parsed.subscribers,
         loosened=tuple(parsed.loosened),
+        contracts=parsed.contracts,
     )
 
 
@@ -284,6 +287,7 @@ def _change(item: _Change) -> Change:
         fingerprint=item.fingerprint,
         source=item.source,
         named=item.named,
+        policy=item.policy,
     )
 
 

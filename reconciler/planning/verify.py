@@ -69,6 +69,8 @@ def _as_configured(change: Change, resource: Resource | None, namespace: str, wi
         return not asked or change.reason in (Reason.STRAY, Reason.RENAMED, Reason.RELEASED)
     if resource is None or change.after is None or (change.kind, change.named) != (resource.kind, resource.adopts):
         return False
+    if resource.kind.fit is not None:  # what the account has to do with it is compared with the account at hand
+        return change.after.metadata == marked(resource, namespace, features=False)
     values, wanted = dict(change.after.values), dict(resource.values)
     imported = change.id is not None and change.id == resource.imported and change.action is not Action.REPLACE
     key = resource.kind.key if imported else resource.kind.fixed_key

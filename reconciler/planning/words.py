@@ -178,6 +178,30 @@ def _brief(address: str) -> str:
     return " ".join([f"{section}.{name}", *rest[:1]])
 
 
+def _customer(values: Values) -> str:
+    return quote(str(values["name"])) if "name" in values else ""
+
+
+def _subscription(values: Values) -> str:
+    """Name what is subscribed to, without the prices of usage, and how it is collected."""
+    items = [(_price_name(each["price"]), each.get("quantity", 1)) for each in values.get("items") or []]
+    shown = [f"{name} x {quantity:,}" if quantity > 1 else name for name, quantity in items if name]
+    collected = "invoices" if values.get("collection_method") == "send_invoice" else "charged"
+    return f"{quote(', '.join(shown) or 'usage alone')}, {collected} in {values.get('currency')}"
+
+
+def _price_name(price: Json) -> str:
+    if "$ref" in price:
+        return _brief(price["$ref"])
+    _, _, address = str(price.get("$of", "")).partition("/")
+    return f"{_brief(address)} as before" if address and _brief(address) else "" if address else held(price)[1]
+
+
+def _credit(values: Values) -> str:
+    monetary = (values.get("amount") or {}).get("monetary") or {}
+    return amount(monetary.get("value", 0), str(monetary.get("currency")))
+
+
 def _portal(values: Values) -> str:
     title = (values.get("business_profile") or {}).get("headline")
     return quote(title) if title else ""
@@ -195,4 +219,7 @@ _HEADLINES: Mapping[str, Callable[[Values], str]] = {
     "payment_link": _link,
     "portal_configuration": _portal,
     "webhook_endpoint": _named("url"),
+    "customer": _customer,
+    "subscription": _subscription,
+    "credit_grant": _credit,
 }

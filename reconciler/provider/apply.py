@@ -43,7 +43,7 @@ class Locked:
         seen = locks.look()
         if not plan.changes and is_recorded(plan, seen.latest.applied if seen.latest else None):
             return self._execute(plan, catalog, self.ports.work)
-        lease = locks.take(self.holder, plan.id, seen)
+        lease = locks.take(self.holder, plan.id, seen, contracts=plan.contracts)
         whole = False
         try:
             with lease.kept(self.stop):

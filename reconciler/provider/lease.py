@@ -15,7 +15,7 @@ from http import HTTPStatus
 
 from reconciler.diagnostics import PartlyAppliedError, ProviderError
 from reconciler.planning.applied import Applied
-from reconciler.planning.lock import TERM, Lock, applied_metadata, read_lock, released_metadata
+from reconciler.planning.lock import TERM, Lock, applied_metadata, contracts_metadata, read_lock, released_metadata
 from reconciler.planning.plan import Plan
 from reconciler.provider.gateway import CONNECT_TIMEOUT, READ_TIMEOUT, Answer, Gateway, RequestFailedError
 from reconciler.provider.ports import Ports
@@ -117,7 +117,11 @@ class Lease:
         applied = None if plan is None or self.lost else self._record(plan)
         if self.is_released:
             return None
-        metadata, unwritten = released_metadata() | (applied_metadata(applied) if applied else {}), ""
+        metadata, unwritten = released_metadata(), ""
+        if applied is not None and plan is not None:
+            metadata |= applied_metadata(applied)
+            if plan.contracts or self.lock.contracts:
+                metadata |= contracts_metadata(looked_after=plan.contracts)
         for _ in range(ATTEMPTS):
             try:
                 self._post(self._ports.sure, metadata)

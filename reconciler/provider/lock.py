@@ -12,7 +12,6 @@ from http import HTTPStatus
 from typing import Any
 
 from reconciler.diagnostics import LockedError, ProviderError
-from reconciler.planning.applied import Applied
 from reconciler.planning.lock import (
     Holder,
     Lock,
@@ -76,10 +75,10 @@ class Locks:
                 return Seen(tuple(found), answer.at)
             after = {"starting_after": page[-1]["id"]}
 
-    def take(self, holder: Holder, plan: str, seen: Seen) -> Lease:
+    def take(self, holder: Holder, plan: str, seen: Seen, *, contracts: bool = False) -> Lease:
         """Take the lock for a plan (its id) after a look; LockedError naming the holder where somebody has it."""
         for _ in range(_LOOKS):
-            lease = self._next(seen, holder, plan)
+            lease = self._next(seen, holder, plan, contracts=contracts)
             try:
                 seen = self.look(besides=lease.lock.id)
             except BaseException:
@@ -109,13 +108,13 @@ class Locks:
             except (RequestFailedError, ProviderError):
                 return
 
-    def _next(self, seen: Seen, holder: Holder, plan: str) -> Lease:
+    def _next(self, seen: Seen, holder: Holder, plan: str, *, contracts: bool) -> Lease:
         """Create the next generation; ids that are used up are stepped over, ever further."""
         self._refuse_held(seen.locks, seen.now)
         latest, step = seen.latest, 1
         number = latest.generation + 1 if latest else 1
         for _ in range(_IDS):
-            found, now = self._create(number, holder, plan, latest.applied if latest else None)
+            found, now = self._create(number, holder, plan, latest, contracts=contracts)
             if isinstance(found, Lease):
                 return found
             if found is None:
@@ -126,11 +125,12 @@ class Locks:
         raise _untaken("no id for it is free")
 
     def _create(
-        self, generation: int, holder: Holder, plan: str, applied: Applied | None
+        self, generation: int, holder: Holder, plan: str, latest: Lock | None, *, contracts: bool
     ) -> tuple[Lease | Lock | None, float]:
         """Create a generation; return the lease, or the lock that is there, or None for an id that is used up."""
         token, object_id, since = secrets.token_hex(16), lock_id(self._namespace, generation), self._elapsed()
-        metadata = held_metadata(self._namespace, holder, token, plan, applied)
+        applied, known = (latest.applied, latest.contracts) if latest else (None, False)
+        metadata = held_metadata(self._namespace, holder, token, plan, applied, contracts=contracts or known)
         params = {"id": object_id, "name": "reconciler lock", "active": False, "metadata": metadata}
         answer = self._posted(params, token)
         if answer is None:

@@ -1,7 +1,7 @@
 """From files and an account to a plan: read, compare, bind."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -84,7 +84,7 @@ def propose_offline(
     """
     live = snapshot.live
     check_snapshot(snapshot, catalog.namespace, catalog.environment, __version__)
-    desired = desire(catalog)
+    desired = [each for each in desire(catalog) if not each.kind.contract]
     check_whole(snapshot, desired, catalog.namespace)
     difference = diff(desired, live.objects, catalog.namespace, catalog.moved)
     plan = bind(
@@ -110,15 +110,23 @@ def bind(catalog: Catalog, live: LiveState, difference: Difference, base: Base |
         config_digest=catalog.digest,
         entitlements=entitle(catalog, base, live.applied),
         loosened=base.loosened(catalog) if base else (),
+        contracts=_looked_after(catalog, live),
         **facts,
     )
 
 
+def _looked_after(catalog: Catalog, live: LiveState) -> bool:
+    """Tell whether the next plan has customers or subscriptions to read, though the files may have none."""
+    ours = (each.mark for each in live.objects if each.kind.contract and each.active)
+    return bool(catalog.file.tenants) or any(mark and mark.namespace == catalog.namespace for mark in ours)
+
+
 def take_snapshot(catalog: Catalog, gateway: Gateway, now: datetime) -> str:
     """Read the account once and return a snapshot of what planning these files needs."""
-    desired = desire(catalog)
+    desired = [each for each in desire(catalog) if not each.kind.contract]
     reader = Reader(gateway)
     live = reader.state(desired, catalog.namespace)
+    live = replace(live, objects=tuple(each for each in live.objects if not each.kind.contract))
     return record(live, desired, target(catalog, live), catalog.moved, reader.currencies, now)
 
 

@@ -34,6 +34,10 @@ ALIVE: Mapping[str, Mapping[str, Any]] = {
 }
 
 
+#: Kinds that are read only where there is somebody to look after: whoever sells to nobody in git pays nothing for them.
+CONTRACTS = tuple(kind for kind in KINDS if kind.contract)
+
+
 @contextmanager
 def _readers() -> Iterator[ThreadPoolExecutor]:
     """Give threads to read with; a signal leaves them behind, since nothing is lost with what they read."""
@@ -72,16 +76,24 @@ class Reader:
         self._locks = []
         with _readers() as pool:
             account = pool.submit(self.account)
-            listed = pool.map(self._alive, [kind for kind in KINDS if kind.parent is None])
+            catalogue = [kind for kind in KINDS if kind.parent is None and not kind.contract]
+            wanted = any(item.kind.contract for item in desired)
+            parties = pool.map(self._alive, CONTRACTS) if wanted else iter(())
+            listed = pool.map(self._alive, catalogue)
             objects = [live for lives in listed for live in lives]
+            lock = highest(each for each in self._locks if each.namespace == namespace)
+            contracts = wanted or bool(lock and lock.contracts)
+            if contracts and not wanted:
+                parties = pool.map(self._alive, CONTRACTS)
+            objects += [live for lives in parties for live in lives]
+            objects += self._ended(pool, desired, objects, namespace)
             objects += self._archived(pool, desired, objects)
             objects += self._paused(pool, desired, objects)
             objects += self._switched_off(desired, objects, namespace)
             objects += self._named(pool, desired, objects, namespace)
             objects += self._attachments(pool, desired, objects, namespace)
-            lock = highest(each for each in self._locks if each.namespace == namespace)
             applied = lock.applied if lock else None
-            return LiveState(account.result(), self.gateway.mode, API_VERSION, tuple(objects), applied)
+            return LiveState(account.result(), self.gateway.mode, API_VERSION, tuple(objects), applied, contracts)
 
     def expand(self, kind: Kind) -> list[str]:
         """Return what to expand so that an answer holds every managed field.
@@ -106,7 +118,7 @@ class Reader:
         """Read an answer's object, and the rest of a list in it that is longer than Stripe shows there."""
         cut = {
             name: value
-            for name in kind.expand
+            for name in (*kind.expand, "items")
             if isinstance(value := raw.get(name), Mapping) and value.get("object") == "list" and value.get("has_more")
         }
         lists = {name: {**value, "data": list(self.pages(value["url"], {}))} for name, value in cut.items()}
@@ -124,6 +136,13 @@ class Reader:
             ]
         return [live for live in self._alive(kind) if live.key == key]
 
+    def beside(self, kind: Kind, owner: str) -> list[Live]:
+        """Read the living objects of a kind that belong to an owner: subscriptions and credits of a customer."""
+        params: dict[str, Any] = {str(kind.within): owner}
+        if kind.expand:
+            params["expand"] = [f"data.{name}" for name in kind.expand]
+        return [self.whole(kind, raw) for raw in self.pages(kind.path, params)]
+
     def attached(self, product: str) -> list[Live]:
         """Read the attachments of a product."""
         kind = BY_NAME["product_feature"]
@@ -135,7 +154,25 @@ class Reader:
         params: dict[str, Any] = dict(ALIVE.get(kind.name, {}))
         if kind.expand:
             params["expand"] = [f"data.{name}" for name in self.expand(kind)]
-        return [self.whole(kind, raw) for raw in self._managed(self.pages(kind.path, params))]
+        found = (self.whole(kind, raw) for raw in self._managed(self.pages(kind.path, params)))
+        return [live for live in found if not live.over]
+
+    def _ended(
+        self, pool: ThreadPoolExecutor, desired: Sequence[Resource], objects: Sequence[Live], namespace: str
+    ) -> Iterator[Live]:
+        """Look for cancelled subscriptions of ours where one is wanted and none runs: it is not begun anew unasked."""
+        kind = BY_NAME["subscription"]
+        ours = {live.mark.address: live for live in objects if _is_ours(live, namespace) and live.mark}
+        missing = [item for item in desired if item.kind is kind and item.address not in ours]
+        customers = [ours[owner].id for item in missing if (owner := item.values["customer"]["$ref"]) in ours]
+        for found in pool.map(self._cancelled, customers):
+            yield from (live for live in found if _is_ours(live, namespace))
+
+    def _cancelled(self, customer: str) -> list[Live]:
+        kind = BY_NAME["subscription"]
+        expand = [f"data.{name}" for name in kind.expand]
+        found = self.pages(kind.path, {"customer": customer, "status": "canceled", "expand": expand})
+        return [self.whole(kind, raw) for raw in found]
 
     def _managed(self, found: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         """Put locks aside: they are products, and no part of any catalogue."""

@@ -21,9 +21,12 @@ from reconciler.planning.verify import Ids, matches
 from reconciler.provider.gateway import Answer, Gateway, RequestFailedError
 from reconciler.provider.reads import Reader
 from reconciler.provider.retry import Failure
+from reconciler.resources.items import SCHEDULES, named, phases
 from reconciler.resources.model import Values
 
 ATTEMPTS = 3
+#: Writes that reach a subscription through a schedule of it, whose answer is that schedule.
+SCHEDULING = (Op.SCHEDULE, Op.PHASES, Op.RELEASE)
 _STORED = "Stripe answers from memory, and what is there is not as it says; a new plan asks anew"
 
 
@@ -76,7 +79,8 @@ class Writer:
     def write(self, step: Step) -> Result:
         """Carry out one write; every failure is a result, never an exception."""
         try:
-            early = self._look(step)
+            current = self._current(step)
+            early = self._look(step, current)
             if early is None and self._keeper is not None and _hands_over(step):
                 self._keeper.expect(step.change.address)
         except ReconcilerError as error:
@@ -84,14 +88,21 @@ class Writer:
         if early is not None:
             return early
         try:
-            return self._delete(step) if step.op is Op.DELETE else self._send(step)
+            return self._delete(step) if step.op is Op.DELETE else self._send(step, current)
         except ProviderError as error:
             return Result(
                 step, Status.UNCERTAIN, f"whether it happened could not be read: {error.message}", code=error.code
             )
 
-    def _look(self, step: Step) -> Result | None:
-        """Look at the account just before a write; return how it ended where there is nothing to send."""
+    def _current(self, step: Step) -> Live | None:
+        """Read the object of a write just before it."""
+        kind = step.change.kind
+        if step.op is Op.CREATE or kind.parent is not None:
+            return None
+        return self._reader.one(kind, self._object(step))
+
+    def _look(self, step: Step, current: Live | None) -> Result | None:
+        """Compare what is there with what was planned; return how the write ended where there is nothing to send."""
         taken = self._taken_by(step)
         if taken is not None:
             return Result(step, Status.STALE, f"its key is held by {taken} since the plan was checked")
@@ -99,16 +110,15 @@ class Writer:
         if step.op is Op.CREATE or kind.parent is not None:
             return None
         object_id, ids = self._object(step), self._known()
-        current = self._reader.one(kind, object_id)
         if step.sets is None if current is None else _reached(step, current, ids):
             return Result(step, Status.ALREADY)
         if current is None or not _expected(step, current, ids):
             return Result(step, Status.STALE, f"{object_id} was changed since the plan was checked")
         return None
 
-    def _send(self, step: Step) -> Result:
+    def _send(self, step: Step, current: Live | None) -> Result:
         """Send until an answer, or a look at the account, proves how the write ended."""
-        path, params = self._path(step), self._params(step)
+        path, params = self._path(step, current), self._params(step, current)
         outcome: Answer | Failure = Failure(None, None, "nothing was sent")
         for attempt in range(ATTEMPTS):
             outcome = self._post(step, path, params, self._idempotency_key(step, params, attempt))
@@ -142,6 +152,9 @@ class Writer:
         An answer that may be a stored one is believed only if the object it tells of is still as it says.
         """
         ids = self._known()
+        if step.op in SCHEDULING:
+            there = self._there(step, self._object(step))
+            return there if there is not None and _reached(step, there, ids) else None
         if isinstance(outcome, Failure):
             unknown = outcome.ambiguous or outcome.replayed
             candidates = self._candidates(step, params) if unknown else ()
@@ -161,6 +174,8 @@ class Writer:
             return [self._there(step, self._object(step))]
         if parent is not None:
             return self._reader.attached(parent)
+        if kind.within is not None:
+            return self._reader.beside(kind, params[kind.within])
         key = params.get(kind.key) if kind.key else None
         return [live for live in self._reader.by_key(kind, key) if live.id != step.change.id]
 
@@ -198,13 +213,25 @@ class Writer:
             return self._known().known[step.change.address]
         return step.change.id
 
-    def _params(self, step: Step) -> Values:
+    def _params(self, step: Step, current: Live | None) -> Values:
         ids = self._known()
         params = {name: ids.resolve(value) for name, value in step.params.items()}
+        facts = current.facts if current else {}
+        if step.op is Op.SCHEDULE:
+            return {"from_subscription": self._object(step)}
+        if step.op is Op.PHASES:
+            return phases(facts, params["next"])
+        if step.op is Op.RELEASE:
+            return {}
+        if "items" in params and facts:
+            params["items"] = [named(each, facts["items"]) for each in params["items"]]
         return {**params, "expand": self._reader.expand(step.change.kind)} if step.change.kind.expand else params
 
-    def _path(self, step: Step) -> str:
+    def _path(self, step: Step, current: Live | None = None) -> str:
         kind, change = step.change.kind, step.change
+        if step.op in SCHEDULING:
+            schedule = f"/{current.facts['schedule']}" if current and step.op is not Op.SCHEDULE else ""
+            return f"{SCHEDULES}{schedule}{'/release' if step.op is Op.RELEASE else ''}"
         state = change.after or change.before
         path = kind.path
         if kind.parent is not None and state is not None:

@@ -8,6 +8,8 @@ from dataclasses import replace
 from reconciler.config.catalog import Catalog
 from reconciler.resources import (
     coupon,
+    credit_grant,
+    customer,
     feature,
     meter,
     payment_link,
@@ -16,6 +18,7 @@ from reconciler.resources import (
     product,
     product_feature,
     promotion_code,
+    subscription,
     tax_rate,
     webhook_endpoint,
 )
@@ -36,6 +39,9 @@ KINDS: tuple[Kind, ...] = (
     payment_link.KIND,
     portal_configuration.KIND,
     webhook_endpoint.KIND,
+    customer.KIND,
+    subscription.KIND,
+    credit_grant.KIND,
 )
 
 BY_NAME = {kind.name: kind for kind in KINDS}

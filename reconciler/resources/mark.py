@@ -8,9 +8,17 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from reconciler.resources.model import ADDRESS, DIGEST, FEATURES, MANAGED_BY, MARK_KEYS, OWN_KEYS, Resource, Values
-
-PREFIX = "reconciler/"
+from reconciler.resources.model import (
+    ADDRESS,
+    DIGEST,
+    FEATURES,
+    MANAGED_BY,
+    MARK_KEYS,
+    OWN_KEYS,
+    PREFIX,
+    Resource,
+    Values,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,22 +22,35 @@ DIGEST = "config_digest"
 OWN_KEYS = "reconciler_keys"
 FEATURES = "reconciler_features"
 MARK_KEYS = (MANAGED_BY, ADDRESS, DIGEST, OWN_KEYS, FEATURES)
+#: What the owner in a mark begins with; the namespace follows.
+PREFIX = "reconciler/"
+#: What a patch sends where there is nothing to send.
+NOTHING: Json = object()
+_LEAVES = ({"$ref"}, {"$id"}, {"$id", "$of"})
 
 
 class Mode(StrEnum):
-    """When a field can be written: at creation only, at any time, or on an existing object only."""
+    """When a field can be written: at creation only, at any time, or on an existing object only.
+
+    ``ONCE`` is said at creation and never read back; ``DERIVED`` is no parameter of the object, but a state that is
+    reached by other requests.
+    """
 
     CREATE_ONLY = "create-only"
+    ONCE = "once"
+    DERIVED = "derived"
     MUTABLE = "mutable"
     UPDATE_ONLY = "update-only"
 
 
 class Removal(StrEnum):
-    """What retiring a kind means at Stripe."""
+    """What retiring a kind means at Stripe; ``END`` lets it run out, ``KEEP`` leaves it as it is."""
 
     ARCHIVE = "archive"
     DELETE = "delete"
     DEACTIVATE = "deactivate"
+    END = "end"
+    KEEP = "keep"
 
 
 class Stage(StrEnum):
@@ -54,6 +67,12 @@ class Stage(StrEnum):
     OFFER = "8b-offer"
     SWITCH = "8b2-switch"
     RETIRE_OFFER = "8c-retire-offer"
+    CUSTOMER = "8d-customer"
+    RELEASE = "8e-release"
+    CONTRACT = "8f-contract"
+    SCHEDULE = "8g-schedule"
+    PHASES = "8h-phases"
+    END = "8i-end"
     RETIRE_COUPON = "9a-retire-coupon"
     RETIRE_PRICE = "9b-retire-price"
     DETACH = "9c-detach"
@@ -78,8 +97,9 @@ class Field:
 
     ``in_place`` narrows a mutable field: a change it refuses forces a replacement. ``unset`` is what an update sends to
     clear the field; ``None`` means that Stripe cannot clear it, which forces a replacement. Where Stripe lays an update
-    over what is there, ``patch`` says from before and after what to send. ``yaml`` is its key in the files, empty where
-    the value is derived. Lists in an ``unordered`` field are sets.
+    over what is there, ``patch`` says from before and after what to send, :data:`NOTHING` for nothing. ``yaml`` is its
+    key in the files, empty where the value is derived. Lists in an ``unordered`` field are sets. What is ``personal``
+    stands in a plan only where the files say it.
     """
 
     name: str
@@ -91,6 +111,29 @@ class Field:
     patch: Callable[[Json, Json], Json] | None = None
     yaml: str = ""
     unordered: bool = False
+    personal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class There:
+    """What planning sees of a live object: values with addresses where they have one, facts, metadata, namespace."""
+
+    values: Values
+    facts: Mapping[str, Json]
+    metadata: Mapping[str, str]
+    namespace: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What is asked of an object given what is there; ``policy`` is how a change of it reaches whoever is charged.
+
+    ``refusal`` says why it cannot be done, ``anew`` why there has to be a new object, where a person has to agree.
+    """
+
+    values: Values
+    policy: str | None = None
+    refusal: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +146,9 @@ class Kind:
     key, ``fallback_limit`` is the length of a second key that a creation may use. ``late_stage`` is when update-only
     fields are written, other than ``active``. Of an answer, ``hands_over`` is the secret that only a creation's has,
     ``told`` the field to tell people of; where the one named ``kept`` is true, Stripe lets nobody archive the object.
+    A ``contract`` charges somebody, or says who is charged. ``facts`` reads what planning goes by and nobody manages;
+    ``fit`` turns what the files ask into what is asked of what is there, None where nothing is; ``within`` is the field
+    by which a list can be narrowed.
     """
 
     name: str
@@ -124,6 +170,10 @@ class Kind:
     kept: str | None = None
     parent: str | None = None
     expand: tuple[str, ...] = ()
+    contract: bool = False
+    facts: Callable[[Mapping[str, Any]], Mapping[str, Json]] | None = None
+    fit: Callable[["Resource", There | None, Callable[[str], There | None]], Fitted] | None = None
+    within: str | None = None
     unmanaged: Mapping[str, str] = field(default_factory=dict)
 
     def field(self, name: str) -> Field:
@@ -140,8 +190,13 @@ class Kind:
 
     def digest(self, values: Mapping[str, Json], metadata: Mapping[str, str]) -> str:
         """Return 16 hexadecimal digits over values and own metadata; a fixed key is identity, not content."""
-        content = {name: value for name, value in values.items() if name != self.fixed_key}
+        said = {row.name for row in self.fields if row.mode in (Mode.ONCE, Mode.DERIVED)}
+        content = {name: value for name, value in values.items() if name != self.fixed_key and name not in said}
         return digest([self.name, content, dict(metadata)], 16)
+
+    def lasting(self, values: Mapping[str, Json]) -> Values:
+        """Return the values that an object shows: all but what is only said when it is made."""
+        return {name: value for name, value in values.items() if self.field(name).mode is not Mode.ONCE}
 
     def canonical(self, values: Mapping[str, Json]) -> Values:
         """Drop every field that stands at Stripe's default or is empty."""
@@ -169,7 +224,8 @@ class Resource:
     """One object the files ask for, at an address that is stable across accounts and modes.
 
     ``adopts`` says that the files name an existing object's key, so an unmarked holder of it is taken over;
-    ``imported`` is the id of an existing object that they name as it is, whatever key it has.
+    ``imported`` is the id of an existing object that they name as it is, whatever key it has. ``policies`` say, for the
+    address of a price or for a field, how a change reaches what exists.
     """
 
     kind: Kind
@@ -180,6 +236,7 @@ class Resource:
     source: SourceRange | None = None
     adopts: bool = False
     imported: str | None = None
+    policies: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -197,6 +254,14 @@ def live_id(kind: str, value: Any) -> Json:
     return None if value is None else {"$id": f"{kind}/{value['id'] if isinstance(value, dict) else value}"}
 
 
+def live_price(price: Mapping[str, Any] | str) -> Json:
+    """Hold a price's id, with the namespace and address it was made from where the answer tells: it may be archived."""
+    leaf = live_id("price", price)
+    metadata = {} if isinstance(price, str) else price.get("metadata") or {}
+    owner, address = metadata.get(MANAGED_BY, ""), metadata.get(ADDRESS, "")
+    return {**leaf, "$of": f"{owner.removeprefix(PREFIX)}/{address}"} if owner.startswith(PREFIX) and address else leaf
+
+
 def held(value: Json) -> tuple[str, str]:
     """Return kind and id of a held id: a product and a coupon may share their id."""
     kind, _, object_id = value["$id"].partition("/")
@@ -205,7 +270,7 @@ def held(value: Json) -> tuple[str, str]:
 
 def is_leaf(value: Json) -> bool:
     """Tell a scalar, a reference or a held id from a container."""
-    return not isinstance(value, list) and (not isinstance(value, dict) or set(value) in ({"$ref"}, {"$id"}))
+    return not isinstance(value, list) and (not isinstance(value, dict) or set(value) in _LEAVES)
 
 
 def references(value: Json) -> Iterator[str]:

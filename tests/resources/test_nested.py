@@ -43,11 +43,17 @@ CREATE = {
     "payment_link": "PaymentLinkCreateParams",
     "portal_configuration": "billing_portal.ConfigurationCreateParams",
     "webhook_endpoint": "WebhookEndpointCreateParams",
+    "customer": "CustomerCreateParams",
+    "subscription": "SubscriptionCreateParams",
+    "credit_grant": "billing.CreditGrantCreateParams",
 }
 UPDATE = {kind: name.replace("Create", "Update") for kind, name in CREATE.items() if kind != "product_feature"}
 
 _DECIMAL = "written as its decimal twin, which holds every amount exactly"
 _REPLACED = "no change in place: the code is replaced"
+_GIVEN = "the files name coupons, not what a customer was given of them"
+_WHOLE = "said of the subscription as a whole, not of one item"
+_PATCHED = "written by the patch of items, which tests of the loop look at"
 _DASHBOARD = "what the files do not say is left to the dashboard"
 #: Parameters below a managed field that are left alone, each with what is below it, and its reason.
 LEFT_ALONE = {
@@ -77,9 +83,23 @@ LEFT_ALONE = {
         "features.subscription_update.trial_update_behavior": _DASHBOARD,
         "features.subscription_update.products[].adjustable_quantity": "the price changes, not how many",
     },
+    "subscription": {
+        "discounts[].discount": _GIVEN,
+        "discounts[].promotion_code": "codes are entered by customers, at checkout",
+        "items[].billing_thresholds": _WHOLE,
+        "items[].current_trial": _WHOLE,
+        "items[].discounts": _WHOLE,
+        "items[].metadata": _WHOLE,
+        "items[].plan": "the older name of the price",
+        "items[].price_data": "prices have addresses of their own",
+        "items[].tax_rates": _WHOLE,
+    },
+    "credit_grant": {"applicability_config.scope.prices": "a credit pays whatever is metered"},
 }
 LEFT_ON_UPDATE = LEFT_ALONE | {
     "promotion_code": {"restrictions.currency_options": _REPLACED},
+    "subscription": LEFT_ALONE["subscription"]
+    | {"items[].id": _PATCHED, "items[].deleted": _PATCHED, "items[].clear_usage": "usage of meters is never cleared"},
     "payment_link": LEFT_ALONE["payment_link"] | {"line_items[].id": _REPLACED, "line_items[].quantity": _REPLACED},
 }
 

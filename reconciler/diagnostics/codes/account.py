@@ -65,6 +65,26 @@ _PLANNING = {
         "reconciler pull --out other.d --namespace acme, in an account that acme manages",
         "reconciler pull --out other.d --namespace other",
     ),
+    "E0711": prose(
+        "subscription or credit stays as it is",
+        "What the files ask cannot be done to what somebody pays: a credit that was given is given, another's schedule "
+        "plans other items, or usage of the running period would never be billed.",
+        "a money credit whose amount is edited under its id",
+        "give another credit under a new id; release the schedule; say on_change: at_renewal",
+    ),
+    "E0712": prose(
+        "subscription cannot change so",
+        "Customer and currency of a subscription are fixed at Stripe, and a second subscription beside it would charge "
+        "twice.",
+        "a tenant billed in usd whose currency becomes eur",
+        "take the subscription out of the files, apply, and add it anew when its period is over",
+    ),
+    "E0713": prose(
+        "two customers of one tenant",
+        "Several customers carry the owner mark of one tenant, so nobody can tell which one is to be billed.",
+        "a customer copied together with its metadata",
+        "remove the metadata key managed_by from all but one",
+    ),
     "E0704": prose(
         "refers to what was never sold",
         "A legacy plan that was never at Stripe is not made there, so nothing at Stripe can refer to it.",
