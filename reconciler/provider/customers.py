@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from reconciler.provider.gateway import Gateway, RequestFailedError
 from reconciler.provider.reads import PAGE, Reader
-from reconciler.resources.mark import PREFIX, read_mark
-from reconciler.resources.model import ADDRESS, MANAGED_BY
+from reconciler.resources.mark import read_mark
+from reconciler.resources.model import ADDRESS, MANAGED_BY, PREFIX
 
 TENANTS = "tenants."
 #: What can stand between the quotation marks of a search as it is.
