@@ -68,7 +68,7 @@ class Reader:
 
     def account(self) -> str:
         """Return the id of the account the key belongs to."""
-        return str(self._get("/v1/account", {})["id"])
+        return str(self.get("/v1/account", {})["id"])
 
     def state(self, desired: Sequence[Resource], namespace: str, currencies: Iterable[str] = ()) -> LiveState:
         """Read everything a plan for these resources has to know; ``currencies`` are expanded besides their own."""
@@ -259,13 +259,14 @@ class Reader:
         """Yield the objects of a list, page by page; ProviderError where it cannot be read."""
         after: dict[str, str] = {}
         while True:
-            page = self._get(path, {**params, "limit": PAGE, **after})
+            page = self.get(path, {**params, "limit": PAGE, **after})
             yield from page["data"]
             if not page["has_more"] or not page["data"]:
                 return
             after = {"starting_after": page["data"][-1]["id"]}
 
-    def _get(self, path: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    def get(self, path: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Read one object; ProviderError where it cannot be read."""
         try:
             return self.gateway.get(path, params)
         except RequestFailedError as error:

@@ -123,9 +123,10 @@ class Summaries:
         }
 
     def _read(self, event_name: str, bounds: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        return self._reader.pages(f"/v1/billing/meters/{self._meter(event_name)}/event_summaries", bounds)
+        return self._reader.pages(f"/v1/billing/meters/{self.meter(event_name)}/event_summaries", bounds)
 
-    def _meter(self, event_name: str) -> str:
+    def meter(self, event_name: str) -> str:
+        """Return the id of the meter with an event name; ProviderError where the account has none."""
         with self._lock:
             if event_name not in self._meters:
                 self._meters = {

@@ -21,8 +21,8 @@ from reconciler.cli.books import (
     writing,
 )
 from reconciler.cli.context import App, common_options, pass_app
+from reconciler.cli.customers import customers_of, customers_option
 from reconciler.cli.exits import Exit
-from reconciler.cli.files import read_bounded
 from reconciler.cli.options import AccountOptions, account_options, format_option
 from reconciler.cli.stopping import stoppable
 from reconciler.cli.usages import (
@@ -36,7 +36,7 @@ from reconciler.cli.usages import (
     sums_text,
     usage_text,
 )
-from reconciler.config.models import Environment
+from reconciler.cli.verifying import verify
 from reconciler.diagnostics import UsageError
 from reconciler.entitlements import Entitlements, Policy
 from reconciler.entitlements.periods import SECOND, micros
@@ -44,15 +44,13 @@ from reconciler.entitlements.standing import subscription_of
 from reconciler.entitlements.usage_export import export_rows
 from reconciler.entitlements.usage_report import TenantUsage, current_period, usage_of
 from reconciler.ledger.base import Store
-from reconciler.provider.binding import check_account, check_mode
-from reconciler.provider.customers import customers_by_mark
+from reconciler.provider.binding import check_mode
 from reconciler.provider.delivery import HOUR
-from reconciler.provider.gateway import Connection, Gateway
+from reconciler.provider.gateway import Gateway
 from reconciler.provider.retry import Backoff
 from reconciler.provider.usage import UsageSender
 from reconciler.provider.worker import INTERVAL, Round, UsageWorker, late
 
-_LARGEST_FILE = 64 * 1024 * 1024
 _STATES = ("pending", "dead", "streamed", "sent")
 
 
@@ -67,7 +65,7 @@ _stream_option = click.option(
 @click.group("usage", no_args_is_help=True)
 @common_options
 def command() -> None:
-    """Report and export what was used, and send it to Stripe."""
+    """Report and export what was used, send it to Stripe, and compare both."""
 
 
 @command.command("report", short_help="Show what tenants have used, in units and money.")
@@ -159,12 +157,7 @@ def _outbox(app: App, tenant: str | None, *, state: str | None, books: BookOptio
 @command.command("flush", short_help="Send what was used to Stripe, each unit once.")
 @click.option("--before", metavar="INSTANT", help="Only what was used in hours begun before; default everything.")
 @click.option("--again", is_flag=True, help="Try dead letters again, once their cause is gone.")
-@click.option(
-    "--customers",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="JSON of tenant to Stripe customer; default the customers that carry our mark.",
-)
+@customers_option
 @_stream_option
 @book_options
 @account_options
@@ -193,7 +186,7 @@ def _flush(
     words = "reconciler usage flush"
     with writing(app, policy, books) as runtime, stoppable(f"Run {shlex.quote(words)} again.") as stopper:
         gateway = Gateway(connection, backoff=Backoff(sleep=stopper.stop.wait))
-        known = _customers(app, policy, customers, connection, environment)
+        known = customers_of(app, policy, customers, connection, environment).customers
         if again:
             runtime.ledger.store.revive()
         _seal(runtime, before)
@@ -254,7 +247,7 @@ def _worker(
             worker = UsageWorker(
                 runtime,
                 Gateway(connection, backoff=Backoff(sleep=stopper.stop.wait)),
-                partial(_customers, app, policy, None, connection, environment),
+                lambda: customers_of(app, policy, None, connection, environment).customers,
                 interval=interval,
                 draft=draft_hours * HOUR,
                 stream=stream,
@@ -263,6 +256,9 @@ def _worker(
             )
         worker.run()
         return _ending(runtime.ledger.store)
+
+
+command.add_command(verify)
 
 
 def _tell(app: App, form: str, done: Round) -> None:
@@ -289,30 +285,6 @@ def _seal(runtime: Entitlements, before: str | None) -> None:
     bound = now if before is None else -(-micros(instant_of(before, runtime.policy.zone)) // SECOND)
     while runtime.seal(min(bound, now)):
         continue
-
-
-def _customers(
-    app: App,
-    policy: Policy,
-    file: Path | None,
-    connection: Connection,
-    environment: tuple[str, Environment] | None,
-) -> dict[str, str]:
-    """Return the customers of tenants, from a file or from the account, which is the one the environment names."""
-    gateway = Gateway(connection, read_only=True)
-    check_account(gateway, environment)
-    if file is None:
-        marked = customers_by_mark(gateway, policy.namespace)
-        for tenant, ids in marked.doubled.items():
-            app.out.problem(f"{tenant} is marked on {' and '.join(ids)}; its usage waits until one of them is")
-        return dict(marked.customers)
-    try:
-        found = json.loads(read_bounded(file, _LARGEST_FILE))
-    except ValueError:
-        found = None
-    if not isinstance(found, dict) or not all(isinstance(each, str) for each in found.values()):
-        raise UsageError("E1035", f"{file} is no JSON object of tenant to customer")
-    return found
 
 
 def _stretch(since: str | None, until: str | None, zone: str) -> tuple[int, int] | None:
