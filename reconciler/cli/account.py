@@ -53,8 +53,9 @@ def sandbox_connection(file: str) -> Connection:
     return Connection(SANDBOX_KEY, transport=sandbox.http_client(), rates=UNLIMITED, simulated=True)
 
 
-def find_key(environ: Mapping[str, str]) -> str | None:
+def find_key(environ: Mapping[str, str] | None = None) -> str | None:
     """Return the key of the environment, also from a file named by NAME_FILE; UsageError where two differ."""
+    environ = os.environ if environ is None else environ
     found = {name: value.strip() for name in KEYS for value in [_value(name, environ)] if value}
     if len(set(found.values())) > 1:
         raise UsageError("E1022", f"{' and '.join(found)} are both set and differ", remedy="Unset one of them.")

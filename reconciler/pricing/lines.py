@@ -16,10 +16,15 @@ ONE = Decimal(1)
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What was used in a period: units by meter, and calls by tool in the order they were made."""
+    """What was used in a period: units by meter, and calls by tool in the order they were made.
+
+    ``charged`` is what the spend meter was told, by what it was for, in minor units: charges that were booked already
+    stand as they are, in place of calls and units priced anew.
+    """
 
     units: Mapping[str, Decimal | int] = field(default_factory=dict)
     calls: Sequence[tuple[str, int] | Made] = ()
+    charged: Mapping[str, Decimal] | None = None
 
 
 def ahead(price: Licensed, quantity: int, currency: str, period: Period | None = None) -> Iterator[Line]:
@@ -70,6 +75,13 @@ def count(number: Decimal) -> str:
 
 def _charges(tariff: Tariff, usage: Usage) -> tuple[list[Decimal], tuple[str, ...]]:
     """Return what is charged together, part by part, and each part in words."""
+    charges = _anew(tariff, usage) if usage.charged is None else list(usage.charged.items())
+    words = tuple(f"{what}, {display(charge, tariff.currency)}" for what, charge in charges)
+    return [charge for _, charge in charges], words
+
+
+def _anew(tariff: Tariff, usage: Usage) -> list[tuple[str, Decimal]]:
+    """Price calls and units that are charged together."""
     charges: list[tuple[str, Decimal]] = []
     if tariff.spend and tariff.spend.calls:
         numbers: dict[str, int] = {}
@@ -83,8 +95,7 @@ def _charges(tariff: Tariff, usage: Usage) -> tuple[list[Decimal], tuple[str, ..
             charges.append(
                 (f"{line.name}: {count(units)} units", total(part.amount for part in parts(line.rate, units)))
             )
-    words = tuple(f"{what}, {display(charge, tariff.currency)}" for what, charge in charges)
-    return [charge for _, charge in charges], words
+    return charges
 
 
 @dataclass(frozen=True, slots=True)

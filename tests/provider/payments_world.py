@@ -47,6 +47,7 @@ FILES: dict[str, Any] = {
         "gone": {"name": "Gone", "credits": 1, "price": 5, "status": "legacy"},
     },
     "coupons": {"tenth": {"percent_off": 10, "duration": "forever"}},
+    "tax_rates": {"vat": {"display_name": "VAT", "percentage": 19, "inclusive": False}},
     "tenants": {
         "acme": {"name": "Acme", "email": "a@acme.example", "plan": "pro", "price": "monthly"},
         "big": {
@@ -60,7 +61,7 @@ FILES: dict[str, Any] = {
                     "reserved_price": {"amount": 50, "interval": "month"},
                 }
             },
-            "subscription": {"quantity": 3, "trial_days": 30, "coupon": "tenth"},
+            "subscription": {"quantity": 3, "trial_days": 30, "coupon": "tenth", "tax_rates": ["vat"]},
         },
     },
     "payment_links": {"starter": {"items": [{"pack": "starter"}]}},

@@ -10,6 +10,7 @@ from reconciler.diagnostics import ReconcilerError
 from reconciler.provider.payments import Choice, NotForSaleError, PageError
 from reconciler.provider.payments.offer import offer_of
 from tests.loop.world import catalog_of
+from tests.sandbox.person import Person
 
 from .payments_world import FILES, OK, Market, catalog
 
@@ -40,17 +41,23 @@ def test_a_pack_is_sold_once(market: Market) -> None:
 
 
 def test_a_tenants_own_terms_are_sold_to_it(market: Market) -> None:
-    """Own usage stands in place of the plan's, with reservation, quantity, trial and coupon; others get the plan's."""
+    """Own usage stands for the plan's, with reservation, quantity, trial, coupon and taxes; others get the plan's."""
     offer = offer_of(market.catalog, "big", Choice(plan="pro"))
     assert offer.lines == (
         ("plans.pro.prices.monthly", 3),
         ("tenants.big.usage.calls.reserved_price", 1),
         ("tenants.big.usage.calls", None),
     )
-    assert (offer.trial_days, offer.coupon) == (30, "coupons.tenth")
+    assert (offer.trial_days, offer.coupon, offer.tax_rates) == (30, "coupons.tenth", ("tax_rates.vat",))
     session = market.buy("big", plan="pro")
     assert market.sold(session) == list(map(tuple, offer.lines))
     assert session.discounts[0].coupon == "acme_coupon_tenth"
+    person = Person(market.sandbox)
+    person.visit(session.url)
+    person.pay(email="big@big.example")
+    (bought,) = market.dashboard.v1.subscriptions.list().data
+    assert [rate.display_name for rate in bought.default_tax_rates or []] == ["VAT"]
+    assert bought.metadata["tenant"] == "big"
     other = offer_of(market.catalog, "stranger", Choice(plan="pro"))
     assert (other.lines[0].quantity, other.trial_days, other.coupon) == (1, 14, None)
 

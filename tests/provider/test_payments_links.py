@@ -132,7 +132,8 @@ def test_no_plan_takes_a_tenants_link_for_its_own(market: Market) -> None:
     assert market.dashboard.v1.payment_links.retrieve(link.id).active
 
 
-def test_a_coupon_no_link_can_take_off_is_noted(market: Market) -> None:
-    """A link has no discounts of its own; a tenant without a coupon reads nothing of it."""
-    assert any("coupons.tenth" in note for note in market.desk.link("big", Choice(plan="flat")).notes)
+def test_what_no_link_can_hold_is_noted(market: Market) -> None:
+    """A link has no discounts and no tax rates; a tenant without either reads nothing of them."""
+    notes = market.desk.link("big", Choice(plan="flat")).notes
+    assert [each.split()[4] for each in notes] == ["coupons.tenth", "tax_rates.vat"]
     assert market.desk.link("acme", Choice(plan="flat")).notes == ()

@@ -74,4 +74,11 @@ CODES = {
         "reconciler link wait plink_1EXAMPLE, while the customer looks for the card",
         "run the command again",
     ),
+    "E1412": prose(
+        "no invoice",
+        "A tenant is billed by a plan, its own or settings.default_plan, in one currency, and by intervals that end "
+        "with the billing month.",
+        "reconciler invoice nobody, in files without default_plan",
+        "reconciler invoice acme",
+    ),
 }

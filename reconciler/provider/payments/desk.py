@@ -1,7 +1,7 @@
 """Selling what the files say to a tenant: checkout sessions, payment links, the portal, and watching for a payment."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -140,7 +140,7 @@ class Payments:
         if customer is not None and offer.every is not None:
             self._subscribed(gateway, tenant, customer)
         shelf = shelf_of(gateway, self._catalog, [line.address for line in offer.lines])
-        params = {
+        params: dict[str, Any] = {
             "mode": "payment" if offer.every is None else "subscription",
             "line_items": [
                 {"price": shelf.prices[line.address], **({} if line.quantity is None else {"quantity": line.quantity})}
@@ -152,6 +152,9 @@ class Payments:
             **self._discounts(gateway, offer),
             **purchase(self._catalog, tenant, offer),
         }
+        if offer.tax_rates:
+            rates = [self._id(gateway, "/v1/tax_rates", each) for each in offer.tax_rates]
+            params["subscription_data"] = {**params["subscription_data"], "default_tax_rates": rates}
         body = self._made(gateway, SESSIONS, params, self._key("checkout", tenant, key))
         if body["status"] == "expired":
             raise PageError("E1404", f"the page of key {quoted(key)} has expired", remedy="Use another key.")
@@ -170,10 +173,13 @@ class Payments:
     def _discounts(self, gateway: Gateway, offer: Offer) -> Values:
         if offer.coupon is None:
             return {}
-        coupon = links.ours(gateway, self._catalog, "/v1/coupons", offer.coupon, {})
-        if coupon is None:
-            raise links.not_applied(offer.coupon)
-        return {"discounts": [{"coupon": coupon["id"]}]}
+        return {"discounts": [{"coupon": self._id(gateway, "/v1/coupons", offer.coupon, {})}]}
+
+    def _id(self, gateway: Gateway, path: str, address: str, params: Mapping[str, str] | None = None) -> str:
+        found = links.ours(gateway, self._catalog, path, address, params)
+        if found is None:
+            raise links.not_applied(address)
+        return str(found["id"])
 
     def _subscribed(self, gateway: Gateway, tenant: str, customer: str) -> None:
         """Refuse to sell a second subscription to whoever has one of ours: both would be billed."""

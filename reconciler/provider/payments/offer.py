@@ -42,7 +42,8 @@ class OfferLine(NamedTuple):
 class Offer(NamedTuple):
     """What is sold: ``sells`` is the address of a plan or a pack, ``price`` the id of the plan's price, if it has one.
 
-    ``every`` is the billing interval, None for what is paid once; ``coupon`` the address of the tenant's coupon.
+    ``every`` is the billing interval, None for what is paid once; ``coupon`` and ``tax_rates`` are addresses of what
+    the files put on the tenant's subscription.
     """
 
     sells: str
@@ -51,6 +52,7 @@ class Offer(NamedTuple):
     every: Every | None = None
     trial_days: int = 0
     coupon: str | None = None
+    tax_rates: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -90,7 +92,10 @@ def _of_plan(file: File, tenant: str, name: str, choice: Choice) -> Offer:
     own = file.tenants.get(tenant)
     terms = own.subscription if own is not None else None
     offer = _subscription(name, price, tariff, choice.quantity)
-    return offer._replace(coupon=f"coupons.{terms.coupon}" if terms is not None and terms.coupon else None)
+    if terms is None:
+        return offer
+    rates = tuple(f"tax_rates.{rate}" for rate in terms.tax_rates)
+    return offer._replace(coupon=f"coupons.{terms.coupon}" if terms.coupon else None, tax_rates=rates)
 
 
 def _subscription(name: str, price: str | None, tariff: Tariff, quantity: int | None) -> Offer:
