@@ -31,6 +31,7 @@ _FIELDS = (
     "trial_days_before",
     "trial_days_after",
     "on_change",
+    "usage_on_change",
     "remark",
 )
 
@@ -68,4 +69,5 @@ def _fields(row: TenantRow) -> dict[str, object]:
     for span, difference in (("month", row.month), ("year", row.year)):
         found[f"{span}_difference"] = "" if difference is None else major(difference, str(row.currency))
     found |= {"calls": row.calls, "newly_refused": row.newly_refused, "newly_allowed": row.newly_allowed}
-    return found | {"on_change": row.on_change, "remark": row.why}
+    policies = {"on_change": row.on_change, "usage_on_change": " ".join(row.usage_on_change)}
+    return found | policies | {"remark": row.why}

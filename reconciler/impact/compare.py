@@ -12,6 +12,7 @@ from reconciler.entitlements.decision import Reason
 from reconciler.impact.alike import Alike
 from reconciler.impact.charges import cost_of
 from reconciler.impact.notes import Doubts
+from reconciler.impact.reach import Reach, reach
 from reconciler.impact.replay import Replay
 from reconciler.impact.result import CallRow, Impact, Note, TenantRow
 from reconciler.impact.side import Side, Unpriced
@@ -163,8 +164,14 @@ class _Case:
             effects["refused"],
             effects["allowed"],
             (_trial(old), _trial(new)),
-            "" if isinstance(old, Unpriced) or isinstance(new, Unpriced) else _reach(self._sides[1], old, new),
+            *self._reach(old, new),
         )
+
+    def _reach(self, old: Contract | Unpriced, new: Contract | Unpriced) -> Reach:
+        if isinstance(old, Unpriced) or isinstance(new, Unpriced):
+            return Reach()
+        after = self._sides[1]
+        return reach(after, after.tenant(self._tenant), old, new)
 
     def _name(self) -> str:
         for side in reversed(self._sides):
@@ -190,21 +197,3 @@ class _Case:
 
 def _trial(contract: Contract | Unpriced) -> int:
     return 0 if isinstance(contract, Unpriced) else contract.tariff.trial_days
-
-
-def _reach(after: Side, old: Contract, new: Contract) -> str:
-    """Return whom a change of the flat price reaches, as the new files say; empty where it does not change."""
-    was, will = (each.tariff.prices.get(each.tariff.chosen or "") for each in (old, new))
-    if (
-        was is None
-        or will is None
-        or (was.rate, was.interval, was.interval_count)
-        == (
-            will.rate,
-            will.interval,
-            will.interval_count,
-        )
-    ):
-        return ""
-    _, plan, _, price = will.address.split(".", 3)
-    return after.file.plans[plan].prices[price].on_change

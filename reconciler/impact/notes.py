@@ -47,6 +47,8 @@ class Doubts:
             yield Note(some, tuple(row.tenant for row in already))
         for policy, told in _REACHED.items():
             yield from _about([row.tenant for row in rows if row.on_change == policy], told)
+        kept = [row.tenant for row in rows if "grandfather" in row.usage_on_change]
+        yield from _about(kept, _USAGE_KEPT)
         yield from self._packs()
 
     def _untold(self) -> Iterator[Note]:
@@ -82,6 +84,10 @@ _REACHED = {
     "if they paid it",
     "at_renewal": "The flat price of {} changes at the next renewal (on_change: at_renewal)",
 }
+#: Usage is charged at new prices from a period's end at the earliest, so only those are told who never pay them.
+_USAGE_KEPT = (
+    "Usage prices of {} change for new customers only (on_change: grandfather); the figures are as if they paid them"
+)
 
 
 def _about(tenants: Sequence[str], told: str) -> Iterator[Note]:

@@ -28,7 +28,8 @@ class TenantRow(NamedTuple):
     """One tenant under both catalogues; ``None`` where it has no invoice there, and ``why`` says so.
 
     ``calls`` were recorded; ``refused`` are those of them that each catalogue refuses. ``trial_days`` are those of a
-    new subscription. ``on_change`` says whom the change of its flat price reaches, where that differs.
+    new subscription. ``on_change`` says whom the change of its flat price reaches, where that differs, and
+    ``usage_on_change`` the same of all that is charged for usage.
     """
 
     tenant: str
@@ -44,6 +45,7 @@ class TenantRow(NamedTuple):
     newly_allowed: int = 0
     trial_days: tuple[int, int] = (0, 0)
     on_change: str = ""
+    usage_on_change: tuple[str, ...] = ()
 
     @property
     def currency(self) -> str | None:
@@ -245,6 +247,7 @@ def row_json(row: TenantRow) -> dict[str, Any]:
         "newly_allowed": row.newly_allowed,
         "trial_days": dict(zip(("before", "after"), row.trial_days, strict=True)),
         "on_change": row.on_change,
+        "usage_on_change": list(row.usage_on_change),
     }
 
 
