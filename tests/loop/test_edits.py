@@ -121,7 +121,6 @@ def hold(name: str, examples: int) -> None:
 
     @profile(
         max_examples=examples,
-        derandomize=True,
         deadline=None,
         suppress_health_check=slow,
         phases=(Phase.explicit, Phase.generate),
