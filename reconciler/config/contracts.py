@@ -1,20 +1,10 @@
-"""What a tenant's subscription is made of, as the files say it: items, their quantities, the one currency of all."""
+"""What a tenant's subscription is made of, as the files say it: its items and their quantities."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from reconciler.config.models import BillingPlan, File, Price, Tenant, UsageLine
-from reconciler.config.terms import (
-    default_currency,
-    plan_currency,
-    recurring,
-    sold,
-    spends,
-    tenant_currency,
-    tenant_plan,
-    tenant_spends,
-    through_spend,
-)
+from reconciler.config.models import BillingPlan, File, Tenant, UsageLine
+from reconciler.config.terms import paid_price, sold, spends, tenant_plan, tenant_spends, through_spend
 
 
 class Item(NamedTuple):
@@ -23,12 +13,6 @@ class Item(NamedTuple):
     address: str
     quantity: int | None
     on_change: str = "grandfather"
-
-
-def paid_price(plan: BillingPlan, tenant: Tenant) -> str | None:
-    """Return the price a tenant pays: its own choice, the plan's default one, or the first, of those that recur."""
-    several = recurring(plan)
-    return next((name for name in (tenant.price, plan.default_price, *several) if name in several), None)
 
 
 def subscription_items(file: File, tenant_id: str) -> list[Item]:
@@ -68,19 +52,3 @@ def _metered(file: File, address: str, line: UsageLine, plan: BillingPlan | None
     if overage is None or through_spend(file, plan, line):
         return None
     return Item(address, None, overage.on_change)
-
-
-def subscription_currency(file: File, tenant: Tenant) -> str:
-    """Return the currency a tenant is billed in: its own, that of its usage, or that of the price it pays."""
-    plan = tenant_plan(file, tenant)
-    if tenant.currency or plan is None:
-        return tenant_currency(file, tenant)
-    price = plan.prices.get(paid_price(plan, tenant) or "")
-    own = (price.currency if price else None) or plan_currency(file, plan)
-    ours = default_currency(file)
-    return ours if tenant.usage and price is not None and _sold_in(file, price, own, ours) else own
-
-
-def _sold_in(file: File, price: Price, own: str, currency: str) -> bool:
-    table = file.tiers.get(price.tiers or "")
-    return currency == own or currency in (table.currency_options if table else price.currency_options)

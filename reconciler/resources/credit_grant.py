@@ -10,7 +10,7 @@ from typing import Any
 from reconciler import money
 from reconciler.config.catalog import Catalog
 from reconciler.config.models.tenants import MoneyCredit
-from reconciler.config.terms import tenant_currency
+from reconciler.config.parts import billed_currency
 from reconciler.resources.model import (
     Field,
     Fitted,
@@ -40,7 +40,7 @@ def desire(catalog: Catalog) -> Iterator[Resource]:
                 kind=KIND,
                 address=f"tenants.{name}.money_credits.{credit.id}",
                 key=None,
-                values=KIND.canonical(_values(name, credit, credit.currency or tenant_currency(catalog.file, tenant))),
+                values=KIND.canonical(_values(name, credit, credit.currency or billed_currency(catalog.file, name))),
                 metadata=credit.metadata,
                 source=catalog.at("tenants", name, "money_credits", index),
             )

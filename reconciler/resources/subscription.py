@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reconciler.config.catalog import Catalog
-from reconciler.config.contracts import subscription_currency, subscription_items
+from reconciler.config.contracts import subscription_items
 from reconciler.config.models import Tenant
+from reconciler.config.parts import billed_currency
 from reconciler.resources.items import address_of, coming, facts_of, item_of, patch_items, schedule_of
 from reconciler.resources.model import (
     DIGEST,
@@ -73,7 +74,7 @@ def _values(catalog: Catalog, name: str, tenant: Tenant, items: Sequence[tuple[s
     plan = catalog.file.plans.get(tenant.plan or "")
     return {
         "customer": ref(f"tenants.{name}"),
-        "currency": subscription_currency(catalog.file, tenant),
+        "currency": billed_currency(catalog.file, name),
         "items": [item_of(ref(address), quantity) for address, quantity in items],
         "collection_method": terms.collection,
         "days_until_due": terms.days_until_due,
