@@ -73,7 +73,7 @@ def statement_in(
     if connection is not None:
         asked = chosen == running
         stripe = preview_of(connection, catalog.namespace, tenant) if asked else NoPreview(_OTHER_PERIOD)
-    contract = contract_in(catalog.file, tenant, subscription, stripe)
+    contract = contract_in(catalog, tenant, subscription, stripe)
     used = BilledUse(entries_of(store, tenant), partial(store.entry, tenant))
     invoice = invoice_due(tenant, contract, used, period)
     own = catalog.file.tenants.get(tenant)
@@ -82,7 +82,7 @@ def statement_in(
         terms.standing.plan.id if terms.standing.plan else None,
         period,
         invoice,
-        beside(invoice, stripe, sent_of(used, store.exports(tenant)), period),
+        beside(contract, invoice, stripe, sent_of(used, store.exports(tenant)), period),
         stripe,
         notes_of(invoice, stripe, period, credits_=bool(own and own.money_credits)),
         connection is not None and connection.simulated,

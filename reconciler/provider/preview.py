@@ -20,8 +20,8 @@ _OVER = frozenset({"canceled", "incomplete", "incomplete_expired"})
 class Preview(NamedTuple):
     """An invoice that is to come: its lines by the address of their price, in minor units.
 
-    ``others`` are lines of no price of ours, by their words. ``start`` and ``end`` of its period are Unix seconds;
-    ``whole`` says that all of its lines are here.
+    ``addresses`` are those of the subscription's prices, due now or not; ``others`` are lines of no price of ours, by
+    their words. ``start`` and ``end`` of its period are Unix seconds; ``whole`` says that all of its lines are here.
     """
 
     subscription: str
@@ -36,6 +36,7 @@ class Preview(NamedTuple):
     tax: int
     total: int
     livemode: bool
+    addresses: frozenset[str] = frozenset()
     whole: bool = True
 
 
@@ -110,6 +111,7 @@ def _read(subscription: str, addresses: Mapping[str, str], body: Mapping[str, An
         tax=_sum(body.get("total_taxes") or ()),
         total=body["total"],
         livemode=body["livemode"],
+        addresses=frozenset(addresses.values()),
         whole=not body["lines"].get("has_more"),
     )
 

@@ -5,12 +5,12 @@ Both are the invoice made when the period ends: what is paid ahead for the next 
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
 from reconciler import money
-from reconciler.config.models import File
+from reconciler.config.catalog import Catalog
 from reconciler.diagnostics import UsageError
 from reconciler.diagnostics.visible import quoted
 from reconciler.entitlements.explain import moment
@@ -27,6 +27,10 @@ from reconciler.pricing.tariff import NotOfferedError
 from reconciler.provider.preview import NoPreview, Preview
 
 _NONE = "E1412"
+#: A month of the calendar in a zone may be an hour longer or shorter than one that is counted in UTC: the price of a
+#: month is that of any.
+_MONTH = (datetime(2027, 1, 1, tzinfo=UTC), datetime(2027, 2, 1, tzinfo=UTC))
+_OVER = frozenset({"canceled", "incomplete_expired"})
 _UNKNOWN = "why is not known here"
 
 
@@ -66,17 +70,19 @@ class Sent(NamedTuple):
     dead: int
 
 
-def contract_in(file: File, tenant: str, subscription: Subscription | None, preview: Preview | NoPreview) -> Contract:
+def contract_in(
+    catalog: Catalog, tenant: str, subscription: Subscription | None, preview: Preview | NoPreview
+) -> Contract:
     """Return the contract of a tenant, counted from its billing anchor where that is known; UsageError for none.
 
     A tenant that is not in the files pays the price that its subscription at Stripe has.
     """
-    own = file.tenants.get(tenant)
-    plan = subscription.plan if subscription is not None and (own is None or subscription.plan != own.plan) else None
-    price = _bought(preview, plan) if own is None else None
-    anchor = subscription.anchor if subscription is not None else None
+    ended = subscription is not None and subscription.status in _OVER
+    plan = _plan(catalog, tenant, subscription)
+    price = None if tenant in catalog.file.tenants else _bought(preview, plan)
+    since = None if subscription is None or subscription.anchor is None or ended else instant(subscription.anchor)
     try:
-        contract = contract_of(file, tenant, None if anchor is None else instant(anchor), plan, price)
+        contract = contract_of(catalog.file, tenant, since, plan, price)
     except NotOfferedError as problem:
         raise _no_invoice(tenant, str(problem)) from None
     except KeyError:
@@ -85,9 +91,23 @@ def contract_in(file: File, tenant: str, subscription: Subscription | None, prev
     return replace(contract, tariff=replace(contract.tariff, trial_days=0), grants=())
 
 
+def _plan(catalog: Catalog, tenant: str, subscription: Subscription | None) -> str | None:
+    """Return the plan of a subscription, where it is not what the files say; after its end that of everybody."""
+    if subscription is None:
+        return None
+    if subscription.status in _OVER:
+        if catalog.settings.default_plan is None:
+            raise _no_invoice(tenant, "its subscription has ended")
+        return catalog.settings.default_plan
+    address = f"plans.{subscription.plan}"
+    plan = catalog.moved.get(address, address).removeprefix("plans.") if subscription.plan else None
+    own = catalog.file.tenants.get(tenant)
+    return None if own is not None and own.plan == plan else plan
+
+
 def _bought(preview: Preview | NoPreview, plan: str | None) -> str | None:
     head = f"plans.{plan}.prices."
-    addresses = preview.amounts if isinstance(preview, Preview) else ()
+    addresses = preview.addresses if isinstance(preview, Preview) else ()
     return next((each.removeprefix(head) for each in addresses if each.startswith(head)), None)
 
 
@@ -96,15 +116,16 @@ def invoice_due(tenant: str, contract: Contract, used: BilledUse, period: Period
     end, currency = period[1], contract.tariff.currency
     if contract.since is None:
         try:
-            return bill(contract, used.within(period, currency), period)
+            made = bill(contract, used.within(period, currency), _MONTH)
         except ValueError as problem:
             raise _no_invoice(tenant, str(problem)) from None
+        return replace(made, lines=tuple(replace(line, period=period) for line in made.lines), at=end)
 
     def last(each: Period) -> Usage:
         return used.within(each, currency) if each[1] == end else Usage()
 
-    made = [each for each in invoices_of(contract, end + timedelta(microseconds=1), last) if each.at == end]
-    return made[0] if made else Invoice(currency, (), 0, end)
+    due = [each for each in invoices_of(contract, end + timedelta(microseconds=1), last) if each.at == end]
+    return due[0] if due else Invoice(currency, (), 0, end)
 
 
 def _no_invoice(tenant: str, why: str) -> UsageError:
@@ -112,30 +133,35 @@ def _no_invoice(tenant: str, why: str) -> UsageError:
 
 
 def beside(
-    invoice: Invoice, preview: Preview | NoPreview, sent: Callable[[str, Period], Sent], period: Period
+    contract: Contract,
+    invoice: Invoice,
+    preview: Preview | NoPreview,
+    sent: Callable[[str, Period], Sent],
+    period: Period,
 ) -> tuple[StatementRow, ...]:
-    """Return what each price comes to on both sides, with a reason where they differ."""
+    """Return what each price of a contract comes to on both sides, with a reason where they differ."""
     found: dict[str, list[Line]] = {}
     for line in invoice.lines:
         found.setdefault(line.source, []).append(line)
     rows = [StatementRow(address, tuple(lines), sum(each.amount for each in lines)) for address, lines in found.items()]
     if isinstance(preview, NoPreview) or preview.currency != invoice.currency or not preview.whole:
         return tuple(rows)
-    rows = [_compared(row, preview.amounts.get(row.address), sent, period, invoice.currency) for row in rows]
+    rows = [_compared(row, preview, sent, period) for row in rows]
     for address, amount in preview.amounts.items():
         if address not in found:
-            rows.append(StatementRow(address, (), None, amount, "not in what the files say it pays"))
+            ours = address in contract.tariff.addresses()
+            reason = "by the files not due with this period" if ours else "not in what the files say it pays"
+            rows.append(StatementRow(address, (), None, amount, reason))
     rows += [StatementRow(words, (), None, amount, "nothing of the files") for words, amount in preview.others]
     return tuple(rows)
 
 
-def _compared(
-    row: StatementRow, stripe: int | None, sent: Callable[[str, Period], Sent], period: Period, currency: str
-) -> StatementRow:
-    row = row._replace(stripe=stripe)
-    if stripe is None:
-        return row._replace(reason="not on the subscription at Stripe")
-    if stripe == row.files:
+def _compared(row: StatementRow, preview: Preview, sent: Callable[[str, Period], Sent], period: Period) -> StatementRow:
+    row, currency = row._replace(stripe=preview.amounts.get(row.address)), preview.currency
+    if row.stripe is None:
+        there = row.address in preview.addresses
+        return row._replace(reason="not due there yet" if there else "not on the subscription at Stripe")
+    if row.stripe == row.files:
         return row
     if not any(line.metered for line in row.lines):
         return row._replace(reason=_UNKNOWN)

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -47,7 +48,13 @@ FILES: dict[str, Any] = {
             "name": "Taxed",
             "plan": "pro",
             "price": "monthly",
-            "subscription": {"coupon": "tenth", "tax_rates": ["vat"]},
+            "email": "t@taxed.example",
+            "subscription": {
+                "coupon": "tenth",
+                "tax_rates": ["vat"],
+                "collection": "send_invoice",
+                "days_until_due": 30,
+            },
         },
         "payer": {"name": "Payer", "plan": "payg"},
         "tokyo": {"name": "Tokyo", "plan": "yen"},
@@ -80,24 +87,32 @@ class Books(World):
         return str(self.dashboard.v1.prices.list({"lookup_keys": [f"acme.{address}"]}).data[0].id)
 
     def customer(self, tenant: str) -> str:
-        """Make a customer with a card, marked as a tenant."""
-        mark = {"managed_by": "reconciler/acme", "address": f"tenants.{tenant}"}
-        made = self.dashboard.v1.customers.create({"metadata": mark}).id
+        """Return a tenant's customer, with a card; one that an apply made, else a new one with its mark."""
+        query = f"metadata['address']:'tenants.{tenant}'"
+        found = self.dashboard.v1.customers.search({"query": query}).data
+        made = found[0].id if found else self.marked(tenant)
         card = self.dashboard.v1.payment_methods.attach("pm_card_visa", {"customer": made}).id
         self.dashboard.v1.customers.update(made, {"invoice_settings": {"default_payment_method": card}})
         self.customers[tenant] = made
         return made
 
+    def marked(self, tenant: str) -> str:
+        """Make a customer that is marked as a tenant."""
+        mark = {"managed_by": "reconciler/acme", "address": f"tenants.{tenant}"}
+        return str(self.dashboard.v1.customers.create({"metadata": mark}).id)
+
     def subscribe(self, tenant: str, *addresses: str, **terms: Any) -> str:
         """Subscribe a tenant, and tell the runtime as a webhook would."""
         items = [{"price": self.price(address)} for address in addresses]
         params: Any = {"customer": self.customer(tenant), "items": items, **terms}
-        made = self.dashboard.v1.subscriptions.create(params)
-        plan = addresses[0].split(".")[1]
+        return self.known(tenant, self.dashboard.v1.subscriptions.create(params), addresses[0].split(".")[1])
+
+    def known(self, tenant: str, made: Any, plan: str) -> str:
+        """Tell the runtime of a subscription, as a webhook would."""
         start, end = (instant(each * 10**6) for each in (made.start_date, made["items"].data[0].current_period_end))
         anchor = instant(made.billing_cycle_anchor * 10**6)
         self.runtime.set_subscription(tenant, plan=plan, status=made.status, period=(start, end), anchor=anchor)
-        return made.id
+        return str(made.id)
 
     def flush(self) -> None:
         """Send all usage."""
@@ -187,9 +202,8 @@ def test_what_is_charged_by_the_call_stands_as_it_was_booked(books: Books) -> No
 
 def test_discounts_and_taxes_are_on_both_sides(books: Books) -> None:
     """A tenth off and 19 percent on top come to the same total."""
-    rate = next(each.id for each in books.dashboard.v1.tax_rates.list().data)
-    off: Any = [{"coupon": "acme_coupon_tenth"}]
-    books.subscribe("taxed", *PRO, default_tax_rates=[rate], discounts=off)
+    (made,) = books.dashboard.v1.subscriptions.list().data
+    books.known("taxed", made, "pro")
     found = books.statement("taxed")
     sums = json.loads(statement_json(found))["totals"]
     assert sums["discounts"] == {"files": "-5", "stripe": "-5"}
@@ -254,10 +268,10 @@ def test_an_unknown_side_is_never_called_equal(books: Books, case: str) -> None:
         books.customer("acme")
         words = "has no subscription of these files"
     elif case == "doubled":
-        books.customer("acme")
-        books.customer("acme")
+        books.marked("acme")
         words = "several customers"
     elif case == "nobody":
+        books.dashboard.v1.customers.delete(books.customer("acme"))
         words = "no customer there is marked"
     else:
         books.subscribe("acme", *PRO)
@@ -301,7 +315,46 @@ def test_a_tenant_without_a_plan_has_no_invoice(books: Books) -> None:
     books.subscribe("stranger", "plans.pro.prices.annual")
     found = books.statement("stranger")
     assert found.plan == "pro"
-    assert found.rows[0].address == "plans.pro.usage.calls"
+    assert rows(found) == {
+        "plans.pro.usage.calls": (0, None, "not on the subscription at Stripe"),
+        "plans.pro.prices.annual": (None, 49990, "by the files not due with this period"),
+    }
+    assert any("another one" in note for note in found.notes)
+
+
+def test_a_subscription_that_is_over_is_not_billed(books: Books) -> None:
+    """Once it was canceled there is no invoice of its plan, only of a default plan where there is one."""
+    books.subscribe("acme", *PRO)
+    books.runtime.set_subscription("acme", plan="pro", status="canceled")
+    with pytest.raises(UsageError, match="has ended"):
+        books.statement()
+    with_default = catalog_of({**FILES, "settings": {"namespace": "acme", "currency": "usd", "default_plan": "payg"}})
+    found = statement_in(with_default, books.runtime.ledger.store, "acme")
+    assert (found.plan, [row.address for row in found.rows]) == ("payg", ["plans.payg.spend"])
+
+
+def test_a_plan_that_was_renamed_is_found(books: Books) -> None:
+    """The ledger keeps the id a plan had; the files say what became of it."""
+    books.subscribe("stranger", *PRO)
+    files = json.loads(json.dumps(FILES).replace('"pro"', '"gold"').replace("plans.pro", "plans.gold"))
+    renamed = catalog_of({**files, "moved": [{"from": "plans.pro", "to": "plans.gold"}]})
+    found = statement_in(renamed, books.runtime.ledger.store, "stranger")
+    assert found.rows[0].address == "plans.gold.prices.monthly"
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Europe/Berlin", "Pacific/Apia", "UTC"])
+def test_a_month_of_any_zone_is_billed_whole(zone: str) -> None:
+    """Where the clocks change a month is no month of UTC; price and usage are billed all the same."""
+    settings = {"namespace": "acme", "currency": "usd", "timezone": zone}
+    catalog = catalog_of({**FILES, "settings": settings})
+    policy = compile_catalog(catalog)
+    for month in range(1, 13):
+        now = int(datetime(2027, month, 15, tzinfo=UTC).timestamp()) * 10**6
+        with Entitlements(policy, open_ledger("sqlite://", "direct", lambda now=now: now)) as runtime:
+            runtime.consume("acme", meter="calls", units={"calls": 104})
+            found = statement_in(catalog, runtime.ledger.store, "acme")
+            assert found.invoice.total == 4999 + 100, month
+            assert all(line.period == found.period for line in found.invoice.lines)
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120])

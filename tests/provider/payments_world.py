@@ -43,13 +43,14 @@ FILES: dict[str, Any] = {
         "free": {"name": "Free", "usage": {"calls": {"included": 10, "overage": "deny"}}},
     },
     "credit_packs": {
-        "starter": {"name": "Starter", "credits": 100, "price": 9.99},
+        "starter": {"name": "Starter", "credits": 100, "price": 9.99, "currency_options": {"eur": 9}},
         "gone": {"name": "Gone", "credits": 1, "price": 5, "status": "legacy"},
     },
     "coupons": {"tenth": {"percent_off": 10, "duration": "forever"}},
     "tax_rates": {"vat": {"display_name": "VAT", "percentage": 19, "inclusive": False}},
     "tenants": {
         "acme": {"name": "Acme", "email": "a@acme.example", "plan": "pro", "price": "monthly"},
+        "paris": {"name": "Paris", "plan": "free", "currency": "eur"},
         "big": {
             "name": "Big",
             "plan": "pro",
@@ -61,7 +62,20 @@ FILES: dict[str, Any] = {
                     "reserved_price": {"amount": 50, "interval": "month"},
                 }
             },
-            "subscription": {"quantity": 3, "trial_days": 30, "coupon": "tenth", "tax_rates": ["vat"]},
+        },
+        "signed": {
+            "name": "Signed",
+            "email": "s@signed.example",
+            "plan": "flat",
+            "price": "monthly",
+            "subscription": {
+                "quantity": 3,
+                "trial_days": 30,
+                "coupon": "tenth",
+                "tax_rates": ["vat"],
+                "collection": "send_invoice",
+                "days_until_due": 30,
+            },
         },
     },
     "payment_links": {"starter": {"items": [{"pack": "starter"}]}},
@@ -138,7 +152,7 @@ class Market(World):
         """Watch on the world's time."""
         return Watcher(self.connection(simulated=simulated), self.time.clock, self.time.sleep, self.time.within)
 
-    def buy(self, tenant: str = "acme", *, key: str | None = None, **choice: Any) -> Any:
+    def buy(self, tenant: str = "self", *, key: str | None = None, **choice: Any) -> Any:
         """Open a checkout page and return the session as Stripe has it, lines included."""
         page = self.desk.checkout(tenant, Choice(**choice), success_url=OK, key=key)
         return self.session(page.id)
@@ -151,7 +165,12 @@ class Market(World):
         """Return the addresses and quantities of a session's lines."""
         return [(line.price.metadata["address"], line.quantity) for line in session.line_items.data]
 
-    def customer(self, tenant: str = "acme", namespace: str = "acme", **more: Any) -> str:
+    def applied(self, tenant: str) -> str:
+        """Return the customer that was made of a tenant of the files."""
+        query = f"metadata['address']:'tenants.{tenant}'"
+        return str(self.dashboard.v1.customers.search({"query": query}).data[0].id)
+
+    def customer(self, tenant: str = "self", namespace: str = "acme", **more: Any) -> str:
         """Make a customer that is marked as a tenant."""
         mark = {"managed_by": f"reconciler/{namespace}", "address": f"tenants.{tenant}"}
         made: stripe.Customer = self.dashboard.v1.customers.create({"metadata": mark, **more})

@@ -25,12 +25,12 @@ def market() -> Iterator[Market]:
 
 def test_a_plan_is_sold_with_what_its_usage_is_charged_by(market: Market) -> None:
     """A flat price has a quantity, a metered one none; the trial is the plan's; every mark names tenant and plan."""
-    session = market.buy(plan="pro")
+    session = market.buy("acme", plan="pro")
     assert market.sold(session) == [("plans.pro.prices.monthly", 1), ("plans.pro.usage.calls", None)]
     assert (session.mode, session.currency, session.amount_total) == ("subscription", "usd", 0)
     told = {"tenant": "acme", "sells": "plans.pro", "price": "monthly", "quantity": "1", "namespace": "acme"}
     assert dict(session.metadata.to_dict()) == told | {"made_by": "reconciler"}
-    assert (session.client_reference_id, session.customer_email) == ("acme", "a@acme.example")
+    assert (session.client_reference_id, session.customer) == ("acme", market.applied("acme"))
 
 
 def test_a_pack_is_sold_once(market: Market) -> None:
@@ -40,31 +40,55 @@ def test_a_pack_is_sold_once(market: Market) -> None:
     assert market.sold(session) == [("credit_packs.starter.price", 3)]
 
 
-def test_a_tenants_own_terms_are_sold_to_it(market: Market) -> None:
-    """Own usage stands for the plan's, with reservation, quantity, trial, coupon and taxes; others get the plan's."""
-    offer = offer_of(market.catalog, "big", Choice(plan="pro"))
-    assert offer.lines == (
-        ("plans.pro.prices.monthly", 3),
+def test_a_tenants_own_usage_is_sold_to_it(market: Market) -> None:
+    """Own usage stands in place of the plan's, with its reservation; others get the plan's."""
+    own = [
+        ("plans.pro.prices.monthly", 1),
         ("tenants.big.usage.calls.reserved_price", 1),
         ("tenants.big.usage.calls", None),
-    )
-    assert (offer.trial_days, offer.coupon, offer.tax_rates) == (30, "coupons.tenth", ("tax_rates.vat",))
-    session = market.buy("big", plan="pro")
-    assert market.sold(session) == list(map(tuple, offer.lines))
+    ]
+    assert market.sold(market.buy("big", plan="pro")) == own
+    assert market.sold(market.buy("stranger", plan="pro")) == [own[0], ("plans.pro.usage.calls", None)]
+
+
+def test_the_terms_of_a_subscription_are_sold(market: Market) -> None:
+    """Quantity, trial, coupon and taxes are what the files say of the tenant's subscription; others have the plan's."""
+    offer = offer_of(market.catalog, "signed", Choice(plan="flat"))
+    assert (offer.lines[0].quantity, offer.trial_days) == (3, 30)
+    assert (offer.coupon, offer.tax_rates) == ("coupons.tenth", ("tax_rates.vat",))
+    other = offer_of(market.catalog, "stranger", Choice(plan="flat"))
+    assert (other.lines[0].quantity, other.trial_days, other.coupon, other.tax_rates) == (1, 0, None, ())
+
+
+def test_whose_subscription_was_cancelled_can_buy_another(market: Market) -> None:
+    """What the files declare is made by an apply, and sold only to who has cancelled it, with the same terms."""
+    with pytest.raises(NotForSaleError, match="has a subscription already"):
+        market.buy("signed", plan="flat")
+    (made,) = market.dashboard.v1.subscriptions.list().data
+    market.dashboard.v1.subscriptions.cancel(made.id)
+    session = market.buy("signed", plan="flat")
     assert session.discounts[0].coupon == "acme_coupon_tenth"
     person = Person(market.sandbox)
     person.visit(session.url)
-    person.pay(email="big@big.example")
+    person.pay(email="s@signed.example")
     (bought,) = market.dashboard.v1.subscriptions.list().data
     assert [rate.display_name for rate in bought.default_tax_rates or []] == ["VAT"]
-    assert bought.metadata["tenant"] == "big"
-    other = offer_of(market.catalog, "stranger", Choice(plan="pro"))
-    assert (other.lines[0].quantity, other.trial_days, other.coupon) == (1, 14, None)
+    assert (bought.metadata["tenant"], bought.customer) == ("signed", market.applied("signed"))
+
+
+def test_what_an_apply_makes_is_not_sold(market: Market) -> None:
+    """A subscription that the files declare and nobody applied yet would be there twice; without terms it is sold."""
+    tenants = {"late": FILES["tenants"]["signed"], "new": {"name": "New", "email": "n@new.example", "plan": "free"}}
+    desk = market.open(catalog_of({**FILES, "tenants": {**FILES["tenants"], **tenants}}))
+    with pytest.raises(NotForSaleError, match="apply makes"):
+        desk.checkout("late", Choice(plan="flat"), success_url=OK)
+    page = desk.checkout("new", Choice(plan="flat"), success_url=OK)
+    assert market.session(page.id).customer_email == "n@new.example"
 
 
 def test_what_is_only_paid_by_use_is_sold_without_a_number(market: Market) -> None:
     """A plan of metered prices alone is a subscription; a number of it means nothing."""
-    session = market.buy(plan="used")
+    session = market.buy("acme", plan="used")
     assert market.sold(session) == [("plans.used.spend", None)]
     assert session.mode == "subscription"
     with pytest.raises(NotForSaleError, match="paid by use"):
@@ -81,6 +105,24 @@ def test_currencies_are_the_prices_own(market: Market) -> None:
     """A currency without decimals is sold in whole units: 5000 yen are 5000."""
     session = market.buy("anybody", plan="yen")
     assert (session.currency, session.amount_total) == ("jpy", 5000)
+
+
+def test_a_tenant_pays_in_the_currency_the_files_say(market: Market) -> None:
+    """A tenant with a currency is shown no other, where the price has it; whoever has none may be shown any."""
+    session = market.buy("paris", pack="starter")
+    assert (session.currency, session.amount_total) == ("eur", 900)
+    assert market.buy(pack="starter").currency == "usd"
+    assert market.buy("paris", plan="flat", price="life").currency == "usd"
+    page = market.desk.link("paris", Choice(pack="starter"))
+    assert (page.declared, market.dashboard.v1.payment_links.retrieve(page.id).currency) == (None, "eur")
+
+
+@pytest.mark.parametrize("quantity", [0, -1, 10**6 + 1])
+def test_a_number_nobody_sells_is_refused(quantity: int) -> None:
+    """Nothing, less than nothing, and more than a million."""
+    with pytest.raises(NotForSaleError, match="no number of seats"):
+        offer_of(catalog(), "acme", Choice(pack="starter", quantity=quantity))
+    assert offer_of(catalog(), "acme", Choice(pack="starter", quantity=10**6)).lines[0].quantity == 10**6
 
 
 @pytest.mark.parametrize(
@@ -146,9 +188,9 @@ def test_any_other_name_can_buy(market: Market, tenant: str) -> None:
 
 def test_the_customer_is_the_marked_one(market: Market) -> None:
     """The owner mark decides; one e-mail, another namespace, another tenant decide nothing."""
-    market.customer("other", email="a@acme.example")
+    market.customer("other", email="self@self.example")
     market.customer(namespace="elsewhere")
-    market.dashboard.v1.customers.create({"email": "a@acme.example"})
+    market.dashboard.v1.customers.create({"email": "self@self.example"})
     assert market.buy(plan="flat").customer is None
     mine = market.customer()
     session = market.buy(plan="flat")
@@ -189,9 +231,10 @@ def test_nobody_is_sold_a_second_subscription(market: Market) -> None:
     price = market.dashboard.v1.prices.list({"lookup_keys": ["acme.plans.flat.prices.monthly"]}).data[0].id
     terms: Any = {"customer": mine, "items": [{"price": price}], "default_payment_method": method}
     subscription = market.dashboard.v1.subscriptions.create(terms).id
-    with pytest.raises(NotForSaleError, match=subscription) as caught:
-        market.buy(plan="flat")
-    assert caught.value.code == "E1408"
+    for sell in (lambda: market.buy(plan="flat"), lambda: market.desk.link("self", Choice(plan="flat"))):
+        with pytest.raises(NotForSaleError, match=subscription) as caught:
+            sell()
+        assert caught.value.code == "E1408"
     assert market.buy(pack="starter").customer == mine
     market.dashboard.v1.subscriptions.cancel(subscription)
     assert market.buy(plan="flat").customer == mine
@@ -287,12 +330,12 @@ def test_only_the_chosen_sandbox_is_simulated(market: Market) -> None:
 def test_the_portal_is_the_files(market: Market) -> None:
     """The session has the customer, the configuration of the files, and its return address unless another is named."""
     with pytest.raises(ReconcilerError, match="no customer") as caught:
-        market.desk.portal("acme")
+        market.desk.portal("self")
     assert caught.value.code == "E1409"
     mine = market.customer()
-    page = market.desk.portal("acme")
+    page = market.desk.portal("self")
     assert (page.customer, page.kind, bool(page.url)) == (mine, "billing_portal.session", True)
-    assert market.desk.portal("acme", return_url="https://shop.example/x").id != page.id
+    assert market.desk.portal("self", return_url="https://shop.example/x").id != page.id
 
 
 def test_a_portal_that_was_not_applied_is_not_opened() -> None:
@@ -300,4 +343,4 @@ def test_a_portal_that_was_not_applied_is_not_opened() -> None:
     market = Market({name: value for name, value in FILES.items() if name != "portal"})
     market.customer()
     with pytest.raises(ReconcilerError, match="portal is not at Stripe"):
-        market.open(catalog()).portal("acme")
+        market.open(catalog()).portal("self")

@@ -97,6 +97,14 @@ def test_the_same_link_is_found_until_it_is_paid(market: Market) -> None:
     assert own(market, plan="flat", interval="month").id == second.id
 
 
+def test_a_link_that_somebody_wrote_on_is_found(market: Market) -> None:
+    """Metadata that others add does not make it another link, nor does a day that passes."""
+    first = own(market, plan="flat")
+    market.dashboard.v1.payment_links.update(first.id, {"metadata": {"campaign": "spring"}})
+    market.clock.now += 90_000
+    assert own(market, plan="flat").id == first.id
+
+
 def test_a_link_paid_the_same_day_is_not_found_by_its_key(market: Market) -> None:
     """Stripe remembers a key for a day; an answer of it that is used up by now is followed by the next in line."""
     links = []
@@ -133,7 +141,10 @@ def test_no_plan_takes_a_tenants_link_for_its_own(market: Market) -> None:
 
 
 def test_what_no_link_can_hold_is_noted(market: Market) -> None:
-    """A link has no discounts and no tax rates; a tenant without either reads nothing of them."""
-    notes = market.desk.link("big", Choice(plan="flat")).notes
-    assert [each.split()[4] for each in notes] == ["coupons.tenth", "tax_rates.vat"]
-    assert market.desk.link("acme", Choice(plan="flat")).notes == ()
+    """A link has no discounts, no tax rates and no customer; a tenant without any of them reads nothing of it."""
+    (made,) = market.dashboard.v1.subscriptions.list().data
+    market.dashboard.v1.subscriptions.cancel(made.id)
+    notes = market.desk.link("signed", Choice(plan="flat")).notes
+    assert [each.split()[4] for each in notes[:2]] == ["coupons.tenth", "tax_rates.vat"]
+    assert market.applied("signed") in notes[2]
+    assert market.desk.link("self", Choice(plan="flat")).notes == ()

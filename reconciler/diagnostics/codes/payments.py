@@ -51,7 +51,8 @@ CODES = {
     ),
     "E1408": prose(
         "subscribed already",
-        "The tenant's customer has a subscription to a plan of these files. A second one would be billed beside it.",
+        "The tenant's customer has a subscription to a plan of these files, or the files declare one that an apply "
+        "makes. A second one would be billed beside it.",
         "reconciler checkout acme --plan team, while acme pays for plans.pro",
         "reconciler portal acme, where the plan can be changed",
     ),

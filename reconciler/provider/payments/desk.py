@@ -72,7 +72,7 @@ class Payments:
         The tenant's own is made where there is none, and found again until it is paid.
         """
         offer = offer_of(self._catalog, tenant, choice)
-        return self._run(lambda gateway: links.link_of(self._sale(gateway, tenant), offer), _again())
+        return self._run(lambda gateway: self._link(gateway, tenant, offer), _again())
 
     def declared_link(self, tenant: str, name: str) -> Page:
         """Return the address of a payment link of the files, for a tenant."""
@@ -81,6 +81,16 @@ class Payments:
     def portal(self, tenant: str, *, return_url: str | None = None) -> Page:
         """Return a page on which a tenant looks after its subscription and cards, as the files' portal has it."""
         return self._run(lambda gateway: self._portal(gateway, tenant, return_url), "Run the same command again.")
+
+    def _link(self, gateway: Gateway, tenant: str, offer: Offer) -> Page:
+        customer = self._customer(gateway, tenant)
+        if offer.every is not None:
+            self._unsubscribed(gateway, tenant, customer)
+        page = links.link_of(self._sale(gateway, tenant), offer)
+        if customer is None:
+            return page
+        note = f"a payment link makes another customer beside {customer}; checkout does not"
+        return page._replace(notes=(*page.notes, note))
 
     def _sale(self, gateway: Gateway, tenant: str) -> links.Sale:
         return links.Sale(gateway, self._catalog, tenant, self._simulated)
@@ -137,8 +147,8 @@ class Payments:
 
     def _checkout(self, gateway: Gateway, tenant: str, offer: Offer, urls: tuple[str, str | None], key: str) -> Page:
         customer = self._customer(gateway, tenant)
-        if customer is not None and offer.every is not None:
-            self._subscribed(gateway, tenant, customer)
+        if offer.every is not None:
+            self._unsubscribed(gateway, tenant, customer)
         shelf = shelf_of(gateway, self._catalog, [line.address for line in offer.lines])
         params: dict[str, Any] = {
             "mode": "payment" if offer.every is None else "subscription",
@@ -181,17 +191,28 @@ class Payments:
             raise links.not_applied(address)
         return str(found["id"])
 
-    def _subscribed(self, gateway: Gateway, tenant: str, customer: str) -> None:
-        """Refuse to sell a second subscription to whoever has one of ours: both would be billed."""
-        for each in Reader(gateway).pages("/v1/subscriptions", {"customer": customer}):
-            marks = [read_mark(item["price"]["metadata"]) for item in each["items"]["data"]]
-            ours = any(mark is not None and mark.namespace == self._catalog.namespace for mark in marks)
-            if ours and each["status"] not in _OVER:
+    def _unsubscribed(self, gateway: Gateway, tenant: str, customer: str | None) -> None:
+        """Refuse a second subscription to whoever has one of ours, or is about to get it: both would be billed."""
+        listed = Reader(gateway).pages("/v1/subscriptions", {"customer": customer, "status": "all"}) if customer else ()
+        ours = [each for each in listed if self._of_files(each)]
+        for each in ours:
+            if each["status"] not in _OVER:
                 raise NotForSaleError(
                     "E1408",
                     f"tenant {quoted(tenant)} has a subscription already: {each['id']}, {each['status']}",
                     remedy="Change that one, for example in the portal: `reconciler portal`.",
                 )
+        known = self._catalog.file.tenants.get(tenant)
+        if not ours and known is not None and known.subscription is not None:
+            raise NotForSaleError(
+                "E1408",
+                f"the files declare a subscription of tenant {quoted(tenant)}, which an apply makes",
+                remedy="Run `reconciler plan`, then `reconciler apply`.",
+            )
+
+    def _of_files(self, subscription: Mapping[str, Any]) -> bool:
+        marks = [read_mark(item["price"]["metadata"]) for item in subscription["items"]["data"]]
+        return any(mark is not None and mark.namespace == self._catalog.namespace for mark in marks)
 
     def _portal(self, gateway: Gateway, tenant: str, return_url: str | None) -> Page:
         customer = self._customer(gateway, tenant)

@@ -1,11 +1,11 @@
 """What a tenant is sold, from the files alone: addresses of prices and how many of each, never an amount. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple, TypeVar
 
 from reconciler.config.catalog import Catalog
 from reconciler.config.models import BillingPlan, CreditPack, File, PaymentLink
-from reconciler.config.terms import recurring, sales
+from reconciler.config.terms import default_currency, plan_currency, recurring, sales
 from reconciler.diagnostics.visible import quoted
 from reconciler.ledger.entry import MAX_NAME
 from reconciler.pricing.tariff import NotOfferedError, Tariff, of_tenant
@@ -14,6 +14,8 @@ from reconciler.resources.model import digest
 
 #: https://docs.stripe.com/api/checkout/sessions/create, "line_items": recurring ones of one subscription.
 _MOST_LINES = 20
+#: As many as a payment link of the files may sell.
+_MOST = 10**6
 _NOT_SOLD = "E1405"
 Every = tuple[str, int]
 T = TypeVar("T")
@@ -43,7 +45,8 @@ class Offer(NamedTuple):
     """What is sold: ``sells`` is the address of a plan or a pack, ``price`` the id of the plan's price, if it has one.
 
     ``every`` is the billing interval, None for what is paid once; ``coupon`` and ``tax_rates`` are addresses of what
-    the files put on the tenant's subscription.
+    the files put on the tenant's subscription. ``currency`` is the one the files say the tenant pays in, if they do and
+    it is one of those of the offer.
     """
 
     sells: str
@@ -53,38 +56,50 @@ class Offer(NamedTuple):
     trial_days: int = 0
     coupon: str | None = None
     tax_rates: tuple[str, ...] = ()
+    currency: str | None = None
 
     @property
     def digest(self) -> str:
         """What tells two offers apart."""
-        return digest([self.sells, self.price, self.lines, self.trial_days], 16)
+        return digest([self.sells, self.price, self.lines, self.trial_days, self.currency], 16)
 
 
 def offer_of(catalog: Catalog, tenant: str, choice: Choice) -> Offer:
     """Return what a tenant is sold for a choice; NotForSaleError, with a remedy, where the files do not sell it."""
     if not (0 < len(tenant) <= MAX_NAME and tenant.isprintable()):
         raise _not(f"a tenant's name has 1 to {MAX_NAME} printable characters", "Name the tenant.")
+    if choice.quantity is not None and not 1 <= choice.quantity <= _MOST:
+        raise _not(f"{choice.quantity} is no number of seats or packs", f"Name one from 1 to {_MOST:,}.")
     if (choice.plan is None) == (choice.pack is None):
         raise _not("either a plan or a pack is sold", "Name a plan, or a pack.")
     if choice.pack is not None:
         if choice.price is not None or choice.interval is not None:
             raise _not("a pack has one price", "Leave price and interval out.")
-        return _of_pack(catalog.file, choice.pack, choice.quantity or 1)
+        return _of_pack(catalog.file, tenant, choice.pack, choice.quantity or 1)
     return _of_plan(catalog.file, tenant, choice.plan or "", choice)
 
 
-def _of_pack(file: File, name: str, quantity: int) -> Offer:
+def _of_pack(file: File, tenant: str, name: str, quantity: int) -> Offer:
     pack = _named(file.credit_packs, name, "pack")
     _on_sale(f"pack {quoted(name)}", pack)
-    return Offer(f"credit_packs.{name}", None, (OfferLine(f"credit_packs.{name}.price", quantity),))
+    line = OfferLine(f"credit_packs.{name}.price", quantity)
+    offered = {pack.currency or default_currency(file), *pack.currency_options}
+    return Offer(f"credit_packs.{name}", None, (line,), currency=_currency(file, tenant, offered))
+
+
+def _currency(file: File, tenant: str, offered: Collection[str]) -> str | None:
+    own = file.tenants.get(tenant)
+    return own.currency if own is not None and own.currency in offered else None
 
 
 def _of_plan(file: File, tenant: str, name: str, choice: Choice) -> Offer:
     plan = _named(file.plans, name, "plan")
     _on_sale(f"plan {quoted(name)}", plan)
     price = _price(file, tenant, name, plan, choice)
-    if price is not None and plan.prices[price].interval == "once":
-        return Offer(f"plans.{name}", price, (OfferLine(f"plans.{name}.prices.{price}", choice.quantity or 1),))
+    if price is not None and (once := plan.prices[price]).interval == "once":
+        line = OfferLine(f"plans.{name}.prices.{price}", choice.quantity or 1)
+        offered = {once.currency or plan_currency(file, plan), *once.currency_options}
+        return Offer(f"plans.{name}", price, (line,), currency=_currency(file, tenant, offered))
     try:
         tariff = of_tenant(file, tenant, name, price)
     except NotOfferedError as problem:
@@ -92,6 +107,7 @@ def _of_plan(file: File, tenant: str, name: str, choice: Choice) -> Offer:
     own = file.tenants.get(tenant)
     terms = own.subscription if own is not None else None
     offer = _subscription(name, price, tariff, choice.quantity)
+    offer = offer._replace(currency=_currency(file, tenant, {tariff.currency}))
     if terms is None:
         return offer
     rates = tuple(f"tax_rates.{rate}" for rate in terms.tax_rates)
@@ -185,7 +201,12 @@ def _not(message: str, remedy: str) -> NotForSaleError:
 
 
 def declared(file: File, tenant: str, offer: Offer) -> str | None:
-    """Return the payment link of the files that sells exactly this offer: the tenant's own, else one for everybody."""
+    """Return the payment link of the files that sells exactly this offer: the tenant's own, else one for everybody.
+
+    A link of the files says nothing of a currency, so it is none for whoever has to pay in a certain one.
+    """
+    if offer.currency is not None:
+        return None
     wanted = sorted((line.address, line.quantity or 1) for line in offer.lines)
     found: dict[bool, str] = {}
     for name, link in file.payment_links.items():

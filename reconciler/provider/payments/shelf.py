@@ -74,7 +74,8 @@ def told(catalog: Catalog, tenant: str, offer: Offer) -> dict[str, str]:
 def purchase(catalog: Catalog, tenant: str, offer: Offer) -> dict[str, Any]:
     """Return the parameters that checkout sessions and payment links have in common, lines apart."""
     metadata = told(catalog, tenant, offer)
+    common = {"metadata": metadata, **({"currency": offer.currency} if offer.currency else {})}
     if offer.every is None:
-        return {"metadata": metadata, "payment_intent_data": {"metadata": metadata}}
+        return {**common, "payment_intent_data": {"metadata": metadata}}
     trial = {"trial_period_days": offer.trial_days} if offer.trial_days else {}
-    return {"metadata": metadata, "subscription_data": {"metadata": metadata, **trial}}
+    return {**common, "subscription_data": {"metadata": metadata, **trial}}
