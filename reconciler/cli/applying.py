@@ -20,6 +20,7 @@ from reconciler.planning.change import Op, Step, steps
 from reconciler.planning.handover import handed_over
 from reconciler.planning.lock import TERM
 from reconciler.planning.plan import Plan
+from reconciler.planning.words import subscribed
 from reconciler.provider.apply import Locked
 from reconciler.provider.executor import Ending, Report
 from reconciler.provider.gateway import Connection
@@ -30,6 +31,7 @@ from reconciler.provider.writes import Result, Status
 from reconciler.resources import desire
 
 _DONE = (Status.APPLIED, Status.ALREADY)
+_EVENTS = dict.fromkeys(_DONE, "apply_complete") | {Status.SKIPPED: "apply_skipped"}
 
 
 def event(app: App, form: str, name: str, **content: Any) -> None:
@@ -106,7 +108,7 @@ class Apply:
     def _watch(self, tick: Callable[[], None]) -> Callable[[Result], None]:
         def watch(result: Result) -> None:
             tick()
-            name = "apply_complete" if result.status in _DONE else "apply_errored"
+            name = _EVENTS.get(result.status, "apply_errored")
             self._event(name, **_result(result))
 
         return watch
@@ -116,7 +118,7 @@ class Apply:
 
     def _tell(self, report: Report, signalled: int | None) -> int:
         """Say what was done, what broke it off, and how to go on; stderr is told also where stdout takes nothing."""
-        for result in report.failures:
+        for result in (*report.skipped, *report.failures):
             self.app.out.problem(_failure(result))
         try:
             self._summary(report, exit_code(report, signalled))
@@ -132,7 +134,9 @@ class Apply:
 
     def _summary(self, report: Report, code: int) -> None:
         applied, already = report.count(Status.APPLIED), report.count(Status.ALREADY)
+        skipped = len({result.step.change.address for result in report.skipped})
         counts = {"total": report.total, "applied": applied, "already": already, "failed": len(report.failures)}
+        counts["skipped"] = len(report.skipped)
         self._event("change_summary", ending=str(report.ending), **counts, recorded=report.recorded, exit_code=code)
         if self.form == "text" and not self.plan.changes and report.recorded:
             self.app.out.data("Written down: these files are what is applied.\n")
@@ -140,6 +144,8 @@ class Apply:
             before = f", {already} of them before" if already else ""
             done = f"{applied + already}/{report.total} writes are done{before}"
             self.app.out.data(f"{_ENDINGS[report.ending]}: {done}.\n")
+            if skipped:
+                self.app.out.data(f"{subscribed(skipped)} changed meanwhile, left as they are; a new plan sees them.\n")
             made = sorted((each.step.change.address, each.told) for each in report.results if each.told)
             self.app.out.data("".join(f"  {visible(address)}: {visible(told)}\n" for address, told in made))
 

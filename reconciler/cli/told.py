@@ -89,10 +89,11 @@ def tell_apply(app: App, plan: Plan, report: Report, exit_code: int) -> int:
     lines = [f"### Apply: {report.ending}, {done}", "", _target(plan), ""]
     lines += [
         f"- {each.status}: {each.step.op} {code(each.step.change.address)}: {code(each.message)}"
-        for each in report.failures[:_SHOWN_FAILURES]
+        for each in [*report.failures, *report.skipped][:_SHOWN_FAILURES]
     ]
     outputs = {**_about(plan), "ending": str(report.ending), "total": report.total, "summary": done}
     outputs |= {"applied": applied, "already": already, "failed": len(report.failures)}
+    outputs["skipped"] = len(report.skipped)
     return tell(app.out, exit_code, "\n".join(lines), outputs)
 
 

@@ -6,14 +6,17 @@ from dataclasses import dataclass, field, replace
 
 from reconciler.diagnostics import Diagnostic, SourceRange
 from reconciler.planning.change import Action, Change, Reason, State, is_active
+from reconciler.planning.heirs import inherited
 from reconciler.planning.live import Live
 from reconciler.planning.match import Matching, keeps_key, match
+from reconciler.planning.movers import Migration
 from reconciler.planning.unsettled import bound, forces_replacement, not_alike, refers_to_nothing, unchangeable, unfit
 from reconciler.resources import KINDS, Kind, Resource
 from reconciler.resources.mark import marked, owned_metadata
 from reconciler.resources.model import (
     DIGEST,
     MARK_KEYS,
+    REPLACES,
     Fitted,
     Json,
     Mode,
@@ -37,7 +40,10 @@ class Binding:
 
 @dataclass
 class Difference:
-    """Changes by address, objects they rely on, objects of others (and how many by kind), what has to be settled."""
+    """Changes by address, objects they rely on, objects of others (and how many by kind), what has to be settled.
+
+    ``migrations`` tell of subscribers who are not in the files; ``heirs`` are the prices they move to and that stay.
+    """
 
     changes: list[Change] = field(default_factory=list)
     bindings: dict[str, Binding] = field(default_factory=dict)
@@ -45,6 +51,8 @@ class Difference:
     strangers: tuple[Live, ...] = ()
     unchanged: int = 0
     problems: list[Diagnostic] = field(default_factory=list)
+    migrations: tuple[Migration, ...] = ()
+    heirs: dict[str, Binding] = field(default_factory=dict)
 
 
 def diff(
@@ -126,6 +134,7 @@ class _Comparison:
             self.problems.append(unfit(resource, live, fitted.refusal))
             return None
         after = self._asked(resource, _with_kept_key(resource, live, before.values, fitted.values))
+        after = _remembering(after, live.metadata.get(REPLACES))
         fields = self._differing(resource.kind, before.values, after.values)
         if not fields and before.metadata == after.metadata:
             self.unchanged += 1
@@ -215,6 +224,7 @@ class _Comparison:
         if resource.kind.fixed_key is None:
             after = self._asked(resource, resource.values)
             fields = self._differing(resource.kind, before.values, after.values)
+        after = _remembering(after, inherited(live, resource.policies.get("", "")))
         if resource.kind.chosen_id and resource.kind.key is not None:
             after.values[resource.kind.key] = _successor_id(resource)
         return self._existing(resource, live, Action.REPLACE, before, after, fields)
@@ -297,6 +307,12 @@ def _impersonal(kind: Kind, values: Values, asked: Values) -> Values:
     """Put a fingerprint in the place of what is personal and not in the files."""
     hidden = {row.name for row in kind.fields if row.personal and values.get(row.name) != asked.get(row.name)}
     return {name: f"({digest(value, 8)})" if name in hidden else value for name, value in values.items()}
+
+
+def _remembering(state: State, predecessors: str | None) -> State:
+    """Let a price remember whose subscribers move to it, or nobody's."""
+    others = {name: value for name, value in state.metadata.items() if name != REPLACES}
+    return State(state.values, others | ({REPLACES: predecessors} if predecessors else {}))
 
 
 def _with_kept_key(resource: Resource, live: Live, before: Values, asked: Values) -> Values:

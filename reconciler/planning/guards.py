@@ -13,6 +13,7 @@ from fnmatch import fnmatchcase
 
 from reconciler.config.models import Guards
 from reconciler.planning.change import Action, Change, Reason, is_active
+from reconciler.planning.migration import is_subscriber
 from reconciler.planning.plan import Plan
 from reconciler.planning.words import subscribed
 from reconciler.resources.model import ADDRESS, Json, Values
@@ -71,14 +72,15 @@ def _loosened(plan: Plan) -> Iterator[Refusal]:
 
 
 def _mass(plan: Plan, guards: Guards) -> Iterator[Refusal]:
-    managed = plan.unchanged + sum(change.before is not None for change in plan.changes)
+    changes = [change for change in plan.changes if not is_subscriber(change)]
+    managed = plan.unchanged + sum(change.before is not None for change in changes)
     if managed < FEW:
         return
     for action, bound, name in (
         (Action.RETIRE, guards.max_retired_percent, "max_retired_percent"),
         (Action.UPDATE, guards.max_updated_percent, "max_updated_percent"),
     ):
-        count = sum(_counts_as(change, action) for change in plan.changes)
+        count = sum(_counts_as(change, action) for change in changes)
         share = Decimal(100 * count) / managed
         if share > bound:
             yield Refusal(name, f"{count} of {managed} managed objects would be {_past(action)}, more than {bound} %")

@@ -14,6 +14,8 @@ from reconciler.planning.entitled import changes_text as calls_text
 from reconciler.planning.entitled import summary
 from reconciler.planning.guards import Refusal
 from reconciler.planning.leaves import leaves
+from reconciler.planning.migration import in_files
+from reconciler.planning.migration_words import facts, heading, names, stayers
 from reconciler.planning.plan import Plan
 from reconciler.planning.render import ACTIONS, NO_CHANGES, Page, count_line, remarks
 from reconciler.planning.words import brackets, headline
@@ -76,15 +78,19 @@ def _body(plan: Plan, refusals: Sequence[Refusal], title: str) -> Iterator[str]:
     yield from _counts(plan)
     refused = [f'{_text(each.message)} <code class="allow">--allow={_text(each.allow)}</code>' for each in refusals]
     yield from _list("Refused by guards", refused)
-    dangerous = [change for change in plan.changes if is_dangerous(change)]
+    dangerous = [change for change in in_files(plan.changes) if is_dangerous(change)]
     yield from _list("Dangerous", [_danger(change) for change in dangerous])
+    for migration in plan.migrations:
+        told = [*facts(migration, plan.created), *stayers(migration), *([names(migration)] if migration.movers else [])]
+        yield f"<h2>Subscribers of {_text(heading(migration))}</h2>"
+        yield f'<ul class="plain">{"".join(f"<li>{_text(each)}</li>" for each in told)}</ul>'
     yield f"<h2>Calls</h2>\n<p>{_text(summary(plan.entitlements))}</p>"
     if plan.entitlements.changed:
         lines = calls_text(plan.entitlements.terms or (), plan.entitlements.calls or (), unicode=True)
         yield f"<pre>{escape(lines)}</pre>"
-    if plan.changes:
+    if listed := in_files(plan.changes):
         yield "<h2>All changes</h2>"
-        yield from (line for change in plan.changes for line in _change(change, plan))
+        yield from (line for change in listed for line in _change(change, plan))
 
 
 def _target(plan: Plan) -> Iterator[str]:

@@ -13,6 +13,8 @@ from reconciler.planning.change import Action, Change
 from reconciler.planning.entitled import NO_BASE, OFF_BASE, Entitlements, total, worst
 from reconciler.planning.entitled import changes_text as calls_text
 from reconciler.planning.guards import Refusal
+from reconciler.planning.migration import in_files
+from reconciler.planning.migration_words import facts, heading, names, stayers
 from reconciler.planning.plan import Plan
 from reconciler.planning.render import ACTIONS, NO_CHANGES, Page, changes_text, count_line
 from reconciler.planning.words import subscribed
@@ -31,10 +33,11 @@ def render_markdown(plan: Plan, refusals: Sequence[Refusal] = ()) -> str:
     head = [MARKER, f"### {title}", "", *_target(plan), "", *_table(plan), ""]
     refused = [f"{code(each.message)}: allow with {code(each.allow)}" for each in refusals]
     head += [*_list("Refused by guards", refused, _REFUSED_LIMIT), *_dangerous(plan)]
+    head += _migrations(plan)
     head += [_calls(plan.entitlements), "", *_worst(plan.entitlements)]
     text = "\n".join(head)
-    if plan.changes:
-        text += _fold("All changes", changes_text(plan.changes, _PAGE, plan.subscribers), LIMIT - len(text))
+    if listed := in_files(plan.changes):
+        text += _fold("All changes", changes_text(listed, _PAGE, plan.subscribers), LIMIT - len(text))
     if plan.entitlements.changed:
         text += _fold("All calls", _all_calls(plan.entitlements), LIMIT - len(text))
     return text
@@ -59,7 +62,7 @@ def _table(plan: Plan) -> Iterator[str]:
 
 def _dangerous(plan: Plan) -> Iterator[str]:
     """Yield every change that must not be missed: one a line, or where that is too long, addresses, retired first."""
-    changes = [change for change in plan.changes if is_dangerous(change)]
+    changes = [change for change in in_files(plan.changes) if is_dangerous(change)]
     if not changes:
         return
     lines = [f"{change.action} {code(change.address)}: {category(change)}{_felt(plan, change)}" for change in changes]
@@ -73,6 +76,17 @@ def _dangerous(plan: Plan) -> Iterator[str]:
     for title, addresses in alike.items():
         yield from (listed := list(_list(title, addresses, room)))
         room -= sum(len(line) + 1 for line in listed)
+
+
+def _migrations(plan: Plan) -> Iterator[str]:
+    """Yield whose subscriptions move to a price's successor: money and dates are nothing to be folded away."""
+    for migration in plan.migrations:
+        items = [code(each) for each in (*facts(migration, plan.created), *stayers(migration))]
+        items += [code(names(migration))] if migration.movers else []
+        yield f"**Subscribers of {code(heading(migration))}**"
+        yield ""
+        yield from (f"- {item}" for item in items)
+        yield ""
 
 
 def _felt(plan: Plan, change: Change) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 from reconciler.planning.change import Change, State
 from reconciler.planning.diff import Binding, Difference
 from reconciler.planning.entitled import Entitlements
+from reconciler.planning.movers import Migration, written
 from reconciler.resources.model import canonical_json, digest
 
 FORMAT = "reconciler.plan/1"
@@ -44,7 +45,8 @@ class Plan:
     ``snapshot`` is when the read-out was taken that the plan was made from, None where it was made from the account
     itself: only then can it be a plan file, and be applied. ``loosened`` says which guards the files draw wider than
     the base they were compared with. ``contracts`` says that there are customers or subscriptions to look after, so
-    that the next plan reads them even where the files no longer have any.
+    that the next plan reads them even where the files no longer have any. ``migrations`` tell whose subscriptions move
+    to a price's successor.
     """
 
     id: str
@@ -63,6 +65,7 @@ class Plan:
     snapshot: datetime | None = None
     loosened: tuple[str, ...] = ()
     contracts: bool = False
+    migrations: tuple[Migration, ...] = ()
 
     @property
     def counts(self) -> dict[str, int]:
@@ -107,7 +110,7 @@ def make_plan(
         live_digest=live_digest,
         entitlements=entitlements,
         changes=tuple(difference.changes),
-        bindings=difference.bindings,
+        bindings=difference.bindings | difference.heirs,
         foreign=difference.foreign,
         unchanged=difference.unchanged,
         currencies=currencies,
@@ -115,6 +118,7 @@ def make_plan(
         snapshot=snapshot,
         loosened=loosened,
         contracts=contracts,
+        migrations=difference.migrations,
     )
 
 
@@ -145,6 +149,7 @@ def document(plan: Plan) -> dict[str, Any]:
         "entitlements": plan.entitlements.document(),
         "loosened": list(plan.loosened),
         "contracts": plan.contracts,
+        "migrations": [written(migration) for migration in plan.migrations],
         "bindings": {
             address: {"kind": item.kind, "id": item.id, "fingerprint": item.fingerprint}
             for address, item in plan.bindings.items()

@@ -37,6 +37,7 @@ _DESCRIPTIONS = {
     "loosened": "Guards that the files draw wider than the base they were compared with; refuses a plan with changes.",
     "contracts": "Whether there are customers or subscriptions to look after, so that the next plan reads them.",
     "subscribers": "Live subscriptions by id of each price that goes off sale; null where they could not be read.",
+    "migrations": "Whose subscriptions move to the successor of a price, what they pay, and who stays; by price.",
     "foreign": "Objects of others by kind: counted, never touched.",
     "entitlements": "What becomes of calls, compared with a base; unknown without one.",
     "bindings": "Objects the plan relies on without changing them, by address.",

@@ -2,6 +2,7 @@
 
 import hmac
 import json
+from collections.abc import Iterable
 from datetime import datetime
 from itertools import pairwise
 from typing import Annotated, Any, Literal
@@ -12,6 +13,7 @@ from reconciler.diagnostics import PlanRefusedError
 from reconciler.planning.change import Action, Change, Reason, State
 from reconciler.planning.diff import Binding
 from reconciler.planning.entitled import Entitlements
+from reconciler.planning.movers import Migration, Mover, Stayer
 from reconciler.planning.plan import FORMAT, REMEDY, Plan, Target, content_digest, document, seal
 from reconciler.resources import BY_NAME
 from reconciler.resources.model import canonical_json, references
@@ -109,6 +111,46 @@ class _Known(_Closed):
     calls: list[_Group]
 
 
+_Policy = Literal["at_renewal", "now", "now_prorated"]
+_Currency = Annotated[str, Field(pattern=r"^[a-z]{3}$")]
+
+
+class _Due(_Closed):
+    interval: Literal["day", "week", "month", "year"]
+    interval_count: Annotated[int, Field(ge=1)]
+
+
+class _Mover(_Closed):
+    subscription: str
+    customer: str
+    tenant: str | None
+    policy: _Policy
+    status: str
+    currency: _Currency
+    quantity: Annotated[int, Field(ge=0)] | None
+    before: int | None
+    after: int | None
+    was_due: _Due
+    due: _Due
+    period: Annotated[list[int], Field(min_length=2, max_length=2)]
+
+
+class _Stayer(_Closed):
+    subscription: str
+    customer: str
+    tenant: str | None
+    reason: str
+
+
+class _Migration(_Closed):
+    address: str
+    policy: _Policy
+    predecessors: list[str]
+    movers: list[_Mover]
+    stayers: list[_Stayer]
+    waiting: Annotated[int, Field(ge=0)]
+
+
 class _Document(_Closed):
     format: Literal["reconciler.plan/1"]
     tool: str
@@ -125,12 +167,13 @@ class _Document(_Closed):
     changes: int
     counts: dict[str, int]
     unchanged: int
-    currencies: list[Annotated[str, Field(pattern=r"^[a-z]{3}$")]]
+    currencies: list[_Currency]
     foreign: dict[str, int]
     subscribers: dict[str, Annotated[int, Field(ge=0)] | None]
     entitlements: _Unknown | _Known
     loosened: list[str]
     contracts: bool
+    migrations: list[_Migration]
     bindings: dict[str, _Binding]
     actions: list[_Change]
     digest: str
@@ -228,6 +271,7 @@ def _plan(parsed: _Document) -> Plan:
         subscribers=parsed.subscribers,
         loosened=tuple(parsed.loosened),
         contracts=parsed.contracts,
+        migrations=_migrations(parsed.migrations),
     )
 
 
@@ -289,6 +333,24 @@ def _change(item: _Change) -> Change:
         named=item.named,
         policy=item.policy,
     )
+
+
+def _migrations(forms: Iterable[_Migration]) -> tuple[Migration, ...]:
+    return tuple(
+        Migration(
+            form.address,
+            form.policy,
+            tuple(form.predecessors),
+            tuple(_read_mover(each) for each in form.movers),
+            tuple(Stayer(**each.model_dump()) for each in form.stayers),
+            form.waiting,
+        )
+        for form in forms
+    )
+
+
+def _read_mover(form: _Mover) -> Mover:
+    return Mover(**{**form.model_dump(), "period": (form.period[0], form.period[1])})
 
 
 def _state(item: _State | None) -> State | None:

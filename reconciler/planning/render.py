@@ -18,6 +18,8 @@ from reconciler.planning.entitled import changes_text as calls_text
 from reconciler.planning.entitled import summary
 from reconciler.planning.guards import Refusal
 from reconciler.planning.leaves import Leaf, leaves
+from reconciler.planning.migration import in_files
+from reconciler.planning.migration_words import facts, heading, names, stayers
 from reconciler.planning.plan import Plan, document
 from reconciler.planning.words import brackets, headline, subscribed
 
@@ -87,8 +89,9 @@ def render_text(plan: Plan, refusals: Sequence[Refusal] = (), page: Page | None 
     """Write a plan for people: target, legend, changes, refusals of guards, and a last line that counts."""
     page = page or Page()
     lines = [target_text(plan), ""]
-    if plan.changes:
-        lines += [*_wrap(_legend(page), page), "", *changes_text(plan.changes, page, plan.subscribers), ""]
+    if listed := in_files(plan.changes):
+        lines += [*_wrap(_legend(page), page), "", *changes_text(listed, page, plan.subscribers), ""]
+    lines += _migrations(plan, page)
     if page.verbose:
         lines += [*_by_kind(plan), ""]
     lines += [*_refused(refusals, page)]
@@ -186,6 +189,17 @@ def _entitlements(plan: Plan, page: Page) -> Iterator[str]:
         yield from calls_text(entitled.terms or (), entitled.calls or (), unicode=page.unicode).splitlines()
         yield ""
     yield from _wrap(summary(entitled), page)
+
+
+def _migrations(plan: Plan, page: Page) -> Iterator[str]:
+    """Yield whose subscriptions move to a price's successor, and who stays."""
+    for migration in plan.migrations:
+        yield page.paint("bold", heading(migration))
+        yield from (line for fact in facts(migration, plan.created) for line in _wrap(fact, page, 2))
+        if migration.movers:
+            yield from (page.paint("dim", line) for line in _wrap(names(migration), page, 2))
+        yield from (line for stay in stayers(migration) for line in _wrap(stay, page, 2))
+        yield ""
 
 
 def _by_kind(plan: Plan) -> Iterator[str]:

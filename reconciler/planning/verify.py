@@ -11,10 +11,11 @@ from reconciler.diagnostics import PlanRefusedError
 from reconciler.planning.change import Action, Change, Reason, State, is_active
 from reconciler.planning.entitled import Entitlements
 from reconciler.planning.live import Live
+from reconciler.planning.migration import is_subscriber
 from reconciler.planning.plan import REMEDY, Plan, Target
 from reconciler.resources import Resource
 from reconciler.resources.mark import marked, owned_metadata
-from reconciler.resources.model import Json, digest, held, references, substitute
+from reconciler.resources.model import REPLACES, Json, digest, held, references, substitute
 
 
 def check_target(plan: Plan, target: Target, now: datetime) -> None:
@@ -67,6 +68,8 @@ def _as_configured(change: Change, resource: Resource | None, namespace: str, wi
     if change.action is Action.RETIRE:
         asked = resource is not None and is_active(State(resource.values, {}))
         return not asked or change.reason in (Reason.STRAY, Reason.RENAMED, Reason.RELEASED)
+    if is_subscriber(change):  # what a plan does to them is compared with the account at hand
+        return change.action is Action.UPDATE and change.before is not None and change.after is not None
     if resource is None or change.after is None or (change.kind, change.named) != (resource.kind, resource.adopts):
         return False
     if resource.kind.fit is not None:  # what the account has to do with it is compared with the account at hand
@@ -80,7 +83,8 @@ def _as_configured(change: Change, resource: Resource | None, namespace: str, wi
     metadata = (
         marked(resource, namespace, features=features, values=change.after.values) if resource.kind.metadata else {}
     )
-    return values == wanted and change.after.metadata == metadata
+    said = {name: value for name, value in change.after.metadata.items() if name != REPLACES}
+    return values == wanted and said == metadata
 
 
 def _allowed_keys(change: Change, resource: Resource, key: str, wanted: Json) -> tuple[Json, ...]:

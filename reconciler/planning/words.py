@@ -140,9 +140,14 @@ def _price(values: Values) -> str:
 def _period(recurring: Values | None) -> str:
     if not recurring:
         return " once"
-    count, interval = recurring.get("interval_count", 1), recurring["interval"]
-    every = f"per {interval}" if count == 1 else f"every {count} {interval}s"
+    every = period(recurring)
     return f", metered {every}" if recurring.get("usage_type") == "metered" else f" {every}"
+
+
+def period(recurring: Mapping[str, Json]) -> str:
+    """Say how often a price is due: ``per month``, ``every 3 months``."""
+    count, interval = recurring.get("interval_count", 1), recurring["interval"]
+    return f"per {interval}" if count == 1 else f"every {count} {interval}s"
 
 
 def _coupon(values: Values) -> str:

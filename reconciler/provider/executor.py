@@ -15,6 +15,7 @@ from reconciler.config.catalog import Catalog
 from reconciler.diagnostics import PlanRefusedError
 from reconciler.planning.change import Op, Step
 from reconciler.planning.handover import check_handover
+from reconciler.planning.migration import is_subscriber
 from reconciler.planning.plan import REMEDY, Plan
 from reconciler.provider.gateway import Gateway
 from reconciler.provider.preflight import Preflight
@@ -22,6 +23,9 @@ from reconciler.provider.reads import Reader
 from reconciler.provider.writes import Keeper, Result, Status, Writer
 
 THREADS = 12
+_SETTLED = (Status.APPLIED, Status.ALREADY, Status.SKIPPED)
+#: So many subscribers may be refused one by one; more, and it is not they who are the cause.
+_REFUSALS = 20
 
 
 class Ending(StrEnum):
@@ -51,14 +55,19 @@ class Report:
 
     @property
     def failures(self) -> list[Result]:
-        """Writes that did not happen, or that left something else than planned."""
-        return [result for result in self.results if result.status not in (Status.APPLIED, Status.ALREADY)]
+        """Writes that did not happen though they were to, or that left something else than planned."""
+        return [result for result in self.results if result.status not in _SETTLED]
+
+    @property
+    def skipped(self) -> list[Result]:
+        """Writes that were left out, because whoever is subscribed changed since the plan was made."""
+        return [result for result in self.results if result.status is Status.SKIPPED]
 
     @property
     def ending(self) -> Ending:
-        """Complete if every write is done; otherwise whether this account now holds a part of the plan."""
+        """Complete if every write is done or left out; otherwise whether this account now holds a part of the plan."""
         done = self.count(Status.APPLIED) + self.count(Status.ALREADY)
-        if done == self.total:
+        if done + self.count(Status.SKIPPED) == self.total:
             return Ending.COMPLETE
         touched = done + self.count(Status.UNCERTAIN) + self.count(Status.DIFFERS)
         return Ending.PARTLY if touched else Ending.NOTHING
@@ -81,6 +90,7 @@ class Executor:
         self._progress = progress or (lambda _result: None)
         self._stop = stop or threading.Event()
         self._failed = threading.Event()
+        self._refused: set[str] = set()
         self._threads = threads
         self._keeper = keeper
         self._lock = threading.Lock()
@@ -103,11 +113,13 @@ class Executor:
             )
         if self._keeper is None:
             check_handover(step.change for step in preflight.pending if step.op is Op.CREATE)
-        report = Report(total=len(preflight.done) + len(preflight.pending))
+        report = Report(total=len(preflight.done) + len(preflight.pending) + len(preflight.skipped))
         try:
             for step in preflight.done:
                 told = preflight.told.get(step.change.address) if step.op is Op.CREATE else None
                 self._record(report, Result(step, Status.ALREADY, told=told))
+            for step, why in preflight.skipped:
+                self._record(report, Result(step, Status.SKIPPED, why))
             writer = Writer(self._gateway, self._reader, plan, preflight.ids, self._keeper)
             for _stage, group in groupby(sorted(preflight.pending, key=_order), key=lambda step: step.stage):
                 self._run(list(group), writer, report)
@@ -122,7 +134,7 @@ class Executor:
             future.result()
 
     def _one(self, step: Step, writer: Writer, report: Report) -> None:
-        if self._stop.is_set() or self._failed.is_set():
+        if self._stop.is_set() or self._failed.is_set() or step.change.address in self._refused:
             return
         try:
             result = writer.write(step)
@@ -132,9 +144,16 @@ class Executor:
         except BaseException:
             self._failed.set()
             raise
-        if result.status in (Status.FAILED, Status.STALE, Status.UNCERTAIN):
+        if self._is_alone(result):
+            self._refused.add(step.change.address)
+        elif result.status in (Status.FAILED, Status.STALE, Status.UNCERTAIN):
             self._failed.set()
         self._record(report, result)
+
+    def _is_alone(self, result: Result) -> bool:
+        """Tell whether Stripe refused to move one subscriber, who then must not keep it from moving the others."""
+        refused = result.status is Status.FAILED and is_subscriber(result.step.change)
+        return refused and len(self._refused) < _REFUSALS
 
     def _record(self, report: Report, result: Result) -> None:
         with self._lock:

@@ -5,14 +5,17 @@ apply before its first write.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from reconciler.config.catalog import Catalog
 from reconciler.planning.change import Action, Change, Op, State, Step, after_transfer, as_made, steps
-from reconciler.planning.diff import Difference, diff
+from reconciler.planning.diff import Difference
 from reconciler.planning.live import Live
+from reconciler.planning.migration import in_files, is_subscriber
 from reconciler.planning.plan import Plan
 from reconciler.planning.verify import Ids, matches
+from reconciler.provider.meanwhile import CHANGED, LEFT, present, relied_on, unlike
+from reconciler.provider.migrating import differ
 from reconciler.provider.reads import Reader, named_currencies
 from reconciler.resources import Resource, desire
 
@@ -29,6 +32,7 @@ class Preflight:
         self.told: dict[str, str | None] = {}
         self.done: list[Step] = []
         self.pending: list[Step] = []
+        self.skipped: list[tuple[Step, str]] = []
 
     def check(self) -> list[str]:
         """Sort every write into done and pending; return what has moved, one sentence each."""
@@ -37,6 +41,7 @@ class Preflight:
         renamed = {} if catalog is None else catalog.moved
         state = self._reader.state(desired, plan.target.namespace, plan.currencies)
         live = {(item.kind.name, item.id): item for item in state.objects}
+        live |= present(self._reader, plan)
         moved = list(self._bindings(live))
         self.ids |= {change.address: change.id for change in plan.changes if _stays(change) and change.id}
         made = self._made(live)
@@ -45,7 +50,7 @@ class Preflight:
         for change in self._plan.changes:
             moved += self._sort(change, live, made.get(change.address))
         if catalog is not None:
-            self._compare(diff(desired, state.objects, plan.target.namespace, renamed))
+            self._compare(differ(self._reader, desired, state.objects, plan.target.namespace, renamed))
             if plan.currencies != named_currencies(desired):
                 self.forged.append("currencies")
         return moved
@@ -58,18 +63,29 @@ class Preflight:
         asked of them; what it has done counts as unchanged by now.
         """
         plan, begun = self._plan, {step.change.address for step in self.done}
-        planned = {(change.address, change.id): change for change in plan.changes}
-        asked = {(change.address, change.id): change for change in fresh.changes}
+        now = in_files(fresh.changes)
+        planned = {(change.address, change.id): change for change in in_files(plan.changes)}
+        asked = {(change.address, change.id): change for change in now}
         differing = {key[0] for key in planned.keys() | asked.keys() if planned.get(key) != asked.get(key)}
         known = {change.id for change in plan.changes} | set(self.ids.values())
-        unknown = {change.address for change in fresh.changes if change.id not in known}
-        unasked = {step.change.address for step in self.pending if not _is_asked(step, fresh.changes)}
+        unknown = {change.address for change in now if change.id not in known}
+        catalogue = [step for step in self.pending if not is_subscriber(step.change)]
+        unasked = {step.change.address for step in catalogue if not _is_asked(step, now)}
         self.forged = sorted((differing - begun) | (differing & unknown) | unasked)
         if not plan.unchanged <= fresh.unchanged <= plan.unchanged + len(begun):
             self.forged.append("unchanged")
-        bound = {address: fresh.bindings.get(address, binding) for address, binding in plan.bindings.items()}
-        if plan.bindings != (bound if begun else fresh.bindings):
+        relied = relied_on(plan, fresh)
+        bound = {address: fresh.bindings.get(address, binding) for address, binding in relied.items()}
+        if relied != (bound if begun else fresh.bindings):
             self.forged.append("bindings")
+        left, forged = unlike(self.pending, fresh)
+        self.forged += forged
+        self._skip(left, LEFT)
+
+    def _skip(self, addresses: Collection[str], why: str) -> None:
+        """Leave what is not done at some addresses undone."""
+        self.skipped += [(step, why) for step in self.pending if step.change.address in addresses]
+        self.pending = [step for step in self.pending if step.change.address not in addresses]
 
     def _bindings(self, live: Mapping[tuple[str, str], Live]) -> Iterator[str]:
         for address, binding in self._plan.bindings.items():
@@ -132,11 +148,17 @@ class Preflight:
     ) -> Iterator[str]:
         assert change.id is not None  # noqa: S101  checked by the caller
         item = live.get((change.kind.name, change.id)) or self._gone_from_lists(change)
+        if is_subscriber(change) and (item is None or item.over):
+            self.skipped += [(step, CHANGED) for step in on_old]
+            return
         if item is not None and item.fingerprint == change.fingerprint:
             self.pending += on_old
             return
         first = change.before if made is None else after_transfer(change)
         reached = _progress(item, [first, *(step.sets for step in on_old)], Ids(self.ids))
+        if reached is None and is_subscriber(change):
+            self.skipped += [(step, CHANGED) for step in on_old]
+            return
         if reached is None:
             yield f"{change.address}: {change.id} was {'deleted' if item is None else 'changed'}"
             return
@@ -217,6 +239,6 @@ def _resources(plan: Plan) -> list[Resource]:
     """Name what to look for in the account: the objects the plan makes or changes."""
     return [
         Resource(change.kind, change.address, _key(change), change.after.values, change.after.metadata)
-        for change in plan.changes
+        for change in in_files(plan.changes)
         if change.after is not None
     ]

@@ -20,6 +20,7 @@ from reconciler.planning.live import Live, LiveState
 from reconciler.planning.plan import Plan, Target, make_plan
 from reconciler.planning.snapshot import Snapshot, check_snapshot, check_whole, record
 from reconciler.provider.gateway import Gateway
+from reconciler.provider.migrating import differ
 from reconciler.provider.reads import ReadCost, Reader
 from reconciler.provider.subscribers import count_subscribers, unknown_subscribers
 from reconciler.resources import desire
@@ -59,7 +60,7 @@ def propose(catalog: Catalog, gateway: Gateway, *, plan_id: str, now: datetime, 
     desired = desire(catalog)
     reader = Reader(gateway)
     live = reader.state(desired, catalog.namespace)
-    difference = diff(desired, live.objects, catalog.namespace, catalog.moved)
+    difference = differ(reader, desired, live.objects, catalog.namespace, catalog.moved)
     plan = bind(
         catalog,
         live,

@@ -16,12 +16,13 @@ from typing import Protocol
 from reconciler.diagnostics import ProviderError, ReconcilerError
 from reconciler.planning.change import TRANSFER, Op, Step, as_made, second_key, states_before
 from reconciler.planning.live import Live
+from reconciler.planning.migration import is_subscriber
 from reconciler.planning.plan import Plan
 from reconciler.planning.verify import Ids, matches
 from reconciler.provider.gateway import Answer, Gateway, RequestFailedError
 from reconciler.provider.reads import Reader
 from reconciler.provider.retry import Failure
-from reconciler.resources.items import SCHEDULES, named, phases
+from reconciler.resources.items import SCHEDULES, named, phases, successors
 from reconciler.resources.model import Values
 
 ATTEMPTS = 3
@@ -37,6 +38,7 @@ class Status(StrEnum):
     ALREADY = "already"
     FAILED = "failed"
     STALE = "stale"
+    SKIPPED = "skipped"
     UNCERTAIN = "uncertain"
     DIFFERS = "differs"
 
@@ -112,6 +114,8 @@ class Writer:
         object_id, ids = self._object(step), self._known()
         if step.sets is None if current is None else _reached(step, current, ids):
             return Result(step, Status.ALREADY)
+        if is_subscriber(step.change) and (current is None or current.over or not _expected(step, current, ids)):
+            return Result(step, Status.SKIPPED, "it changed since the plan was checked")
         if current is None or not _expected(step, current, ids):
             return Result(step, Status.STALE, f"{object_id} was changed since the plan was checked")
         return None
@@ -220,12 +224,20 @@ class Writer:
         if step.op is Op.SCHEDULE:
             return {"from_subscription": self._object(step)}
         if step.op is Op.PHASES:
-            return phases(facts, params["next"])
+            return phases(facts, params["next"], self._heirs(step))
         if step.op is Op.RELEASE:
             return {}
         if "items" in params and facts:
             params["items"] = [named(each, facts["items"]) for each in params["items"]]
         return {**params, "expand": self._reader.expand(step.change.kind)} if step.change.kind.expand else params
+
+    def _heirs(self, step: Step) -> dict[str, str]:
+        """Return the ids of prices that take the place of others in a subscription, with theirs."""
+        before, after, ids = step.change.before, step.change.after, self._known()
+        if before is None or after is None:
+            return {}
+        pairs = successors(before.values["items"], after.values["next"])
+        return {str(ids.resolve(new)): str(ids.resolve(old)) for new, old in pairs}
 
     def _path(self, step: Step, current: Live | None = None) -> str:
         kind, change = step.change.kind, step.change

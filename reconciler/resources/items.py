@@ -1,6 +1,6 @@
 """A subscription's items: what changes them now, and the schedule that changes them at the next renewal."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from reconciler.resources.model import Json, Values, canonical_json, live_price
@@ -22,13 +22,18 @@ def schedule_of(live: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def coming(live: Mapping[str, Any]) -> Json:
-    """Read the items from the next renewal on, where a schedule says other ones than now."""
+    """Read the items from the next renewal on, where a schedule says other ones than now.
+
+    What a price was made from is told by the items now: a schedule tells ids alone.
+    """
     schedule = schedule_of(live)
     current = schedule.get("current_phase") or {}
     later = [phase for phase in schedule.get("phases") or [] if phase["start_date"] >= current.get("end_date", 0)]
     if not current or not later:
         return None
-    return [item_of(live_price(each["price"]), each.get("quantity")) for each in later[0]["items"]]
+    known = {each["price"]["id"]: live_price(each["price"]) for each in live["items"]["data"]}
+    planned = later[0]["items"]
+    return [item_of(known.get(each["price"]) or live_price(each["price"]), each.get("quantity")) for each in planned]
 
 
 def facts_of(live: Mapping[str, Any]) -> Mapping[str, Json]:
@@ -57,8 +62,10 @@ def named(item: Values, ids: Mapping[str, str]) -> Values:
     return {**item, "id": ids[item["id"]["$item"]]} if "id" in item else item
 
 
-def phases(facts: Mapping[str, Json], items: Sequence[Values]) -> Values:
+def phases(facts: Mapping[str, Json], items: Sequence[Values], heirs: Mapping[str, str]) -> Values:
     """Return the update of a schedule that keeps the running phase as it is and goes on with other items.
+
+    ``heirs`` are ids of prices with those of their predecessors: an item keeps discounts and taxes of its own.
 
     An update replaces all phases, and what a phase does not name is lost (https://docs.stripe.com/api/
     subscription_schedules/update), so both say everything. The second lasts a day: it changes the items at the renewal
@@ -80,7 +87,7 @@ def phases(facts: Mapping[str, Json], items: Sequence[Values]) -> Values:
     if running.get("trial_end"):
         first["trial_end"] = running["trial_end"]
     known = {each["price"]: each for each in first["items"]}
-    then = [{**known.get(each["price"], {}), **each} for each in items]
+    then = [{**known.get(each["price"], known.get(heirs.get(each["price"], ""), {})), **each} for each in items]
     second = {**terms, "items": then, "duration": {"interval": "day", "interval_count": 1}}
     return {
         "end_behavior": "release",
@@ -123,7 +130,8 @@ def patch_items(before: Json, after: Json) -> Json:
             if old[key] != each:
                 sent.append({"id": {"$item": each["price"]}, "quantity": each["quantity"]})
             continue
-        place = next((one for one in gone if _takes_place(one, each)), None)
+        fitting = [one for one in gone if _takes_place(one, each)]
+        place = next((one for one in fitting if _is_successor(each, one)), next(iter(fitting), None))
         if place is None:
             sent.append(each)
         else:
@@ -135,6 +143,18 @@ def patch_items(before: Json, after: Json) -> Json:
 def _takes_place(item: Values, successor: Values) -> bool:
     """Tell whether one licensed price stands in the place of another; what is metered is taken off and put on."""
     return "quantity" in item and "quantity" in successor
+
+
+def successors(before: Sequence[Values], after: Sequence[Values]) -> Iterator[tuple[Json, Json]]:
+    """Yield the prices that take the place of others among items, each with its predecessor."""
+    for item in after:
+        yield from ((item["price"], each["price"]) for each in before if _is_successor(item, each))
+
+
+def _is_successor(item: Values, predecessor: Values) -> bool:
+    """Tell whether the price of an item was made from the same address as another's."""
+    address = str(predecessor["price"].get("$of", "")).partition("/")[2]
+    return bool(address) and address == item["price"].get("$ref")
 
 
 def address_of(leaf: Json, namespace: str) -> str | None:

@@ -21,7 +21,9 @@ ADDRESS = "address"
 DIGEST = "config_digest"
 OWN_KEYS = "reconciler_keys"
 FEATURES = "reconciler_features"
-MARK_KEYS = (MANAGED_BY, ADDRESS, DIGEST, OWN_KEYS, FEATURES)
+#: On a price, the ids of those whose subscribers move to it.
+REPLACES = "reconciler_replaces"
+MARK_KEYS = (MANAGED_BY, ADDRESS, DIGEST, OWN_KEYS, FEATURES, REPLACES)
 #: What the owner in a mark begins with; the namespace follows.
 PREFIX = "reconciler/"
 #: What a patch sends where there is nothing to send.

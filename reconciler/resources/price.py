@@ -115,7 +115,7 @@ def _plan_prices(catalog: Catalog, name: str, plan: BillingPlan) -> Iterator[Res
     if spends(catalog.file, plan):
         minimum = plan.minimum.per_month if plan.minimum else None
         values = _spend(catalog, currency, minimum) | {"active": active}
-        yield _resource(catalog, ("plans", name, "spend"), product, values, None)
+        yield _resource(catalog, ("plans", name, "spend"), product, values, None, charge=plan.minimum)
 
 
 def _pack_price(catalog: Catalog, name: str, pack: CreditPack) -> Resource:
@@ -205,6 +205,7 @@ def _resource(
     item: Any,
     *,
     metadata: Mapping[str, str] | None = None,
+    charge: Any = None,
 ) -> Resource:
     address = ".".join(path)
     override = getattr(item, "lookup_key", None)
@@ -217,6 +218,7 @@ def _resource(
         metadata=getattr(item, "metadata", {}) if metadata is None else metadata,
         source=catalog.at(*path),
         adopts=override is not None,
+        policies={"": getattr(charge or item, "on_change", "grandfather")},
     )
 
 

@@ -132,6 +132,7 @@ def test_events_are_one_json_object_a_line(shell: Shell) -> None:
         "applied": 3,
         "already": 0,
         "failed": 0,
+        "skipped": 0,
         "recorded": True,
         "exit_code": 0,
     }

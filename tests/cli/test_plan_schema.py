@@ -50,7 +50,7 @@ def test_every_plan_keeps_the_schema(plans: dict[str, Any], shell: Shell) -> Non
         lambda plan: plan.update(more=1),
         lambda plan: plan.update(mode="real"),
         lambda plan: plan["actions"][0].update(action="destroy"),
-        lambda plan: plan["actions"][0].update(kind="customer"),
+        lambda plan: plan["actions"][0].update(kind="charge"),
         lambda plan: plan["actions"][0].update(category="harmless"),
         lambda plan: plan["actions"][0].pop("after"),
         lambda plan: plan["refusals"][0].pop("allow"),

@@ -43,11 +43,11 @@ class DyingTransport(stripe.HTTPClient):
         raise CrashError
 
 
-def die(world: World, plan: Plan, at: int, *, after: bool) -> bool:
+def die(world: World, plan: Plan, at: int, *, after: bool, threads: int = 3) -> bool:
     """Apply until death; return whether death came."""
     transport = DyingTransport(world.sandbox.http_client(), at, after=after)
     try:
-        world.run(plan, transport=transport, threads=3)
+        world.run(plan, transport=transport, threads=threads)
     except CrashError:
         return True
     return False

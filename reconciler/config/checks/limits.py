@@ -9,7 +9,15 @@ from reconciler.diagnostics.visible import quoted
 
 #: Metadata keys of the owner mark, and that of locks.
 RESERVED = frozenset(
-    {"managed_by", "address", "config_digest", "reconciler_keys", "reconciler_features", "reconciler_lock"}
+    {
+        "managed_by",
+        "address",
+        "config_digest",
+        "reconciler_keys",
+        "reconciler_features",
+        "reconciler_replaces",
+        "reconciler_lock",
+    }
 )
 #: Fields that name an existing object.
 _OVERRIDES = ("stripe_id", "lookup_key", "event_name")

@@ -85,6 +85,15 @@ _PLANNING = {
         "a customer copied together with its metadata",
         "remove the metadata key managed_by from all but one",
     ),
+    "E0714": prose(
+        "price that subscribers are on their way to",
+        "An earlier change of the price moves subscribers to it, some of them at renewals that are still to come, and "
+        "a price that is archived by then cannot take them in. Keeping them where they are, or removing the price, "
+        "would leave them between two prices.",
+        "a yearly price that changed with on_change: at_renewal, and changes again with on_change: grandfather while "
+        "renewals are awaited",
+        "let on_change: at_renewal or now move them to the new price; or wait for the renewals",
+    ),
     "E0704": prose(
         "refers to what was never sold",
         "A legacy plan that was never at Stripe is not made there, so nothing at Stripe can refer to it.",
