@@ -24,6 +24,8 @@ OLDEST, AHEAD = 35 * DAY, 5 * MINUTE
 REMEMBERED = 23 * HOUR
 
 
+#: A window that began before this is in the past by every clock that is not far off.
+SETTLED = 15 * MINUTE
 #: How long after a stream its summary is looked at first, and again.
 LOOK = 5 * MINUTE
 #: An export with the customer of its tenant, where one is known.
@@ -75,9 +77,12 @@ class Delivery:
         return outcomes
 
     def streamable(self, export: Export, customer: str | None) -> bool:
-        """Tell whether an export can go by the hundred: Stripe's summary alone can tell later whether it counts."""
+        """Tell whether an export can go by the hundred: Stripe's summary alone can tell later whether it counts.
+
+        What clocks that differ could make too old or too early goes by itself, since a single event says so at once.
+        """
         meter = self.policy.meters.get(export.meter)
-        in_time = self.now - OLDEST + HOUR <= export.window * SECOND <= self.now
+        in_time = self.now - OLDEST + HOUR <= export.window * SECOND <= self.now - SETTLED
         return meter is not None and customer is not None and in_time and streamable(export, meter, self.now)
 
     def batch(self, pairs: Sequence[Pair]) -> tuple[list[Delivered], Sequence[Pair]]:

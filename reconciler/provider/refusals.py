@@ -24,22 +24,41 @@ TYPES = ("v1.billing.meter.error_report_triggered", "v1.billing.meter.no_meter_f
 _EVENTS = "/v2/core/events"
 #: How far an acknowledgement may be from the time a report is about: requests under way, unequal clocks.
 _SLACK = 600 * SECOND
+#: After this what a report is about was acknowledged or given up, and the summaries have it.
+_SETTLED = 3 * LAG
 #: Windows begun before this are in no report: 35 days that Stripe takes, and 30 that it keeps events.
 _OLDEST = 65 * DAY
 
 
 class Reports(NamedTuple):
-    """What reports of the last 30 days say: reasons by identifier, and times with errors nobody names, with theirs."""
+    """What reports of the last 30 days say: reasons by identifier, and times with errors nobody names, with theirs.
+
+    ``events`` are the ids of the reports with the instants they are of.
+    """
 
     named: dict[str, str]
     unnamed: list[tuple[int, int, str]]
+    events: dict[str, int]
 
 
-def read_reports(gateway: Gateway) -> Reports:
-    """Read every report Stripe still has; RequestFailedError where they cannot be read."""
-    reports = Reports({}, [])
-    for event in _events(gateway):
-        data = event.get("data") or gateway.get(f"{_EVENTS}/{event['id']}").get("data") or {}
+class Refusals:
+    """Reads reports for as long as a worker runs: what it has dealt with, and had time to, is read once."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._done: set[str] = set()
+
+    def read(self) -> Reports:
+        """Read every report Stripe still has that is not dealt with; RequestFailedError where they cannot be read."""
+        reports = Reports({}, [], {})
+        for event in _events(self._gateway):
+            if event["id"] not in self._done:
+                self._enter(reports, event)
+        return reports
+
+    def _enter(self, reports: Reports, event: dict[str, Any]) -> None:
+        data = event.get("data") or self._gateway.get(f"{_EVENTS}/{event['id']}").get("data") or {}
+        reports.events[event["id"]] = micros(datetime.fromisoformat(event["created"]))
         for error in (data.get("reason") or {}).get("error_types") or ():
             samples = error.get("sample_errors") or ()
             for sample in samples:
@@ -48,7 +67,10 @@ def read_reports(gateway: Gateway) -> Reports:
             if error.get("error_count", 0) > len(samples):
                 start, end = (micros(datetime.fromisoformat(data[f"validation_{side}"])) for side in ("start", "end"))
                 reports.unnamed.append((start - _SLACK, end + _SLACK, _reason(None, error, event)))
-    return reports
+
+    def dealt_with(self, reports: Reports, now: int) -> None:
+        """Read reports no more once nothing they are about can be under way."""
+        self._done |= {event for event, at in reports.events.items() if at < now - _SETTLED}
 
 
 def _events(gateway: Gateway) -> Iterator[dict[str, Any]]:

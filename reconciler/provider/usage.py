@@ -18,7 +18,7 @@ from reconciler.ledger.base import Export, Store
 from reconciler.provider.confirmation import Confirmation
 from reconciler.provider.delivery import MINUTE, Delivered, Delivery, Pair, told
 from reconciler.provider.gateway import Gateway, RequestFailedError
-from reconciler.provider.refusals import read_reports, recalled
+from reconciler.provider.refusals import Refusals, recalled
 from reconciler.provider.stream import TOGETHER, Stream
 from reconciler.provider.summaries import Summaries
 
@@ -64,6 +64,7 @@ class UsageSender:
         *,
         patient: bool = True,
         stream: bool | None = None,
+        refusals: Refusals | None = None,
         stop: threading.Event | None = None,
     ) -> None:
         self._gateway = gateway
@@ -73,6 +74,7 @@ class UsageSender:
         self._patient = patient
         self._stream = stream
         self._bulk = False
+        self._refusals = refusals or Refusals(gateway)
         self._session = Stream(gateway)
         self._stop = stop or threading.Event()
         self._summaries = Summaries(gateway, store)
@@ -127,13 +129,15 @@ class UsageSender:
     def _recall(self) -> tuple[dict[tuple[str, str, int, int], Delivered], str | None]:
         """Take back what Stripe refused after it had taken it; return what is dead, or why that cannot be known now."""
         try:
-            found = recalled(self._store, self._policy, read_reports(self._gateway))
+            reports = self._refusals.read()
+            found = recalled(self._store, self._policy, reports)
         except RequestFailedError as error:
             return {}, told(error.failure)
         except (KeyError, TypeError, ValueError):
             return {}, "they cannot be understood"
         if found:
             self._store.recall(found)
+        self._refusals.dealt_with(reports, self._store.now())
         return {each[:4]: Delivered(each._replace(refused=each.refused + 1, doubt=1, due=0)) for each in found}, None
 
     def _delivery(self, now: int, ends: int) -> Delivery:

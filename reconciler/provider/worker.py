@@ -18,6 +18,7 @@ from reconciler.entitlements.terms import Terms
 from reconciler.ledger.base import Export
 from reconciler.provider.delivery import HOUR, MINUTE
 from reconciler.provider.gateway import Gateway
+from reconciler.provider.refusals import Refusals
 from reconciler.provider.usage import Report, UsageSender
 
 #: Seconds between two rounds: a dozen of them in the hour an invoice stays a draft.
@@ -82,6 +83,7 @@ class UsageWorker:
         self._interval = interval
         self._draft = draft
         self._stream = stream
+        self._refusals = Refusals(gateway)
         self._stop = stop or threading.Event()
         self._tell = tell
 
@@ -106,6 +108,7 @@ class UsageWorker:
                 self._runtime.policy,
                 self._directory.get,
                 stream=self._stream,
+                refusals=self._refusals,
                 stop=self._stop,
             )
             report = sender.flush()

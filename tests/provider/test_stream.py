@@ -5,6 +5,7 @@ import random
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from reconciler.entitlements.periods import SECOND
+from reconciler.ledger.ledger import open_ledger
 from reconciler.provider import usage
 from reconciler.provider.confirmation import ASK
 from reconciler.provider.delivery import LOOK
@@ -293,3 +295,36 @@ def storm(seed: int, rounds: int) -> None:
             flush(world, tries=3)
         assert [export for export in world.exports() if export.state != "sent"] == []
         world.agree()
+
+
+def test_two_workers_stream_at_once(tmp_path: Path) -> None:
+    """Two workers stream and confirm one outbox: each export is in one request of one of them."""
+    with UsageWorld(ledger=file_ledger(tmp_path), tenants=tuple("abcdefgh")) as world:
+        for _ in range(3):
+            use(world)
+            world.clock.pass_by(HOUR)
+        world.seal()
+        strike(world, kind="latency", seconds=0.01)
+        with open_ledger(world.url, "direct", world.clock) as other, ThreadPoolExecutor(2) as pool:
+            workers = [world.sender(stream=True), world.sender(stream=True, store=other.store)]
+            reports = list(pool.map(lambda worker: worker.flush(), workers))
+        assert sum(report.taken for report in reports) == 48
+        settle(world)
+        assert world.posts() == []
+
+
+def test_what_is_too_old_or_early_goes_by_itself() -> None:
+    """A window of 36 days ago is a dead letter, one of a clock that is six minutes ahead waits: neither is streamed."""
+    with UsageWorld() as world:
+        world.use("a", 5)
+        world.clock.pass_by(36 * DAY)
+        (dead,) = flush(world).dead
+        assert "older than the 35 days" in str(dead.error)
+        world.clock.pass_by(HOUR - world.clock.seconds() % HOUR)
+        world.use("b", 6)
+        world.sandbox.faults.add(Fault(kind="clock_skew", seconds=-6 * MINUTE))
+        (waiting,) = flush(world).waiting
+        assert ("in the future" in str(waiting.error), waiting.doubt) == (True, 0)
+        world.clock.pass_by(6 * MINUTE)
+        assert [export.units for export in flush(world).sent] == [6]
+        assert calls(world, STREAM) == []

@@ -13,8 +13,9 @@ import pytest
 
 from reconciler.diagnostics import ProviderError
 from reconciler.provider.delivery import HOUR as LEDGER_HOUR
+from reconciler.provider.refusals import Refusals
 from reconciler.provider.worker import FIRST_PAUSE, INTERVAL, Round, UsageWorker
-from reconciler.sandbox import Fault
+from reconciler.sandbox import Fault, Settings
 from reconciler.sandbox.server import Server
 
 from .test_usage_kill import Deadly
@@ -32,6 +33,7 @@ from reconciler.ledger.ledger import open_ledger
 from reconciler.provider.gateway import Connection, Gateway
 from reconciler.provider.limiter import UNLIMITED
 from reconciler.provider.retry import Backoff
+from reconciler.provider.refusals import Refusals
 from reconciler.provider.worker import UsageWorker
 base, key, ledger, policy, customers, clock = sys.argv[1:]
 books = open_ledger(ledger, "direct", lambda: int(Path(clock).read_text()))
@@ -245,3 +247,24 @@ def test_two_workers_share_a_ledger() -> None:
         worker(world).round()
         assert (world.states(), world.posts()) == ({"sent": 12}, [200] * 12)
         world.agree()
+
+
+def test_reports_that_are_dealt_with_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker looks into a report again for three hours, then no more; what it was about stays a dead letter."""
+    read, looked = Refusals._enter, []
+
+    def counting(self: Refusals, reports: Any, event: Any) -> None:
+        looked[-1] += 1
+        read(self, reports, event)
+
+    monkeypatch.setattr(Refusals, "_enter", counting)
+    with UsageWorld(settings=Settings(meter_events_checked_at_once=False)) as world:
+        world.dashboard.v1.billing.meters.deactivate(world.meters["tokens"])
+        works = worker(world)
+        world.use("a", 3, "tokens")
+        for _ in range(8):
+            world.clock.pass_by(HOUR)
+            looked.append(0)
+            works.round()
+        assert looked == [0, 1, 1, 1, 1, 0, 0, 0]
+        assert world.states() == {"dead": 1}
