@@ -11,7 +11,7 @@ from reconciler.sandbox import clock as sandbox_clock
 from tests.entitlements.worlds import at
 
 from .support import Shell, dashboard
-from .test_usage_worker import FILES, customer
+from .test_usage_worker import FILES
 
 NOW = at("2027-01-10T12:00:00")
 
@@ -23,8 +23,6 @@ def sent(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Shell:
     monkeypatch.setattr(opening, "system_clock", lambda: now[0])
     monkeypatch.setattr(sandbox_clock.time, "time", lambda: now[0] / 10**6)
     shell.apply(FILES)
-    with dashboard() as sandbox:
-        customer(sandbox)
     with Entitlements.open("billing.d", "sqlite:///usage.db", mode="direct") as runtime:
         assert runtime.consume("acme", meter="calls", units={"calls": 1234})
     now[0] += 3600 * 10**6

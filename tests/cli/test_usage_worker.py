@@ -18,7 +18,7 @@ from reconciler.sandbox.server import Server
 from .support import Shell, dashboard, environment, write
 
 FILES = """\
-settings: {namespace: acme, currency: usd, default_meter: calls}
+settings: {namespace: acme, currency: usd, default_meter: calls, default_plan: pro}
 meters: {calls: {name: Calls}}
 plans:
   pro:
@@ -50,9 +50,9 @@ def served(used: Shell) -> Iterator[Server]:
         yield server
 
 
-def customer(sandbox: Sandbox) -> None:
-    """Make the tenant's customer."""
-    mark = {"managed_by": "reconciler/acme", "address": "tenants.acme"}
+def customer(sandbox: Sandbox, tenant: str) -> None:
+    """Make the customer of a tenant that is not in the files."""
+    mark = {"managed_by": "reconciler/acme", "address": f"tenants.{tenant}"}
     sandbox.client().v1.customers.create({"metadata": mark})
 
 
@@ -65,7 +65,6 @@ def start(server: Server, *more: str) -> "subprocess.Popen[str]":
 
 def test_a_worker_sends_until_a_signal_and_ends_well(served: Server) -> None:
     """What was used is sent within a round, each unit once; a signal ends it with 0, for nothing is left behind."""
-    customer(served.sandbox)
     running = start(served, "--format", "jsonl")
     line = running.stdout.readline()
     assert (json.loads(line)["sent"], json.loads(line)["dead"]) == (1, [])
@@ -79,7 +78,6 @@ def test_a_worker_sends_until_a_signal_and_ends_well(served: Server) -> None:
 @pytest.mark.soak
 def test_workers_that_are_killed_leave_everything_to_the_next(served: Server) -> None:
     """SIGKILL after the units were sent loses nothing, and none of the workers that follow sends anything again."""
-    customer(served.sandbox)
     for _ in range(3):
         running = start(served)
         end = time.monotonic() + 30
@@ -98,15 +96,18 @@ def test_workers_that_are_killed_leave_everything_to_the_next(served: Server) ->
 def test_a_worker_that_leaves_something_says_so(used: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """Usage of a tenant without a customer waits, is told, and makes the exit code 7; once it is refused that is 1."""
     monkeypatch.setattr(UsageWorker, "run", lambda worker: worker._tell(worker.round()))
+    two_hours_ago = (int(time.time()) - 7200) * 10**6
+    with Entitlements.open("billing.d", LEDGER, mode="direct", clock=lambda: two_hours_ago) as runtime:
+        assert runtime.consume("guest", meter="calls", units={"calls": 7})
     waits = used.stored("usage", "worker")
     assert waits.code == 7
-    assert "1 export waiting for another try:\n  acme  calls" in waits.out
+    assert "1 export waiting for another try:\n  guest  calls" in waits.out
     assert "no Stripe customer of the tenant is known" in waits.out
     assert (used.stored("usage", "worker").out, used.stored("usage", "worker").code) == ("", 7)
     flushed = used.stored("usage", "flush")
     assert (flushed.code, "1 export waiting for a later try: see" in flushed.err) == (7, True)
     with dashboard() as sandbox:
-        customer(sandbox)
+        customer(sandbox, "guest")
         meters = sandbox.client().v1.billing.meters
         meters.deactivate(meters.list().data[0].id)
     monkeypatch.setattr(opening, "system_clock", lambda: int(time.time() + 7200) * 10**6)

@@ -54,7 +54,8 @@ class Billed(World):
         self, sections: Mapping[str, Any], *, clocks: bool = False, ledger: str = "sqlite://", **options: Any
     ) -> None:
         super().__init__(**options)
-        self.apply(sections)
+        # Subscribed by hand below, so that customers can be on test clocks.
+        self.apply({**sections, "tenants": {}})
         catalog = catalog_of(sections)
         self.file, self.policy, self.skew = catalog.file, compile_catalog(catalog), 0
         self.now = self.clock.now

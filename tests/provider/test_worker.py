@@ -201,6 +201,7 @@ def test_a_worker_that_fails_waits_longer_every_time() -> None:
         assert (stop.waits, told[-2].failed, world.states()) == ([INTERVAL, INTERVAL], None, {"sent": 1})
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_a_killed_workers_units_are_taken_up_by_the_next(tmp_path: Path, *, after: bool) -> None:
     """Killed between a request and its record, a worker's claim ends after 15 minutes and another one goes on."""
