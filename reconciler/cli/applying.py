@@ -196,6 +196,7 @@ def _result(result: Result) -> dict[str, Any]:
     return {
         **_step(result.step),
         **told,
+        "id": result.id,
         "status": str(result.status),
         "message": result.message,
         "code": result.code,

@@ -55,7 +55,10 @@ class Keeper(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A write with how it ended, in words where it did not simply succeed; ``told`` is for people, as a link's URL."""
+    """A write with how it ended, in words where it did not simply succeed; ``told`` is for people, as a link's URL.
+
+    ``id`` is the object's id at Stripe, where the write has left one.
+    """
 
     step: Step
     status: Status
@@ -63,6 +66,7 @@ class Result:
     request_id: str | None = None
     code: str | None = None
     told: str | None = None
+    id: str | None = None
 
 
 class Writer:
@@ -195,7 +199,7 @@ class Writer:
                 self._ids[step.change.address] = live.id
         if _reached(step, live, self._known()):
             told = live.told if step.op is Op.CREATE else None
-            return Result(step, Status.APPLIED, request_id=request_id, told=told)
+            return Result(step, Status.APPLIED, request_id=request_id, told=told, id=live.id)
         return Result(step, Status.DIFFERS, f"Stripe holds something else than was asked for in {live.id}", request_id)
 
     def _delete(self, step: Step) -> Result:
