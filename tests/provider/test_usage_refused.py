@@ -148,6 +148,26 @@ def test_what_is_not_named_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> Non
         world.agree()
 
 
+def test_what_is_not_named_is_not_looked_for_before_it_can_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the summaries may be behind, units of an unnamed report's time stay sent: they would be sent twice."""
+    monkeypatch.setattr(metering, "_SAMPLES", 0)
+    with UsageWorld(settings=LATER) as world:
+        world.sandbox.faults.add(Fault(kind="summary_lag", seconds=HOUR // 2))
+        broken(world, "meter")
+        world.use("a", 3, "tokens")
+        world.use("b", 5)
+        world.flush()
+        broken(world, "meter", mend=True)
+        for _ in range(5):
+            world.clock.pass_by(60)
+            assert world.flush().sent == []
+        for _ in range(3):
+            world.clock.pass_by(HOUR)
+            world.flush()
+        assert world.states() == {"sent": 2}
+        world.agree()
+
+
 def test_events_of_a_meter_that_is_not_there_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the account has no meter of the name a report of its own says so; pages of reports are read to the end."""
     monkeypatch.setattr(metering, "METER_NAMES", "none")
