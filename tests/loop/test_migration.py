@@ -5,6 +5,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,13 @@ from reconciler.planning.migration import is_subscriber
 from reconciler.planning.plan import Plan
 from reconciler.provider.executor import Ending
 from reconciler.provider.writes import Status
+from reconciler.sandbox import Settings
 from reconciler.sandbox.faults import Fault
 from tests.sandbox.billing_world import DAY
 
-from .population import MONTHLY, SEATS, YEARLY, Account, Person, check, is_on
+from .population import COMING, DECOY, MONTHLY, OVER, SEATS, YEARLY, Account, Person, check, is_on
 from .test_crash import die
-from .world import World, catalog_of
+from .world import START, World, catalog_of
 
 MIXED = {MONTHLY: "now", YEARLY: "at_renewal", SEATS: "now_prorated"}
 
@@ -230,3 +232,81 @@ def test_two_ways_at_once_are_told_and_not_guessed() -> None:
     assert {each.reason for migration in plan.migrations for each in migration.stayers} == {
         "its prices change in two ways at once, now and now_prorated"
     }
+
+
+def interfere(account: Account, chance: random.Random) -> None:
+    """Let some who have not moved yet change their subscription: order more, cancel, or end it at once."""
+    for index in chance.sample(range(len(account.people)), min(6, len(account.people))):
+        person = account.people[index]
+        shown = account.api.get(f"/v1/subscriptions/{person.id}")
+        if person.shape in (*OVER, "ended") or shown["schedule"] or not is_on(account, person, changed=False):
+            continue
+        deed = chance.choice(("more", "cancel", "end"))
+        if deed == "more":
+            item = account.item(person)["id"]
+            more = {"items": [{"id": item, "quantity": person.quantity + 1}], "proration_behavior": "none"}
+            account.update(person, **more)
+            account.people[index] = replace(person, quantity=person.quantity + 1, shape="more")
+        elif deed == "cancel":
+            account.update(person, cancel_at_period_end=True)
+            account.people[index] = replace(person, shape="cancelling")
+        else:
+            account.api.ok("DELETE", f"/v1/subscriptions/{person.id}")
+            account.people[index] = replace(person, shape="ended")
+
+
+def migrate_through_deaths(number: int, every: int) -> tuple[Account, list[Plan]]:
+    """Apply with a death after every so many writes, subscribers changing, by the same plan or a new one in turn."""
+    account, chance = Account(0, MIXED), random.Random(number)
+    for index in range(number):
+        account.world.clock.now = COMING + 20 * DAY * index // number
+        shape = chance.choice(("sent", "sent", "sent", "trial", "classic", "metered", "decoy", "cancelling"))
+        address = DECOY if shape == "decoy" else chance.choice((MONTHLY, MONTHLY, SEATS, SEATS, YEARLY))
+        account.people.append(account.join(address, chance.randint(1, 12), shape))
+    account.world.clock.now = START
+    plans = [account.world.plan(account.after)]
+    while die(account.world, plans[-1], every, after=chance.random() < 0.5, threads=1):
+        interfere(account, chance)
+        if chance.random() < 0.5:
+            plans.append(account.world.plan(account.after))
+    plans.append(account.world.plan(account.after))
+    applied(account, plans[-1])
+    assert subscribed(account.world.plan(account.after)) == []
+    account.people = [each for each in account.people if each.shape != "ended"]
+    return account, plans
+
+
+def test_deaths_and_changes_leave_everybody_under_the_declared_policy() -> None:
+    """A few subscribers, a death every few writes, somebody changing in between: all is as it was declared and told."""
+    account, plans = migrate_through_deaths(12, 5)
+    check(account, *plans)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+def test_a_thousand_subscribers_end_under_the_declared_policy() -> None:
+    """The same for a thousand: everybody moves once, and pays what was told, on the sandbox's invoices."""
+    account, plans = migrate_through_deaths(1000, 97)
+    assert len(plans) > 3
+    check(account, *plans)
+
+
+#: Settings of schedules and subscriptions that nobody has verified; the others concern prices, usage and payments.
+OPEN = (
+    "archived_phase_prices_are_used",
+    "finished_schedule_is_released",
+    "lost_phase_discounts_are_skipped",
+    "unique_item_prices",
+    "twenty_subscription_items",
+)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name", [*OPEN, "all"])
+def test_however_open_points_of_subscriptions_turn_out(name: str) -> None:
+    """With each of them the other way, and all at once, everybody ends under the declared policy."""
+    default = Settings()
+    names = OPEN if name == "all" else (name,)
+    turned = replace(default, **{each: not getattr(default, each) for each in names})
+    account = Account(14, MIXED, settings=turned)
+    check(account, applied(account))

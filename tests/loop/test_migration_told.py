@@ -9,6 +9,8 @@ import pytest
 
 from reconciler.config.models import Guards
 from reconciler.diagnostics import PlanRefusedError, ProviderError
+from reconciler.entitlements import Entitlements
+from reconciler.entitlements.compile import compile_catalog
 from reconciler.planning.guards import check_guards
 from reconciler.planning.html_report import render_html
 from reconciler.planning.markdown import render_markdown
@@ -16,10 +18,12 @@ from reconciler.planning.migration import is_subscriber
 from reconciler.planning.plan import Plan, serialise
 from reconciler.planning.planfile import parse_plan
 from reconciler.planning.render import Page, render_json, render_text
+from reconciler.provider.executor import Ending
 from reconciler.provider.propose import propose
+from tests.sandbox.billing_world import DAY
 
 from .population import MONTHLY, SEATS, YEARLY, Account, is_on, sections
-from .test_migration import alike, subscribed
+from .test_migration import MIXED, alike, applied, subscribed
 from .test_subscribers import Forbidden
 from .world import NOW, catalog_of
 
@@ -172,3 +176,45 @@ def test_nothing_is_read_where_nobody_moves() -> None:
     account.world.sandbox.requests.clear()
     account.world.plan(sections(account.policies, changed=False))
     assert not [path for _, path, _ in account.world.sandbox.requests if "/subscriptions" in path]
+
+
+def with_tenant(account: Account, *, changed: bool) -> dict[str, Any]:
+    """Return the files with a tenant who is sent invoices for the monthly price."""
+    tenant = {"name": "Acme", "email": "billing@acme.example", "plan": "pro", "price": "monthly"}
+    terms = {"quantity": 2, "collection": "send_invoice", "days_until_due": 30}
+    return sections(account.policies, changed=changed) | {"tenants": {"acme": tenant | {"subscription": terms}}}
+
+
+@pytest.mark.parametrize("policy", ["now", "at_renewal"])
+def test_tenants_in_the_files_move_with_everybody_else(policy: str) -> None:
+    """One plan moves a tenant and the customers of the same price; the tenant is named by its address, and first."""
+    account = Account(0, alike(policy))
+    account.world.apply(with_tenant(account, changed=False))
+    person = account.join(MONTHLY)
+    plan = account.world.plan(with_tenant(account, changed=True))
+    (migration,) = plan.migrations
+    told = [(each.tenant, each.policy, each.before, each.after) for each in migration.movers]
+    assert told == [("tenants.acme", policy, 4000, 5000), (None, policy, 2000, 2500)]
+    assert "tenants.acme, cus_" in render_text(plan)
+    assert subscribed(plan) == [person.id]
+    assert account.world.run(plan).ending is Ending.COMPLETE
+    assert account.world.plan(with_tenant(account, changed=True)).changes == ()
+    account.world.clock.now = person.renews + 31 * DAY
+    there = account.api.get("/v1/subscriptions", {"price": account.new()[MONTHLY]})["data"]
+    assert len(there) == 2
+
+
+def test_earlier_prices_are_honoured_by_the_runtime() -> None:
+    """The plan that any price was made for is told by its mark: on it a subscriber may call, whoever pays what."""
+    account = Account(0, MIXED | {MONTHLY: "grandfather"})
+    people = {address: account.join(address) for address in (MONTHLY, YEARLY, SEATS)}
+    applied(account)
+    with Entitlements.open(compile_catalog(catalog_of(account.after)), "sqlite://", mode="direct") as runtime:
+        for address, person in people.items():
+            item = account.item(person)
+            changed = item["price"]["id"] != account.old[address]
+            assert changed is (address == SEATS)
+            _, plan, *_ = item["price"]["metadata"]["address"].split(".")
+            runtime.set_subscription(person.customer, plan=plan, status="active")
+            assert runtime.consume(person.customer, meter="calls", quantity=3).allowed
+        assert not runtime.check("somebody", meter="calls").allowed
