@@ -18,7 +18,7 @@ from reconciler.diagnostics.visible import visible
 from reconciler.entitlements.compile import compile_catalog
 from reconciler.entitlements.explain import moment
 from reconciler.entitlements.periods import instant, micros
-from reconciler.entitlements.standing import subscription_of
+from reconciler.entitlements.standing import Subscription, subscription_of
 from reconciler.entitlements.terms import Terms
 from reconciler.entitlements.usage_billed import BilledUse
 from reconciler.ledger.base import Store
@@ -68,7 +68,7 @@ def statement_in(
     months = terms.recurring()
     running = months.at(store.now())
     chosen = running if month is None else months.at(month_of(month, catalog.settings.timezone)[1] - 1)
-    period = (instant(chosen[0]), instant(chosen[1]))
+    period = (instant(_begun(subscription, chosen)), instant(chosen[1]))
     stripe: Preview | NoPreview = NoPreview("there is no Stripe key")
     if connection is not None:
         asked = chosen == running
@@ -76,17 +76,24 @@ def statement_in(
     contract = contract_in(catalog, tenant, subscription, stripe)
     used = BilledUse(entries_of(store, tenant), partial(store.entry, tenant))
     invoice = invoice_due(tenant, contract, used, period)
+    rows = beside(contract, invoice, stripe, sent_of(used, store.exports(tenant)), period)
     own = catalog.file.tenants.get(tenant)
     return Statement(
         tenant,
         terms.standing.plan.id if terms.standing.plan else None,
         period,
         invoice,
-        beside(contract, invoice, stripe, sent_of(used, store.exports(tenant)), period),
+        rows,
         stripe,
-        notes_of(invoice, stripe, period, credits_=bool(own and own.money_credits)),
+        notes_of(invoice, rows, stripe, period, credits_=bool(own and own.money_credits)),
         connection is not None and connection.simulated,
     )
+
+
+def _begun(subscription: Subscription | None, month: tuple[int, int]) -> int:
+    """Return when a billing month began: a trial, whose end is the anchor, where the subscription did."""
+    start = subscription.start if subscription is not None else None
+    return start if start is not None and month[0] < start < month[1] else month[0]
 
 
 def statement_json(statement: Statement) -> str:

@@ -3,7 +3,7 @@
 Both are the invoice made when the period ends: what is paid ahead for the next interval, and behind for what was used.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -87,8 +87,20 @@ def contract_in(
         raise _no_invoice(tenant, str(problem)) from None
     except KeyError:
         raise _no_invoice(tenant, "it has no plan in the files") from None
-    # The anchor is where billing began, behind any trial.
-    return replace(contract, tariff=replace(contract.tariff, trial_days=0), grants=())
+    begun, days = contract.since, _trial(subscription)
+    if begun is not None and days:
+        begun -= timedelta(days=days)
+    return replace(contract, since=begun, tariff=replace(contract.tariff, trial_days=days), grants=())
+
+
+def _trial(subscription: Subscription | None) -> int:
+    """Return the days of a trial that is under way; the anchor stands behind it, and what is over does not count."""
+    if subscription is None or subscription.status != "trialing":
+        return 0
+    if subscription.start is None or subscription.anchor is None or subscription.start >= subscription.anchor:
+        return 0
+    days, rest = divmod(instant(subscription.anchor) - instant(subscription.start), timedelta(days=1))
+    return 0 if rest else days
 
 
 def _plan(catalog: Catalog, tenant: str, subscription: Subscription | None) -> str | None:
@@ -147,9 +159,9 @@ def beside(
     if isinstance(preview, NoPreview) or preview.currency != invoice.currency or not preview.whole:
         return tuple(rows)
     rows = [_compared(row, preview, sent, period) for row in rows]
-    for address, amount in preview.amounts.items():
-        if address not in found:
-            ours = address in contract.tariff.addresses()
+    for address in sorted(preview.amounts.keys() - found.keys()):
+        ours, amount = address in contract.tariff.addresses(), preview.amounts[address]
+        if amount or not ours:
             reason = "by the files not due with this period" if ours else "not in what the files say it pays"
             rows.append(StatementRow(address, (), None, amount, reason))
     rows += [StatementRow(words, (), None, amount, "nothing of the files") for words, amount in preview.others]
@@ -197,7 +209,9 @@ def sent_of(used: BilledUse, exports: Iterable[Export]) -> Callable[[str, Period
     return sent
 
 
-def notes_of(invoice: Invoice, preview: Preview | NoPreview, period: Period, *, credits_: bool) -> tuple[str, ...]:
+def notes_of(
+    invoice: Invoice, rows: Sequence[StatementRow], preview: Preview | NoPreview, period: Period, *, credits_: bool
+) -> tuple[str, ...]:
     """Return what somebody who compares has to know."""
     notes = ["money given to it is left out: what earlier invoices took of it is Stripe's to know"] if credits_ else []
     if isinstance(preview, NoPreview):
@@ -209,4 +223,6 @@ def notes_of(invoice: Invoice, preview: Preview | NoPreview, period: Period, *, 
     if (preview.start, preview.end) != tuple(micros(each) // SECOND for each in period):
         start, end = moment(preview.start * SECOND), moment(preview.end * SECOND)
         notes.append(f"Stripe's period is another one: {start} to {end}")
+    if preview.total != invoice.total and not any(row.reason for row in rows):
+        notes.append(f"the totals differ though no price does, by discounts, credits or taxes: {_UNKNOWN}")
     return tuple(notes)

@@ -173,6 +173,9 @@ def test_units_that_were_not_sent_are_the_reason(books: Books) -> None:
     assert rows(found)[PRO[1]] == (425, 250, "7 units not sent to Stripe yet")
     assert list(totals(found)) == ["54.24", "52.49"]
     assert "!= -1.75 usd: 7 units not sent to Stripe yet" in statement_text(found, 80)
+    books.sandbox.faults.add(Fault("POST", "/v1/billing/meter_event*", kind="error", status=503))
+    books.flush()
+    assert rows(books.statement())[PRO[1]] == (425, 250, "7 units not sent to Stripe yet")
 
 
 def test_units_that_were_refused_are_told_apart(books: Books) -> None:
@@ -226,8 +229,20 @@ def test_a_trial_ends_with_the_first_flat_price(books: Books) -> None:
     books.subscribe("acme", *PRO, trial_period_days=14)
     found = books.statement()
     assert found.invoice.total == 4999
-    assert found.period[1] == instant((START + 14 * DAY) * 10**6)
-    assert rows(found)[PRO[0]] == (4999, 4999, "")
+    assert found.period == (instant(START * 10**6), instant((START + 14 * DAY) * 10**6))
+    assert rows(found) == {PRO[0]: (4999, 4999, "")}
+    assert found.notes == ()
+
+
+def test_the_free_invoice_of_a_trial_used_a_coupon_up(books: Books) -> None:
+    """A coupon that lasts for one invoice is gone when the trial ends, on both sides."""
+    coupons = {**FILES["coupons"], "first": {"percent_off": 50, "duration": "once"}}
+    acme = FILES["tenants"]["acme"] | {"subscription": {"coupon": "first", "trial_days": 7}}
+    books.catalog = catalog_of({**FILES, "coupons": coupons, "tenants": {**FILES["tenants"], "acme": acme}})
+    coupon = books.dashboard.v1.coupons.create({"percent_off": 50, "duration": "once"}).id
+    books.subscribe("acme", *PRO, trial_period_days=7, discounts=[{"coupon": coupon}])
+    found = books.statement()
+    assert (found.invoice.discount, *totals(found)) == (0, "49.99", "49.99")
 
 
 def test_currencies_without_decimals(books: Books) -> None:
@@ -258,6 +273,16 @@ def test_a_difference_of_an_unknown_reason_is_not_explained_away(books: Books) -
     )
     books.dashboard.v1.subscription_items.update(item.id, {"quantity": 3, "proration_behavior": "none"})
     assert rows(books.statement())[PRO[0]] == (4999, 14997, "why is not known here")
+
+
+def test_totals_that_differ_alone_are_noted(books: Books) -> None:
+    """A coupon that somebody gave at Stripe changes no line; that the sums differ is said, and not why."""
+    name = books.subscribe("acme", *PRO)
+    assert books.statement().notes == ()
+    books.dashboard.v1.subscriptions.update(name, {"discounts": [{"coupon": "acme_coupon_tenth"}]})
+    found = books.statement()
+    assert rows(found) == {PRO[0]: (4999, 4999, ""), PRO[1]: (0, 0, "")}
+    assert [note.partition(",")[0] for note in found.notes] == ["the totals differ though no price does"]
 
 
 @pytest.mark.parametrize("case", ["nobody", "none", "doubled", "several", "refused", "silent", "period"])

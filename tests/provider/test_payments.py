@@ -279,6 +279,19 @@ def test_only_what_was_applied_is_sold() -> None:
     assert desk.checkout("acme", Choice(plan="late"), success_url=OK).url
 
 
+def test_terms_that_go_with_one_plan_are_not_sold_with_another() -> None:
+    """A tenant's own units that its plan's minimum draws together have no price of their own for a plan without one."""
+    plans = {
+        "least": {"name": "Least", "minimum": {"per_month": 5}, "usage": {"calls": {"overage": {"unit_amount": 1}}}}
+    }
+    tenant = {"name": "Odd", "plan": "least", "usage": {"calls": {"overage": {"unit_amount": 0.5}}}}
+    files = {**FILES, "plans": {**FILES["plans"], **plans}, "tenants": {**FILES["tenants"], "odd": tenant}}
+    market = Market(files)
+    assert market.sold(market.buy("odd", plan="least")) == [("plans.least.spend", None)]
+    with pytest.raises(NotForSaleError, match="go with the plan the files give it"):
+        market.buy("odd", plan="pro")
+
+
 def test_files_that_were_not_applied_yet_are_noted() -> None:
     """A page sells at the applied price, and says so where the files have another, and only there."""
     market = Market()

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from reconciler.config.catalog import Catalog
 from reconciler.provider.gateway import Gateway
-from reconciler.provider.payments.errors import PaymentError
+from reconciler.provider.payments.errors import NotForSaleError, PaymentError
 from reconciler.provider.payments.offer import Offer
 from reconciler.provider.reads import LOOKUP_KEYS, Reader
 from reconciler.resources import BY_NAME, Resource
@@ -24,8 +24,17 @@ class Shelf(NamedTuple):
 
 
 def shelf_of(gateway: Gateway, catalog: Catalog, addresses: Sequence[str]) -> Shelf:
-    """Return the ids of active prices that carry our mark; PaymentError where one is not there."""
+    """Return the ids of active prices that carry our mark; PaymentError where one is not there.
+
+    NotForSaleError for an address that the files have no price for.
+    """
     wanted = {item.address: item for item in BY_NAME["price"].desire(catalog) if item.address in set(addresses)}
+    if strange := set(addresses) - wanted.keys():
+        raise NotForSaleError(
+            "E1405",
+            f"the files make no price {min(strange)}: the tenant's own terms go with the plan the files give it",
+            remedy="Give the tenant that plan in the files and apply.",
+        )
     found: dict[str, dict[str, Any]] = {}
     keys = sorted(str(item.key) for item in wanted.values())
     for start in range(0, len(keys), LOOKUP_KEYS):
