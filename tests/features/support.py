@@ -1,8 +1,10 @@
 """What tests of features share: an account at which files were applied, and a person's view of it."""
 
+import json
+from functools import cache
 from typing import Any
 
-from reconciler.entitlements import Entitlements
+from reconciler.entitlements import Entitlements, Policy
 from reconciler.entitlements.compile import compile_catalog
 from tests.entitlements.worlds import HandClock
 from tests.loop.world import World, catalog_of
@@ -18,10 +20,15 @@ def applied(**sections: Any) -> World:
     return world
 
 
+@cache
+def _policy(text: str) -> Policy:
+    return compile_catalog(catalog_of(json.loads(text)))
+
+
 def decided(clock: HandClock | None = None, **sections: Any) -> Entitlements:
     """Return a runtime that decides by these sections, its ledger in memory, its clock at the start of 2027."""
     settings = {"namespace": "acme", "currency": "usd", "default_meter": "calls"}
-    policy = compile_catalog(catalog_of({"settings": settings, "meters": METERS, **sections}))
+    policy = _policy(json.dumps({"settings": settings, "meters": METERS, **sections}))
     return Entitlements.open(policy, "sqlite://", mode="direct", clock=clock or HandClock())
 
 
