@@ -3,6 +3,7 @@
 Nothing is written. What could not be read is unknown, what may still come is not yet, and neither is equal.
 """
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
@@ -114,6 +115,8 @@ class UsageVerifier:
         self._customers = customers
         self._summaries = Summaries(gateway, store)
         self._invoices = Invoices(gateway)
+        self._naming = threading.Lock()
+        self._named: Mapping[str, str] | None = None
 
     def rows(self, tenants: Iterable[str], when: When) -> Iterator[Row]:
         """Yield what every tenant comes to, in the order of the tenants."""
@@ -126,13 +129,20 @@ class UsageVerifier:
         terms = Terms(self._policy, tenant, subscription_of(book.facts))
         customer = self._customers.customers.get(tenant)
         items, unread = self._items(customer)
-        rows = []
+        chosen = []
         for meter in sorted({*book.used, *(export.meter for export in self._store.exports(tenant)), *items}):
             for item in items.get(meter) or (None,):
                 at = when(item, terms, meter)
                 period = None if at is None else _period(item, terms, meter, at)
                 if period is not None:
-                    rows.append(self._row(book, terms, meter, period, customer, item, unread))
+                    chosen.append((meter, item, period))
+        charges = list[Charge]()
+        if customer is not None and chosen and unread is None:
+            try:
+                charges = self._invoices.charges(customer, min(start for _, _, (start, _) in chosen))
+            except ProviderError as error:
+                unread = error.message
+        rows = [self._row(book, terms, *each, customer, charges, unread) for each in chosen]
         return [row for row in rows if row.ledger or row.stripe or row.invoiced or row.reasons]
 
     def _items(self, customer: str | None) -> tuple[Mapping[str, list[Item]], str | None]:
@@ -140,8 +150,7 @@ class UsageVerifier:
         if customer is None:
             return {}, None
         try:
-            items = self._invoices.items(customer)
-            names = {self._summaries.meter(each.event_name): name for name, each in self._known().items()}
+            items, names = self._invoices.items(customer), self._names()
         except ProviderError as error:
             return {}, error.message
         found: dict[str, list[Item]] = {}
@@ -150,27 +159,30 @@ class UsageVerifier:
                 found.setdefault(names[item.meter], []).append(item)
         return found, None
 
-    def _known(self) -> Mapping[str, Any]:
-        """Return the meters of the policy that the account has."""
-        found = {}
+    def _names(self) -> Mapping[str, str]:
+        """Return our names of the meters by their ids; a meter that was never applied has none."""
+        with self._naming:
+            if self._named is None:
+                self._named = dict(self._name_all())
+            return self._named
+
+    def _name_all(self) -> Iterator[tuple[str, str]]:
         for name, meter in self._policy.meters.items():
             try:
-                self._summaries.meter(meter.event_name)
+                yield self._summaries.meter(meter.event_name), name
             except ProviderError as error:
                 if error.code != "E0909":
                     raise
-            else:
-                found[name] = meter
-        return found
 
     def _row(
         self,
         book: Book,
         terms: Terms,
         meter: str,
+        item: Item | None,
         period: tuple[int, int],
         customer: str | None,
-        item: Item | None,
+        every: Sequence[Charge],
         unread: str | None,
     ) -> Row:
         tenant, (start, end), now = book.tenant, period, self._store.now()
@@ -180,13 +192,14 @@ class UsageVerifier:
         )
         sold = _sold(terms, meter) or item is not None
         reasons = [*_ours(outbox)]
-        stripe, charges = None, list[Charge]()
+        names = {} if self._named is None else self._named
+        charges = [each for each in every if names.get(each.meter) == meter and start <= each.start and each.end <= end]
+        stripe = None
         if customer is None:
             reasons += self._nobody(tenant) if outbox.counted else []
         else:
             try:
                 stripe = self._stripe(meter, customer, period, outbox, tenant)
-                charges = self._charges(meter, customer, period)
             except ProviderError as error:
                 unread = unread or error.message
         if unread is not None:
@@ -218,12 +231,6 @@ class UsageVerifier:
         beyond = [export for export in outbox.of("sent") if export.window >= end]
         before = [e for e in self._store.exports(tenant, "sent", start) if e.meter == meter and e.window < period[0]]
         return total + sum(export.units for export in beyond) - sum(export.units for export in before)
-
-    def _charges(self, meter: str, customer: str, period: tuple[int, int]) -> list[Charge]:
-        start, end = period
-        meter_id = self._summaries.meter(self._policy.meters[meter].event_name)
-        charges = self._invoices.charges(customer, start)
-        return [each for each in charges if each.meter == meter_id and start <= each.start and each.end <= end]
 
 
 def _period(item: Item | None, terms: Terms, meter: str, at: int) -> tuple[int, int] | None:

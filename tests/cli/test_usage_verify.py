@@ -13,16 +13,19 @@ from tests.entitlements.worlds import at
 from .support import Shell, dashboard, write
 from .test_usage_worker import FILES
 
+TERMS = "email: a@acme.example, subscription: {collection: send_invoice, days_until_due: 30}"
+SUBSCRIBED = FILES.replace("name: Acme, plan: pro", f"name: Acme, plan: pro, {TERMS}")
 NOW = at("2027-01-10T12:00:00")
 
 
 @pytest.fixture
 def sent(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Shell:
     """Let a tenant use 1,234 units in January, sent to the account, at one time for ledger and account."""
-    now = [NOW]
+    now = shell.now = [NOW]  # type: ignore[attr-defined]
     monkeypatch.setattr(opening, "system_clock", lambda: now[0])
     monkeypatch.setattr(sandbox_clock.time, "time", lambda: now[0] / 10**6)
-    shell.apply(FILES)
+    write(SUBSCRIBED)
+    assert shell.stored("apply", "--auto-approve", "--allow=contracts").code == 0
     with Entitlements.open("billing.d", "sqlite:///usage.db", mode="direct") as runtime:
         assert runtime.consume("acme", meter="calls", units={"calls": 1234})
     now[0] += 3600 * 10**6
@@ -42,6 +45,13 @@ def test_equal_numbers_end_with_0(sent: Shell) -> None:
     done = sent.stored("usage", "verify")
     assert (done.code, done.out) == (0, "0 meters of tenants compared: nothing was used.\n")
     assert Path("usage.db").read_bytes() == before
+
+
+def test_a_month_from_the_files_to_the_invoice(sent: Shell) -> None:
+    """What apply subscribed, a call counted, flush sent and Stripe invoiced is equal: by files and commands alone."""
+    sent.now[0] = at("2027-02-10T15:00:00")  # type: ignore[attr-defined]
+    done = sent.stored("usage", "verify", "--all")
+    assert (done.code, done.out.splitlines()[1].split()[-4:]) == (0, ["1,234", "1,234", "1,234", "equal"])
 
 
 def test_a_difference_ends_with_1_and_says_what_helps(sent: Shell) -> None:
