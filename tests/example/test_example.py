@@ -21,6 +21,7 @@ from .reading import after, node, read
 from .usages import USAGES, Usage
 
 ROOT = Path(__file__).parents[2]
+ROBOTICS = "subscription tenants.robotics.subscription"
 DIRECTORY = ROOT / "billing.d"
 PARTS = [(case, part, *CASES[case][part]) for case in CASES for part in CASES[case]]
 USAGE_ROWS = [(case, usage) for case, usages in USAGES.items() for usage in usages]
@@ -297,6 +298,26 @@ def test_one_exchange_counts_on_two_meters() -> None:
 
 
 def test_trials_are_on_subscriptions_only() -> None:
-    """A trial is a term of the plan; no price at Stripe carries one."""
+    """A trial is a term of the plan or of a tenant's subscription; no price at Stripe carries one."""
     assert {plan.trial_days for plan in catalog().file.plans.values()} == {None, 7, 14}
-    assert not [key for key, values in desired().items() if "trial" in str(values)]
+    assert [key for key, values in desired().items() if "trial" in str(values)] == [ROBOTICS]
+
+
+def test_contracts_are_shown_in_every_form() -> None:
+    """The example has each policy of a change, money given and bought, subscriptions with tax, trial, coupon."""
+    file = catalog().file
+    prices = [price.on_change for plan in file.plans.values() for price in plan.prices.values()]
+    lines = [line for tenant in file.tenants.values() for line in tenant.usage.values()]
+    overages = [line.overage.on_change for line in lines if isinstance(line.overage, Overage)]
+    reserved = [line.reserved_price.on_change for line in lines if line.reserved_price]
+    least = [plan.minimum.on_change for plan in file.plans.values() if plan.minimum]
+    assert {*prices, *reserved} == {"grandfather", "at_renewal", "now", "now_prorated"}
+    assert set(overages) == {"grandfather", "at_renewal"}
+    assert least == ["at_renewal"]
+    assert {credit.category for tenant in file.tenants.values() for credit in tenant.money_credits} == {
+        "paid",
+        "promotional",
+    }
+    sold = [tenant.subscription for tenant in file.tenants.values() if tenant.subscription]
+    assert {terms.on_change for terms in sold} == {"now_prorated", "at_renewal"}
+    assert all(any(getattr(terms, name) for terms in sold) for name in ("tax_rates", "trial_days", "coupon"))
