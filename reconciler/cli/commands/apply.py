@@ -34,7 +34,7 @@ from reconciler.config.models import Environment, Guards
 from reconciler.config.words import count
 from reconciler.diagnostics import GuardRefusedError, ReconcilerError, UsageError
 from reconciler.entitlements.compile import compile_catalog
-from reconciler.planning.guards import Refusal, check_guards
+from reconciler.planning.guards import Refusal, check_guards, is_charging
 from reconciler.planning.handover import check_handover
 from reconciler.planning.lock import is_recorded
 from reconciler.planning.plan import Plan, Target
@@ -174,6 +174,12 @@ class _Request:
         self._check(made.plan, made.refusals)
         if not made.plan.changes and is_recorded(made.plan, made.applied):
             return self._applying(made.plan, out, self._config, made.catalog).nothing()
+        if not ask and made.plan.target.mode == "live" and any(map(is_charging, made.plan.changes)):
+            raise GuardRefusedError(
+                "E1033",
+                "the plan charges people in live mode, and nobody has read it",
+                remedy="Leave --auto-approve out and type the account; or plan --out FILE, review it, and apply that.",
+            )
         if ask and not self._confirmed(made.plan):
             self._app.out.problem("Nothing was applied.")
             return Exit.ERROR

@@ -236,6 +236,12 @@ _APPLY = {
         "reconciler apply plan.json --expect-changes 3, where the plan has 30",
         "read the plan again",
     ),
+    "E1033": prose(
+        "charges people unread",
+        "In live mode a plan that changes what people are charged is confirmed by a person, or was reviewed as a file.",
+        "reconciler apply --auto-approve with a live key and a new subscription in the files",
+        "type the account's id when asked, or apply a reviewed plan file",
+    ),
     "E1040": prose(
         "demo not as promised",
         "A step of the demo ended otherwise than it must; its own message stands above.",
