@@ -114,7 +114,8 @@ class Ids:
 def matches(live: Live, state: State, ids: Ids) -> bool:
     """Tell whether a live object is in a state, owned metadata included.
 
-    Whether archiving frees a lookup key is not documented, so an archived price may have lost its key.
+    Whether archiving frees a lookup key is not documented, so an archived price may have lost its key; and a coupon
+    for one invoice is gone with the first.
     """
     try:
         wanted = {name: ids.resolve(value) for name, value in state.values.items()}
@@ -123,6 +124,8 @@ def matches(live: Live, state: State, ids: Ids) -> bool:
     there = {name: Ids({}).resolve(value) for name, value in live.values.items()}
     if live.kind.transfers and not live.active and live.key is None and live.kind.key is not None:
         wanted.pop(live.kind.key, None)
+    if live.kind.spent is not None and live.kind.spent not in there:
+        wanted.pop(live.kind.spent, None)
     if live.kind.ordered(there) != live.kind.ordered(wanted):
         return False
     return not live.kind.metadata or owned_metadata(live.metadata, state.metadata) == state.metadata

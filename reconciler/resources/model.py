@@ -150,7 +150,7 @@ class Kind:
     ``told`` the field to tell people of; where the one named ``kept`` is true, Stripe lets nobody archive the object.
     A ``contract`` charges somebody, or says who is charged. ``facts`` reads what planning goes by and nobody manages;
     ``fit`` turns what the files ask into what is asked of what is there, None where nothing is; ``within`` is the field
-    by which a list can be narrowed.
+    by which a list can be narrowed; ``spent`` the one that Stripe empties when it is used up.
     """
 
     name: str
@@ -176,6 +176,7 @@ class Kind:
     facts: Callable[[Mapping[str, Any]], Mapping[str, Json]] | None = None
     fit: Callable[["Resource", There | None, Callable[[str], There | None]], Fitted] | None = None
     within: str | None = None
+    spent: str | None = None
     unmanaged: Mapping[str, str] = field(default_factory=dict)
 
     def field(self, name: str) -> Field:

@@ -227,6 +227,7 @@ KIND = Kind(
     facts=facts_of,
     fit=fit,
     within="customer",
+    spent="discounts",
     expand=("discounts", "schedule"),
     fields=(
         Field("customer", Mode.CREATE_ONLY, read=lambda live: live_id("customer", live["customer"])),
