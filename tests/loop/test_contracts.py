@@ -154,14 +154,14 @@ def test_the_last_tenant_is_looked_after_when_no_files_have_any(world: World) ->
     assert plan.contracts
 
 
-def test_nobody_in_the_files_costs_no_read(world: World) -> None:
+def test_nobody_in_the_files_costs_no_read() -> None:
     """An account whose files have no tenants is planned without a look at customers and subscriptions."""
-    other = World()
+    world = World()
     plans = {name: SECTIONS[name] for name in ("meters", "plans")}
-    other.apply(plans)
-    other.sandbox.requests.clear()
-    other.plan(plans)
-    paths = {path for _method, path, _status in other.sandbox.requests}
+    world.apply(plans)
+    world.sandbox.requests.clear()
+    world.plan(plans)
+    paths = {path for _method, path, _status in world.sandbox.requests}
     assert paths and not any("customers" in path or "subscriptions" in path for path in paths)  # noqa: PT018
 
 
