@@ -29,7 +29,7 @@ def read_account(gateway: Gateway) -> Account:
     reader = Reader(gateway)
     account = reader.account()
     with ThreadPoolExecutor(THREADS, thread_name_prefix="read") as pool:
-        kinds = [kind for kind in KINDS if kind.parent is None]
+        kinds = [kind for kind in KINDS if kind.parent is None and not kind.contract]
         raws = dict(
             zip((kind.name for kind in kinds), pool.map(lambda kind: _listed(reader, kind), kinds), strict=True)
         )

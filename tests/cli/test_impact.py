@@ -375,7 +375,7 @@ def test_a_plan_tells_its_impact(changed: Shell, request: pytest.FixtureRequest)
     for form, mark in (("text", "\nImpact of "), ("markdown", "\n**Impact**")):
         whole = changed(*PLANNED, "--base", "base", "--impact", "--format", form)
         before, sign, section = whole.out.rpartition(mark)
-        assert "16 to create" in before
+        assert "24 to create" in before
         check(f"plan-impact-{form}", Done(whole.code, sign + section, whole.err), request)
     asked = json.loads(changed(*ASKED, "--format", "json").out)
     found = json.loads(changed(*PLANNED, "--base", "base", "--impact", "--format", "json").out)
