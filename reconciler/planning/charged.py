@@ -3,7 +3,7 @@
 An invoice rounds each of its lines once, so a sum of brackets is that of rounded brackets.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
 
@@ -15,13 +15,23 @@ from reconciler.resources.model import Json, Values
 _IN_A_YEAR = {"day": Fraction(365), "week": Fraction(365, 7), "month": Fraction(12), "year": Fraction(1)}
 
 
-def charge(values: Values, quantity: int, currency: str) -> int | None:
-    """Return what an interval costs in minor units, before discounts and taxes; None where not sold in the currency."""
+def lines(values: Values, quantity: int, currency: str) -> tuple[int, ...] | None:
+    """Return the amounts of the lines an interval is billed by; None where the price is not sold in the currency.
+
+    Amounts are minor units, before discounts and taxes; what a bracket costs at once has a line of its own.
+    """
     amounts = _amounts(values, currency)
     if amounts is None:
         return None
     found = parts(_rate(values, amounts), quantity)
-    return sum(rounded(part.units * part.unit) + rounded(part.flat) for part in found)
+    billed = ((rounded(part.units * part.unit), rounded(part.flat)) for part in found)
+    return tuple(amount for both in billed for amount in both if amount)
+
+
+def charge(values: Values, quantity: int, currency: str) -> int | None:
+    """Return what an interval costs in minor units, before discounts and taxes; None where not sold in the currency."""
+    billed = lines(values, quantity, currency)
+    return None if billed is None else sum(billed)
 
 
 def per_month(amount: int, recurring: Mapping[str, Json]) -> Fraction:
@@ -29,15 +39,15 @@ def per_month(amount: int, recurring: Mapping[str, Json]) -> Fraction:
     return amount * _IN_A_YEAR[str(recurring["interval"])] / (12 * int(recurring["interval_count"]))
 
 
-def rest_of(before: int, after: int, period: tuple[int, int], at: int) -> int:
-    """Return what the rest of a paid period comes to if one amount takes the place of another at a time.
+def rest_of(before: Sequence[int], after: int, period: tuple[int, int], at: int) -> int:
+    """Return what the rest of a paid period comes to if one amount takes the place of billed lines at a time.
 
-    Stripe gives the unused time back and charges the remaining time, each rounded to whole minor units
+    Stripe gives the unused time of each line back and charges the remaining time, each rounded to whole minor units
     (https://docs.stripe.com/billing/subscriptions/prorations).
     """
     start, end = period
     share = Fraction(max(0, end - max(at, start)), end - start)
-    return half_up(after * share) - half_up(before * share)
+    return half_up(after * share) - sum(half_up(amount * share) for amount in before)
 
 
 def _amounts(values: Values, currency: str) -> Mapping[str, Json] | None:

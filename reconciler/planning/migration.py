@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from reconciler.planning.change import Action, Change, Reason, State
-from reconciler.planning.charged import charge
+from reconciler.planning.charged import charge, lines
 from reconciler.planning.diff import resolve
 from reconciler.planning.live import Live
 from reconciler.planning.movers import Migration, Mover, Stayer
@@ -258,14 +258,16 @@ def _starts_anew(old: str, succession: Succession) -> bool:
 def _mover(whose: tuple[str, str, str | None], subscriber: Subscriber, old: str, succession: Succession) -> Mover:
     item, currency = _item(subscriber.live, old), str(subscriber.live.values["currency"])
     quantity, was = item.get("quantity"), succession.before[old]
+    billed = None if quantity is None else lines(was, quantity, currency)
     return Mover(
         *whose,
         policy_of(item, succession),
         str(subscriber.live.facts["status"]),
         currency,
         quantity,
-        None if quantity is None else charge(was, quantity, currency),
+        None if billed is None else sum(billed),
         None if quantity is None else charge(succession.after, quantity, currency),
+        billed or (),
         _due(was),
         _due(succession.after),
         subscriber.periods[old],

@@ -99,7 +99,7 @@ def _prorations(movers: Iterable[Mover], created: datetime) -> Iterator[str]:
     found: dict[str, int] = {}
     for each in movers:
         if each.policy == "now_prorated" and each.before is not None and each.after is not None:
-            rest = rest_of(each.before, each.after, each.period, int(created.timestamp()))
+            rest = rest_of(each.lines, each.after, each.period, int(created.timestamp()))
             found[each.currency] = found.get(each.currency, 0) + (0 if each.status == "trialing" else rest)
     at = created.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
     for currency, amount in sorted(found.items()):

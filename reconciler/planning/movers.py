@@ -13,6 +13,7 @@ class Mover:
 
     ``tenant`` is the address in the files, None for a customer who is not in them. Amounts are those of invoice lines,
     before discounts and taxes; they and ``quantity`` are None for what is metered.
+    ``lines`` add up to ``before``.
     """
 
     subscription: str
@@ -24,6 +25,7 @@ class Mover:
     quantity: int | None
     before: int | None
     after: int | None
+    lines: tuple[int, ...]
     was_due: Mapping[str, Json]
     due: Mapping[str, Json]
     period: tuple[int, int]
@@ -82,6 +84,7 @@ def _mover(mover: Mover) -> Mapping[str, Any]:
         "quantity": mover.quantity,
         "before": mover.before,
         "after": mover.after,
+        "lines": list(mover.lines),
         "was_due": dict(mover.was_due),
         "due": dict(mover.due),
         "period": list(mover.period),

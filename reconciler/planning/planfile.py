@@ -130,6 +130,7 @@ class _Mover(_Closed):
     quantity: Annotated[int, Field(ge=0)] | None
     before: int | None
     after: int | None
+    lines: list[int]
     was_due: _Due
     due: _Due
     period: Annotated[list[int], Field(min_length=2, max_length=2)]
@@ -350,7 +351,8 @@ def _migrations(forms: Iterable[_Migration]) -> tuple[Migration, ...]:
 
 
 def _read_mover(form: _Mover) -> Mover:
-    return Mover(**{**form.model_dump(), "period": (form.period[0], form.period[1])})
+    lists = {"lines": tuple(form.lines), "period": (form.period[0], form.period[1])}
+    return Mover(**{**form.model_dump(), **lists})
 
 
 def _state(item: _State | None) -> State | None:

@@ -251,9 +251,11 @@ def _check_prorations(account: Account, person: Person, policy: str) -> None:
         assert waiting == [], person
     elif person.shape not in ("discount", "repeating", "more"):
         end, at = person.renews, account.world.clock.now
-        amounts = [due(person.address, person.quantity, changed=changed) for changed in (False, True)]
-        credit, debit = (half_up(Fraction(amount * (end - at), end - person.since)) for amount in amounts)
-        assert sum(waiting) == debit - credit, person
+        share = Fraction(end - at, end - person.since)
+        old, new = (due(person.address, person.quantity, changed=changed) for changed in (False, True))
+        flat = BRACKETS[SEATS][0][2] if person.address == SEATS and person.quantity > 10 else 0
+        credit = half_up((old - flat) * share) + half_up(flat * share)
+        assert sum(waiting) == half_up(new * share) - credit, person
 
 
 def _check_renewal(account: Account, person: Person, since: int, new: str | None) -> None:

@@ -310,3 +310,24 @@ def test_however_open_points_of_subscriptions_turn_out(name: str) -> None:
     turned = replace(default, **{each: not getattr(default, each) for each in names})
     account = Account(14, MIXED, settings=turned)
     check(account, applied(account))
+
+
+def test_a_renewal_keeps_all_that_a_subscriber_has_besides_the_price() -> None:
+    """Discounts of the subscription, and taxes and metadata of the item, go on with the new price."""
+    account = Account(0, alike("at_renewal"))
+    rate = account.api.post("/v1/tax_rates", {"display_name": "VAT", "percentage": 19, "inclusive": False})["id"]
+    own = {"tax_rates": [rate], "metadata": {"seat": "4"}}
+    items = [{"price": account.old[MONTHLY], "quantity": 2, **own}]
+    coupon = [{"coupon": account.coupons[1]}]
+    person = account.join(MONTHLY, 2, items=items, discounts=coupon)
+    before = account.api.get(f"/v1/subscriptions/{person.id}")
+    applied(account)
+    account.world.clock.now = person.renews + DAY
+    after, item = account.api.get(f"/v1/subscriptions/{person.id}"), account.item(person)
+    assert item["price"]["id"] == account.new()[MONTHLY] != account.old[MONTHLY]
+    assert (after["discounts"], after["metadata"]) == (before["discounts"], before["metadata"])
+    assert ([each["id"] for each in item["tax_rates"]], item["metadata"], item["quantity"]) == (
+        [rate],
+        {"seat": "4"},
+        2,
+    )

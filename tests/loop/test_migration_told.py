@@ -25,7 +25,7 @@ from tests.sandbox.billing_world import DAY
 from .population import MONTHLY, SEATS, YEARLY, Account, is_on, sections
 from .test_migration import MIXED, alike, applied, subscribed
 from .test_subscribers import Forbidden
-from .world import NOW, catalog_of
+from .world import NOW, START, catalog_of
 
 FORMS = [render_text, render_markdown, render_html]
 
@@ -75,8 +75,11 @@ def test_intervals_are_added_up_to_a_month() -> None:
 
 def test_the_rest_of_the_period_is_what_is_prorated() -> None:
     """What a plan tells for the rest of the running periods is what waits for the next invoices after it is applied."""
-    account, plan = moving(policy="now_prorated")
-    account.join(SEATS, 12)
+    account = Account(0, alike("now_prorated"))
+    for index in range(4):
+        account.world.clock.now = START - (10 - index) * DAY - 12_345
+        account.join(SEATS if index % 2 else MONTHLY, 10 + index)
+    account.world.clock.now = START
     plan = account.world.plan(account.after)
     account.world.run(plan)
     waiting = account.api.get("/v1/invoiceitems", {"pending": True, "limit": 100})["data"]

@@ -75,4 +75,4 @@ def test_the_rest_of_a_period_is_what_is_prorated(before: int, after: int, late:
     waiting = sum(each["amount"] for each in world.pending() if each["proration"])
     period = (item["current_period_start"], item["current_period_end"])
     if late < 31 * DAY and before:
-        assert rest_of(before, after, period, START + late) == waiting
+        assert rest_of([before], after, period, START + late) == waiting
