@@ -43,10 +43,14 @@ class Succession:
 
 @dataclass(frozen=True, slots=True)
 class Subscriber:
-    """A live subscription, and the running period of each of its items by the price's id, in seconds since 1970."""
+    """A live subscription, and the running period of each of its items by the price's id, in seconds since 1970.
+
+    ``classic`` is the billing mode in which what is not used is given back in one line for each item.
+    """
 
     live: Live
     periods: Mapping[str, tuple[int, int]]
+    classic: bool
 
     @property
     def customer(self) -> str:
@@ -267,7 +271,7 @@ def _mover(whose: tuple[str, str, str | None], subscriber: Subscriber, old: str,
         quantity,
         None if billed is None else sum(billed),
         None if quantity is None else charge(succession.after, quantity, currency),
-        billed or (),
+        (sum(billed),) if billed and subscriber.classic else billed or (),
         _due(was),
         _due(succession.after),
         subscriber.periods[old],

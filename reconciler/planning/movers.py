@@ -13,7 +13,7 @@ class Mover:
 
     ``tenant`` is the address in the files, None for a customer who is not in them. Amounts are those of invoice lines,
     before discounts and taxes; they and ``quantity`` are None for what is metered.
-    ``lines`` add up to ``before``.
+    ``lines`` add up to ``before``: what is given back of a running period is rounded line by line.
     """
 
     subscription: str

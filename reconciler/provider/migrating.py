@@ -66,9 +66,8 @@ def _subscribers(reader: Reader, price: str) -> list[Subscriber]:
 
 def _subscriber(live: Live, raw: Mapping[str, Any]) -> Subscriber:
     items = raw["items"]["data"]
-    return Subscriber(
-        live, {each["price"]["id"]: (each["current_period_start"], each["current_period_end"]) for each in items}
-    )
+    periods = {each["price"]["id"]: (each["current_period_start"], each["current_period_end"]) for each in items}
+    return Subscriber(live, periods, raw["billing_mode"]["type"] == "classic")
 
 
 def _succession(reader: Reader, heir: Heir) -> Succession:

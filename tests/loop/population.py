@@ -254,7 +254,8 @@ def _check_prorations(account: Account, person: Person, policy: str) -> None:
         share = Fraction(end - at, end - person.since)
         old, new = (due(person.address, person.quantity, changed=changed) for changed in (False, True))
         flat = BRACKETS[SEATS][0][2] if person.address == SEATS and person.quantity > 10 else 0
-        credit = half_up((old - flat) * share) + half_up(flat * share)
+        apart = (old,) if person.shape == "classic" else (old - flat, flat)
+        credit = sum(half_up(line * share) for line in apart)
         assert sum(waiting) == half_up(new * share) - credit, person
 
 

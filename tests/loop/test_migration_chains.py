@@ -2,10 +2,11 @@
 
 from typing import Any
 
+from reconciler.planning.render import render_text
 from reconciler.provider.executor import Ending
 from tests.sandbox.billing_world import DAY
 
-from .population import MONTHLY, Account, Person, is_on
+from .population import CALLS, MONTHLY, Account, Person, is_on, sections
 from .test_crash import die
 from .test_migration import alike, subscribed
 
@@ -164,3 +165,24 @@ def test_somebody_who_has_the_new_price_already_is_told() -> None:
     plan = account.world.plan(account.after)
     (migration,) = plan.migrations
     assert (subscribed(plan), migration.stayers[0].reason) == ([], "it would have the new price twice")
+
+
+def test_a_metered_price_moves_at_the_renewal_whatever_is_declared() -> None:
+    """What was used of the running period is billed as it was sold, and nothing of it is lost."""
+    account = Account(0, alike("grandfather"))
+    person = account.join(MONTHLY, 1, "metered")
+    event = {"event_name": "acme.meters.calls", "payload": {"stripe_customer_id": person.customer, "value": 100}}
+    account.api.post("/v1/billing/meter_events", {**event, "timestamp": account.world.clock.now})
+    files = sections(account.policies, changed=False)
+    files["plans"]["pro"]["usage"]["calls"]["overage"] = {"unit_amount": 0.05, "on_change": "now"}
+    plan = account.world.plan(files)
+    (mover,) = plan.migrations[0].movers
+    assert (mover.policy, mover.before, mover.after, subscribed(plan)) == ("at_renewal", None, None, [person.id])
+    assert "by usage" in render_text(plan)
+    ends(account, files)
+    account.world.clock.now = person.renews + DAY
+    used = [line["amount"] for line in account.lines(person) if line["quantity"] == 100]
+    assert used == [100]
+    new = account.new()[CALLS]
+    assert new in {each["price"]["id"] for each in account.items(person)}
+    assert new != account.old[CALLS]
