@@ -59,7 +59,12 @@ def tenant_parts(file: File, name: str) -> list[Part]:
 
 def billed_currency(file: File, name: str) -> str:
     """Return the currency a tenant is billed in: the first it may be billed in that all it pays is sold in."""
-    tried, parts = list(billing_currencies(file, file.tenants[name])), tenant_parts(file, name)
+    return currency_of(file, file.tenants[name], tenant_parts(file, name))
+
+
+def currency_of(file: File, tenant: Tenant, parts: Sequence[Part]) -> str:
+    """Return the same where the prices are at hand."""
+    tried = billing_currencies(file, tenant)
     return next((code for code in tried if all(code in part.currencies for part in parts)), tried[0])
 
 

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from reconciler.config.merge import Merged
 from reconciler.config.models import File, Model, Settings
+from reconciler.config.parts import Part, currency_of, tenant_parts
 from reconciler.config.source import Path_
 from reconciler.config.words import pointer
 from reconciler.diagnostics import Diagnostic, Related, Severity
@@ -55,6 +56,21 @@ class View:
         """Return the currency of what names none of its own: the plan's, the tenant's, or the default."""
         owner = (getattr(self.file, str(path[0])) or {}).get(path[1]) if path[0] in {"plans", "tenants"} else None
         return (owner.currency if owner else None) or self.settings.currency
+
+    def parts(self, tenant: str) -> list[Part]:
+        """Return the prices of a tenant's subscription, worked out once."""
+        found = self._parts.get(tenant)
+        if found is None:
+            found = self._parts[tenant] = tenant_parts(self.file, tenant)
+        return found
+
+    def billed(self, tenant: str) -> str:
+        """Return the currency a tenant is billed in."""
+        return currency_of(self.file, self.file.tenants[tenant], self.parts(tenant))
+
+    @cached_property
+    def _parts(self) -> dict[str, list[Part]]:
+        return {}
 
     @cached_property
     def _models(self) -> dict[type[Model], list[tuple[Path_, Any]]]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from reconciler.config.models import Coupon, Tenant
-from reconciler.config.parts import Part, billed_currency, subscriptions, tenant_parts
+from reconciler.config.parts import Part, subscriptions
 from reconciler.config.source import Path_
 from reconciler.config.terms import default_currency, paid_price, tenant_plan
 from reconciler.config.view import View
@@ -26,7 +26,7 @@ def subscriptions_possible(view: View) -> Iterator[Diagnostic]:
             summary = "days_until_due is for invoices that are sent"
             remedy = "write collection: send_invoice, or remove it"
             yield view.error("E0417", (*path, "days_until_due"), summary, remedy)
-        if _known(view, tenant) and not tenant_parts(view.file, name):
+        if _known(view, tenant) and not view.parts(name):
             summary = "there is nothing to bill: no recurring price, and no usage that is sold"
             yield view.error("E0417", path, summary, "add a price to the plan, or remove the subscription")
 
@@ -78,7 +78,7 @@ def coupons_apply(view: View) -> Iterator[Diagnostic]:
         if coupon is None or not _known(view, tenant):
             continue
         path, where = ("tenants", name, "subscription", "coupon"), (("coupons", coupon_id or ""), "the coupon")
-        billed = billed_currency(view.file, name)
+        billed = view.billed(name)
         if not _held(view, coupon, billed):
             summary = f"the coupon has no amount in {billed}, in which tenant {quoted(name)} is billed"
             yield view.warning("W0408", path, summary, f"add {billed} to its currency_options", where)
@@ -95,7 +95,7 @@ def _held(view: View, coupon: Coupon, currency: str) -> bool:
 def _reached(view: View, name: str, coupon: Coupon) -> bool:
     """Tell whether a price of the tenant's plan is of a product of the coupon; own usage is of its meter's product."""
     plan = f"plans.{view.file.tenants[name].plan}"
-    return plan in coupon.applies_to and any(part.path[0] == "plans" for part in tenant_parts(view.file, name))
+    return plan in coupon.applies_to and any(part.path[0] == "plans" for part in view.parts(name))
 
 
 def rates_usable(view: View) -> Iterator[Diagnostic]:
@@ -118,7 +118,7 @@ def credits_usable(view: View) -> Iterator[Diagnostic]:
     for name, tenant in view.file.tenants.items():
         if not tenant.money_credits or not _known(view, tenant):
             continue
-        billed, path = billed_currency(view.file, name), ("tenants", name, "money_credits")
+        billed, path = view.billed(name), ("tenants", name, "money_credits")
         for index, credit in enumerate(tenant.money_credits):
             if credit.currency not in (None, billed):
                 summary = f"tenant {quoted(name)} is billed in {billed}, and credit in {credit.currency} never pays it"
@@ -127,7 +127,7 @@ def credits_usable(view: View) -> Iterator[Diagnostic]:
         if tenant.subscription is None:
             summary = f"tenant {quoted(name)} has no subscription, so there is no invoice that money credits could pay"
             yield view.warning("W0407", path, summary, "add subscription: {…}, or remove them")
-        elif not any(part.metered for part in tenant_parts(view.file, name)):
+        elif not any(part.metered for part in view.parts(name)):
             summary = f"tenant {quoted(name)} pays for no usage, and money credits pay nothing else"
             yield view.warning("W0407", path, summary, "sell usage to it, or take a coupon instead")
 

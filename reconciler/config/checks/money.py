@@ -22,7 +22,6 @@ from reconciler.config.models import (
 )
 from reconciler.config.models.offers import AutoRecharge, CreditTerms, Minimum, PackageDimensions, PerCall, Step
 from reconciler.config.models.tenants import CreditGrant, MoneyCredit
-from reconciler.config.parts import billed_currency
 from reconciler.config.source import Path_
 from reconciler.config.terms import table_currencies
 from reconciler.config.view import View
@@ -213,7 +212,7 @@ def _amounts(view: View) -> Iterator[_Amount]:
     for path, terms in view.each(PerCall):
         yield from _calls(path, terms, view.currency(path))
     for path, credit in view.each(MoneyCredit):
-        currency = credit.currency or billed_currency(view.file, str(path[1]))
+        currency = credit.currency or view.billed(str(path[1]))
         yield _Amount((*path, "amount"), credit.amount, currency, _Kind.WHOLE)
     tables = table_currencies(view.file)
     for path, table in view.each(Tier):
