@@ -27,6 +27,7 @@ from reconciler.sandbox.v2 import STREAM
 from reconciler.sandbox.wire import Request, Response
 
 from .test_usage_kill import SCRIPT, Deadly
+from .test_usage_refused import LATER, broken
 from .usage_world import ACCIDENTS, DAY, HOUR, KEY, UsageWorld, file_ledger
 
 SESSION = "/v2/billing/meter_event_session"
@@ -344,6 +345,45 @@ def test_what_is_too_old_or_early_goes_by_itself() -> None:
         world.clock.pass_by(6 * MINUTE)
         assert [export.units for export in flush(world).sent] == [6]
         assert calls(world, STREAM) == []
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("samples", [10, 1, 0])
+@pytest.mark.parametrize("seed", range(1000, 1003))
+def test_storms_of_the_stream_with_refusals_cost_nothing(
+    seed: int, samples: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Events are lost, summaries late, a meter comes and goes, the dead are revived: both sides agree in the end."""
+    monkeypatch.setattr(metering, "_SAMPLES", samples)
+    draw, active = random.Random(seed), True
+    with UsageWorld(kind=Sieve, settings=LATER, seed=seed) as world:
+        assert isinstance(world.sandbox, Sieve)
+        for accident in ACCIDENTS:
+            strike(world, probability=0.04, **accident)
+            world.break_with(accident, probability=0.04)
+        world.sandbox.faults.add(Fault(kind="summary_lag", seconds=draw.choice((0, 10 * MINUTE, HOUR // 2))))
+        for _ in range(20):
+            world.sandbox.every = draw.choice((0, 0, 2))
+            for _ in range(draw.randrange(5)):
+                world.use(draw.choice("abc"), draw.choice((1, 7, 1000)), draw.choice(("calls", "tokens")))
+            flush(world, tries=draw.choice((1, 3)), stream=draw.choice((True, True, False)))
+            if draw.random() < 0.4:
+                broken(world, "meter", mend=not active)
+                active = not active
+            if draw.random() < 0.3:
+                world.runtime.ledger.store.revive()
+            world.clock.pass_by(draw.choice((1, 60, 20 * 60, HOUR, 5 * HOUR, 30 * HOUR)))
+        world.sandbox.faults.clear()
+        world.sandbox.every = 0
+        if not active:
+            broken(world, "meter", mend=True)
+        for _ in range(12):
+            world.clock.pass_by(2 * HOUR)
+            flush(world, tries=3)
+            world.runtime.ledger.store.revive()
+        assert [export for export in world.exports() if export.state != "sent"] == []
+        world.agree()
 
 
 NOW = 10**15
