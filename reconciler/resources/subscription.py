@@ -127,12 +127,22 @@ def fit(resource: Resource, there: There | None, at: Callable[[str], There | Non
         values = _kept(values, there, "discounts")
     if there.values.get(ENDING) and there.metadata.get(DIGEST) != LEFT:
         return Fitted(_kept(values, there, "items", "next", "scheduled", ENDING))
+    if there.facts.get("status") == "incomplete":
+        return _waiting(resource, there, values)
     plan = _plan(resource, there)
     if there.facts.get("strange"):
         refusal = f"schedule {there.facts['schedule']} of somebody else's plans other items for it"
         asks = plan.now != _sorted(there.values["items"]) or plan.later != plan.now
         return Fitted(_kept(values, there, "items", "next", "scheduled"), refusal=refusal if asks else None)
     return plan.fitted(values, there)
+
+
+def _waiting(resource: Resource, there: There, values: Values) -> Fitted:
+    """Leave one whose first payment is due as it is: Stripe changes nothing of it until it is paid or over."""
+    kept = _kept(values, there, *there.values, *values)
+    changed = there.metadata.get(DIGEST) != resource.digest
+    why = "its first invoice waits to be paid, and until then, for 23 hours at most, Stripe changes nothing of it"
+    return Fitted(kept, refusal=why if changed else None)
 
 
 def _kept(values: Values, there: There, *names: str) -> Values:

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.config.contracts import subscription_currency, subscription_items
+from reconciler.config.contracts import subscription_items
 from reconciler.config.models import Guards
+from reconciler.config.parts import billed_currency
 from reconciler.planning.change import Action, Reason
 from reconciler.planning.guards import check_guards
 from reconciler.planning.plan import serialise
@@ -270,6 +271,18 @@ def test_a_schedule_of_somebody_else_is_left_alone(world: World) -> None:
     assert (problem.code, made.id in problem.summary) == ("E0711", True)
 
 
+def test_one_that_waits_for_its_first_payment_stays_as_it_is() -> None:
+    """Stripe changes nothing of an incomplete subscription, so a plan does not ask for it and says why."""
+    world = World()
+    sections = edited("tenants", "bee", "subscription", {})
+    world.apply(sections)
+    assert subscription(world, "bee").status == "incomplete"
+    assert actions(world.plan(sections)) == {}
+    sections["tenants"]["bee"]["plan"] = "big"
+    (problem,) = world.propose(sections).problems
+    assert (problem.code, "waits to be paid" in problem.summary) == ("E0711", True)
+
+
 def test_a_money_credit_is_given_once(world: World) -> None:
     """It pays metered prices, is not given again when voided, and neither its amount nor its going takes it back."""
     sections = edited("tenants", "acme", "money_credits", [{"id": "hello", "amount": "25.50", "name": "Hello"}])
@@ -339,5 +352,5 @@ def test_items_and_currency_are_those_that_are_priced(data: st.DataObject) -> No
     tariff = of_tenant(catalog.file, "acme")
     found = subscription_items(catalog.file, "acme")
     assert sorted(item.address for item in found) == sorted(tariff.addresses())
-    assert subscription_currency(catalog.file, catalog.file.tenants["acme"]) == tariff.currency
+    assert billed_currency(catalog.file, "acme") == tariff.currency
     assert Decimal(sum(item.quantity or 0 for item in found)) >= 0

@@ -68,7 +68,7 @@ _PLANNING = {
     "E0711": prose(
         "subscription or credit stays as it is",
         "What the files ask cannot be done to what somebody pays: a credit that was given is given, another's schedule "
-        "plans other items, or usage of the running period would never be billed.",
+        "plans other items, a first invoice waits to be paid, or usage of the running period would never be billed.",
         "a money credit whose amount is edited under its id",
         "give another credit under a new id; release the schedule; say on_change: at_renewal",
     ),
