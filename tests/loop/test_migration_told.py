@@ -221,3 +221,21 @@ def test_earlier_prices_are_honoured_by_the_runtime() -> None:
             runtime.set_subscription(person.customer, plan=plan, status="active")
             assert runtime.consume(person.customer, meter="calls", quantity=3).allowed
         assert not runtime.check("somebody", meter="calls").allowed
+
+
+def test_who_stays_is_told_with_the_reason() -> None:
+    """Cancelled, waiting for a first payment, planned by others, another namespace's: each is named; others move."""
+    account = Account(0, alike("at_renewal"))
+    reasons = {
+        account.join(MONTHLY, shape="cancelling").id: "it is cancelled",
+        account.join(MONTHLY, shape="incomplete").id: "its first payment is awaited",
+        account.join(MONTHLY, shape="planned").id: "somebody else's schedule plans something for it",
+        account.join(MONTHLY, metadata={"managed_by": "reconciler/other"}).id: "it belongs to namespace other",
+    }
+    free = account.join(MONTHLY)
+    plan = account.world.plan(account.after)
+    (migration,) = plan.migrations
+    assert {each.subscription: each.reason for each in migration.stayers} == reasons
+    assert subscribed(plan) == [free.id]
+    text = " ".join(render_text(plan).split())
+    assert all(f"{reason}: {subscription}" in text for subscription, reason in reasons.items())
