@@ -37,12 +37,19 @@ def _of_plan(file: File, tenant: Tenant, plan: BillingPlan) -> Iterator[Item]:
 
 
 def _own(file: File, tenant_id: str, tenant: Tenant, plan: BillingPlan | None) -> Iterator[Item]:
+    """Yield a tenant's own prices: where they do not say otherwise they change as its subscription does.
+
+    Nobody but the tenant pays them, so a successor that it is kept from would be a price of nobody.
+    """
+    own = tenant.subscription.on_change if tenant.subscription else "now_prorated"
     for meter, line in tenant.usage.items():
         address = f"tenants.{tenant_id}.usage.{meter}"
         if item := _metered(file, address, line, plan):
-            yield item
-        if line.reserved_price:
-            yield Item(f"{address}.reserved_price", 1, line.reserved_price.on_change)
+            said = line.overage != "deny" and "on_change" in line.overage.model_fields_set
+            yield item if said else item._replace(on_change=own)
+        if (reserved := line.reserved_price) is not None:
+            said = "on_change" in reserved.model_fields_set
+            yield Item(f"{address}.reserved_price", 1, reserved.on_change if said else own)
     if tenant_spends(file, tenant):
         yield Item(f"tenants.{tenant_id}.spend", None)
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from reconciler.config.contracts import subscription_items
 from reconciler.config.models import Overage
 from reconciler.config.renames import new_address
 from reconciler.impact.side import Side
@@ -47,20 +48,27 @@ def _usage(after: Side, tenant: str, old: Tariff, new: Tariff) -> Iterator[str]:
         if _terms(was) == _terms(will) or will.spent:
             continue
         same = new_address(was.address, after.catalog.moved) == will.address
-        yield _line(after, will.address) if same else _own(after, tenant)
+        yield _line(after, tenant, will.address) if same else _own(after, tenant)
     reserved = {new_address(each.address, after.catalog.moved): each for each in old.reserved}
     for each in new.reserved:
         if each.address in reserved and _terms(reserved[each.address]) != _terms(each):
-            _, owner, _, meter, _ = each.address.split(".")
-            price = after.file.tenants[owner].usage[meter].reserved_price
-            yield price.on_change if price else ""
+            yield _policies(after, tenant).get(each.address, "")
     if old.spend and new.spend and old.spend.minimum != new.spend.minimum:
         least = after.file.plans[new.spend.address.split(".")[1]].minimum
         yield least.on_change if least else "grandfather"
 
 
-def _line(after: Side, address: str) -> str:
+def _policies(after: Side, tenant: str) -> dict[str, str]:
+    """Return the policies of the prices of a tenant's subscription, by address."""
+    known = tenant in after.file.tenants
+    return {item.address: item.on_change for item in subscription_items(after.file, tenant)} if known else {}
+
+
+def _line(after: Side, tenant: str, address: str) -> str:
     """Return the policy of a usage line, a plan's or a tenant's own."""
+    said = _policies(after, tenant).get(address)
+    if said is not None:
+        return said
     section, owner, _, meter = address.split(".")
     overage = (after.file.plans if section == "plans" else after.file.tenants)[owner].usage[meter].overage
     return overage.on_change if isinstance(overage, Overage) else ""

@@ -27,7 +27,8 @@ tenants:
   packs: {name: Packs, plan: packs}
   own:
     name: Own
-    usage: {calls: {included: 9, overage: {unit_amount: 4}, reserved_price: {amount: 90, on_change: now_prorated}}}
+    usage:
+      calls: {included: 9, overage: {unit_amount: 4, on_change: grandfather}, reserved_price: {amount: 90}}
 """
 
 

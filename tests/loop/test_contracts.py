@@ -249,6 +249,20 @@ def test_a_price_change_reaches_tenants_as_the_price_says(policy: str) -> None:
     assert actions(world.plan(sections)) == {}
 
 
+@pytest.mark.parametrize(("said", "moved"), [({}, True), ({"on_change": "grandfather"}, False)])
+def test_a_price_of_one_tenant_changes_as_its_subscription_does(said: dict[str, Any], moved: bool) -> None:
+    """The only one who pays it pays the successor, with days settled, unless the price says otherwise."""
+    world = World()
+    line: dict[str, Any] = {"included": 10, "overage": {"unit_amount": "1"}}
+    line["reserved_price"] = {"amount": "12", "interval": "month", **said}
+    sections = edited("tenants", "acme", "usage", {"vex": line})
+    world.apply(sections)
+    line["reserved_price"]["amount"] = "20"
+    world.apply(sections)
+    assert sorted(amounts(subscription(world, "acme"))) == (["2000", "4999"] if moved else ["1200", "4999"])
+    assert actions(world.plan(sections)) == {}
+
+
 def test_a_schedule_of_somebody_else_is_left_alone(world: World) -> None:
     """A subscription whose next items another schedule plans is not moved, and the plan says so."""
     acme = subscription(world, "acme")
