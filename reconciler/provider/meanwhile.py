@@ -4,13 +4,15 @@ A subscriber is nobody's to hold still. Whoever changed since the plan was made 
 is whoever came since; the next plan sees them as they are then.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from reconciler.planning.change import Step
 from reconciler.planning.diff import Difference
 from reconciler.planning.live import Live
 from reconciler.planning.migration import is_subscriber
+from reconciler.planning.movers import Migration, Mover
 from reconciler.planning.plan import Plan
 from reconciler.provider.migrating import subscribed_to
 from reconciler.provider.reads import THREADS, Reader
@@ -47,6 +49,24 @@ def unlike(pending: Iterable[Step], fresh: Difference) -> tuple[set[str], list[s
         elif (now.id, now.after, now.policy) != (change.id, change.after, change.policy):
             forged.add(change.address)
     return left, sorted(forged)
+
+
+def tells_otherwise(plan: Plan, fresh: Difference, moving: Collection[str]) -> bool:
+    """Tell whether a plan says something else of whoever is still to move than the files and the account do now.
+
+    What it says of others nobody can check any more: they have moved, or changed.
+    """
+    now = _told(fresh.migrations)
+    return any(now.get(key) != mover for key, mover in _told(plan.migrations).items() if key[1] in moving)
+
+
+def _told(migrations: Iterable[Migration]) -> dict[tuple[str, str, str], Mover]:
+    """Return who moves by price, subscription and how often the old price was due, but for the running period."""
+    return {
+        (each.address, mover.subscription, str(mover.was_due)): replace(mover, period=(0, 0), status="")
+        for each in migrations
+        for mover in each.movers
+    }
 
 
 def relied_on(plan: Plan, fresh: Difference) -> Mapping[str, object]:

@@ -14,7 +14,7 @@ from reconciler.planning.live import Live
 from reconciler.planning.migration import in_files, is_subscriber
 from reconciler.planning.plan import Plan
 from reconciler.planning.verify import Ids, matches
-from reconciler.provider.meanwhile import CHANGED, LEFT, present, relied_on, unlike
+from reconciler.provider.meanwhile import CHANGED, LEFT, present, relied_on, tells_otherwise, unlike
 from reconciler.provider.migrating import differ
 from reconciler.provider.reads import Reader, named_currencies
 from reconciler.resources import Resource, desire
@@ -80,6 +80,8 @@ class Preflight:
             self.forged.append("bindings")
         left, forged = unlike(self.pending, fresh)
         self.forged += forged
+        moving = {str(step.change.id) for step in self.pending if step.change.address not in left}
+        self.forged += ["migrations"] if tells_otherwise(plan, fresh, moving) else []
         self._skip(left, LEFT)
 
     def _skip(self, addresses: Collection[str], why: str) -> None:

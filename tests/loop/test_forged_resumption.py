@@ -48,6 +48,7 @@ def created(change: Change) -> dict[str, Any]:
         "fingerprint": None,
         "source": change.source,
         "named": False,
+        "policy": None,
         "before": None,
         "after": {"values": change.after.values, "metadata": change.after.metadata},
     }
@@ -67,7 +68,7 @@ def retire_own_product(world: World, content: dict[str, Any], _made: dict[str, d
     action["before"]["values"] |= {"default_price": {"$id": "price/price_x"}}
     action["before"]["metadata"] = world.dashboard.v1.products.retrieve("acme_plan_bare").to_dict()["metadata"]
     action |= {"address": BARE, "action": "retire", "reason": "a second object of the same address"}
-    content["actions"].append(action | {"after": None, "named": False})
+    content["actions"].append(action | {"after": None, "named": False, "policy": None})
 
 
 def bind_foreign_product(world: World, content: dict[str, Any], made: dict[str, dict[str, Any]]) -> None:
