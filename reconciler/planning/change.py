@@ -45,6 +45,7 @@ class Reason(StrEnum):
     STRAY = "a second object of the same address"
     RENAMED = "the files name another event"
     RELEASED = "no longer in the files, and Stripe keeps an account's default"
+    BESIDE = "new in the files, and the customer has another that is not in them"
     ENDED = "cancelled at Stripe, and still in the files"
     MIGRATED = "subscribed to a price that has a successor"
     KEY = "taken over by its key"

@@ -10,8 +10,17 @@ from reconciler.planning.heirs import inherited
 from reconciler.planning.live import Live
 from reconciler.planning.match import Matching, keeps_key, match
 from reconciler.planning.movers import Migration
-from reconciler.planning.unsettled import bound, forces_replacement, not_alike, refers_to_nothing, unchangeable, unfit
+from reconciler.planning.unsettled import (
+    bound,
+    forces_replacement,
+    not_alike,
+    planned_otherwise,
+    refers_to_nothing,
+    unchangeable,
+    unfit,
+)
 from reconciler.resources import KINDS, Kind, Resource
+from reconciler.resources.items import renamed
 from reconciler.resources.mark import marked, owned_metadata
 from reconciler.resources.model import (
     DIGEST,
@@ -63,7 +72,7 @@ def diff(
     ``moved`` maps renamed addresses, old to new. Problems are meters that cannot change and keys held by others.
     """
     matching = match(desired, objects, namespace, moved or {})
-    comparison = _Comparison(desired, matching, namespace, moved=bool(moved))
+    comparison = _Comparison(desired, matching, namespace, moved or {})
     changes: dict[str, Change] = {}
     for kind in sorted(KINDS, key=_has_late_fields):
         for resource in desired:
@@ -91,7 +100,9 @@ def _has_late_fields(kind: Kind) -> bool:
 class _Comparison:
     """One run over all addresses; remembers which are replaced, because what refers to them must follow."""
 
-    def __init__(self, desired: Sequence[Resource], matching: Matching, namespace: str, *, moved: bool) -> None:
+    def __init__(
+        self, desired: Sequence[Resource], matching: Matching, namespace: str, moved: Mapping[str, str]
+    ) -> None:
         self._matching = matching
         self._moved = moved
         self._namespace = namespace
@@ -121,7 +132,7 @@ class _Comparison:
                 resource.address,
                 resource.kind,
                 Action.CREATE,
-                Reason.ENDED if live else Reason.NEW,
+                Reason.ENDED if live else self._why_new(resource),
                 (),
                 None,
                 self._asked(resource, self._fitted(resource, None).values),
@@ -156,8 +167,27 @@ class _Comparison:
         return resource.kind.fit(resource, None if live is None else self._there(live), self._at)
 
     def _there(self, live: Live) -> There:
-        values = resolve(live.kind, live.values, self._address_of)
+        values = self._resolved(live)
         return There(values, live.facts, live.metadata, self._namespace)
+
+    def _resolved(self, live: Live) -> Values:
+        return resolve(
+            live.kind, live.values, self._address_of, lambda leaf: renamed(leaf, self._namespace, self._moved)
+        )
+
+    def _why_new(self, resource: Resource) -> Reason:
+        """Tell whether a customer has another already that is no longer marked, so that it may be had twice."""
+        within = resource.kind.within
+        owner = self._matching.by_address.get(resource.values[within]["$ref"]) if within else None
+        beside = (
+            live.kind is resource.kind
+            and live.active
+            and live.values.get("amount") == resource.values.get("amount")
+            and held(live.values[within or ""])[1] == owner.id
+            for live in self._matching.foreign
+            if owner
+        )
+        return Reason.BESIDE if any(beside) else Reason.NEW
 
     def _at(self, address: str) -> There | None:
         live = self._matching.by_address.get(address)
@@ -165,6 +195,8 @@ class _Comparison:
 
     def retirement(self, address: str, live: Live) -> Change:
         """Return the retirement of an object of ours that no address needs."""
+        if live.facts.get("strange"):
+            self.problems.append(planned_otherwise(address, live))
         before = State(live.values, owned_metadata(live.metadata))
         return Change(
             address=address,
@@ -199,8 +231,7 @@ class _Comparison:
         return State(dict(values), marked(resource, self._namespace, features=features, values=bound))
 
     def _before(self, live: Live, resource: Resource) -> State:
-        values = resolve(resource.kind, live.values, self._address_of)
-        values = _impersonal(resource.kind, values, resource.values)
+        values = _impersonal(resource.kind, self._resolved(live), resource.values)
         return State(values, owned_metadata(live.metadata, resource.metadata))
 
     def _address_of(self, object_id: tuple[str, str]) -> str | None:
@@ -286,14 +317,19 @@ def _same_but_for_the_mark(before: State, after: State) -> bool:
     return before.values == after.values and changed <= {DIGEST}
 
 
-def resolve(kind: Kind, values: Values, address_of: Callable[[tuple[str, str]], str | None]) -> Values:
-    """Replace the ids of other objects by their addresses where they have one, and put sets in one order."""
+def resolve(
+    kind: Kind,
+    values: Values,
+    address_of: Callable[[tuple[str, str]], str | None],
+    without: Callable[[Values], Values] = lambda leaf: leaf,
+) -> Values:
+    """Replace ids of other objects by their addresses, by ``without`` where they have none; put sets in one order."""
 
     def replace(value: Json) -> Json:
         if not isinstance(value, dict) or "$id" not in value:
             return value
         address = address_of(held(value))
-        return value if address is None else {"$ref": address}
+        return without(value) if address is None else {"$ref": address}
 
     return kind.ordered({name: substitute(value, replace) for name, value in values.items()})
 

@@ -119,6 +119,9 @@ def _contracts(plan: Plan) -> Iterator[Refusal]:
     """
     charged = [change for change in plan.changes if is_charging(change)]
     for change in charged:
+        if change.reason is Reason.BESIDE:
+            message = f"{change.address} would be a second one: its customer has another that is not in the files"
+            yield Refusal("beside", message, change.address)
         if change.reason is Reason.ENDED:
             yield Refusal("cancelled", f"{change.address} was cancelled at Stripe and would begin anew", change.address)
     if charged:

@@ -36,6 +36,13 @@ def unfit(resource: Resource, live: Live, refusal: str) -> Diagnostic:
     return Diagnostic("E0711", f"{resource.address}: {live.id} stays as it is: {refusal}", resource.source)
 
 
+def planned_otherwise(address: str, live: Live) -> Diagnostic:
+    """Return the refusal to end what somebody else's schedule plans something for."""
+    why = f"schedule {live.facts['schedule']} of somebody else's plans other items for it"
+    help_ = "Release the schedule, or cancel it, at Stripe; then it ends with its period."
+    return Diagnostic("E0711", f"{address}: {live.id} stays as it is: {why}", help=help_)
+
+
 def bound(resource: Resource, live: Live, fields: tuple[str, ...]) -> Diagnostic:
     """Return the refusal to replace what charges somebody."""
     return Diagnostic(

@@ -39,7 +39,7 @@ class Preflight:
         plan, catalog = self._plan, self._catalog
         desired = _resources(plan) if catalog is None else desire(catalog)
         renamed = {} if catalog is None else catalog.moved
-        state = self._reader.state(desired, plan.target.namespace, plan.currencies)
+        state = self._reader.state(desired, plan.target.namespace, plan.currencies, renamed)
         live = {(item.kind.name, item.id): item for item in state.objects}
         live |= present(self._reader, plan)
         moved = list(self._bindings(live))
@@ -103,7 +103,7 @@ class Preflight:
         candidates: dict[tuple[str, str], list[Live]] = defaultdict(list)
         changed = {(change.kind.name, change.id) for change in self._plan.changes}
         for key, item in live.items():
-            if key in changed:
+            if key in changed or item.over:
                 continue
             if item.mark is not None and item.mark.namespace == self._plan.target.namespace:
                 candidates[item.kind.name, item.mark.address].append(item)

@@ -59,7 +59,7 @@ def propose(catalog: Catalog, gateway: Gateway, *, plan_id: str, now: datetime, 
     """
     desired = desire(catalog)
     reader = Reader(gateway)
-    live = reader.state(desired, catalog.namespace)
+    live = reader.state(desired, catalog.namespace, moved=catalog.moved)
     difference = differ(reader, desired, live.objects, catalog.namespace, catalog.moved)
     plan = bind(
         catalog,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
+from reconciler.config.renames import new_address
 from reconciler.diagnostics import ProviderError
 from reconciler.planning.live import Live, LiveState, read_object
 from reconciler.planning.lock import Lock, highest, is_lock, read_lock
@@ -70,8 +71,17 @@ class Reader:
         """Return the id of the account the key belongs to."""
         return str(self.get("/v1/account", {})["id"])
 
-    def state(self, desired: Sequence[Resource], namespace: str, currencies: Iterable[str] = ()) -> LiveState:
-        """Read everything a plan for these resources has to know; ``currencies`` are expanded besides their own."""
+    def state(
+        self,
+        desired: Sequence[Resource],
+        namespace: str,
+        currencies: Iterable[str] = (),
+        moved: Mapping[str, str] | None = None,
+    ) -> LiveState:
+        """Read everything a plan for these resources has to know; ``currencies`` are expanded besides their own.
+
+        ``moved`` maps renamed addresses, old to new: what was cancelled under an old one is looked for too.
+        """
         self.currencies = tuple(sorted({*named_currencies(desired), *currencies}))
         self._locks = []
         with _readers() as pool:
@@ -86,7 +96,7 @@ class Reader:
             if contracts and not wanted:
                 parties = pool.map(self._alive, CONTRACTS)
             objects += [live for lives in parties for live in lives]
-            objects += self._ended(pool, desired, objects, namespace)
+            objects += self._ended(pool, desired, objects, namespace, moved or {})
             objects += self._archived(pool, desired, objects)
             objects += self._paused(pool, desired, objects)
             objects += self._switched_off(desired, objects, namespace)
@@ -158,11 +168,17 @@ class Reader:
         return [live for live in found if not live.over]
 
     def _ended(
-        self, pool: ThreadPoolExecutor, desired: Sequence[Resource], objects: Sequence[Live], namespace: str
+        self,
+        pool: ThreadPoolExecutor,
+        desired: Sequence[Resource],
+        objects: Sequence[Live],
+        namespace: str,
+        moved: Mapping[str, str],
     ) -> Iterator[Live]:
         """Look for cancelled subscriptions of ours where one is wanted and none runs: it is not begun anew unasked."""
         kind = BY_NAME["subscription"]
-        ours = {live.mark.address: live for live in objects if _is_ours(live, namespace) and live.mark}
+        marked = ((live.mark, live) for live in objects if _is_ours(live, namespace))
+        ours = {new_address(mark.address, moved): live for mark, live in marked if mark}
         missing = [item for item in desired if item.kind is kind and item.address not in ours]
         customers = [ours[owner].id for item in missing if (owner := item.values["customer"]["$ref"]) in ours]
         for found in pool.map(self._cancelled, customers):

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from reconciler.config.renames import new_address
 from reconciler.resources.model import Json, Values, canonical_json, live_price
 
 SCHEDULES = "/v1/subscription_schedules"
@@ -51,10 +52,20 @@ def facts_of(live: Mapping[str, Any]) -> Mapping[str, Json]:
     }
 
 
+def is_made_here(schedule: Mapping[str, Any]) -> bool:
+    """Tell whether a schedule is one that moves a subscriber at the renewal."""
+    return MADE_FOR in (schedule.get("metadata") or {})
+
+
 def _is_ours(schedule: Mapping[str, Any], phases: int) -> bool:
     """Tell our schedules, and bare ones that change nothing, from those that somebody else planned something with."""
-    metadata = schedule.get("metadata") or {}
-    return MADE_FOR in metadata or (phases == 1 and schedule.get("end_behavior") == "release")
+    return is_made_here(schedule) or (phases == 1 and schedule.get("end_behavior") == "release")
+
+
+def renamed(leaf: Values, namespace: str, moved: Mapping[str, str]) -> Values:
+    """Return a held price with the address that the one it was made from has by now: its own mark is never renewed."""
+    owner, _, address = str(leaf.get("$of", "")).partition("/")
+    return {**leaf, "$of": f"{owner}/{new_address(address, moved)}"} if address and owner == namespace else leaf
 
 
 def named(item: Values, ids: Mapping[str, str]) -> Values:

@@ -13,7 +13,7 @@ from reconciler.config.catalog import Catalog
 from reconciler.config.contracts import subscription_items
 from reconciler.config.models import Tenant
 from reconciler.config.parts import billed_currency
-from reconciler.resources.items import address_of, coming, facts_of, item_of, patch_items, schedule_of
+from reconciler.resources.items import address_of, coming, facts_of, is_made_here, item_of, patch_items, schedule_of
 from reconciler.resources.model import (
     DIGEST,
     NOTHING,
@@ -56,7 +56,7 @@ def desire(catalog: Catalog) -> Iterator[Resource]:
         policies = {item.address: item.on_change for item in items} | {"": terms.on_change}
         coupon = file.coupons.get(terms.coupon or "")
         if coupon is not None and coupon.duration != "forever":
-            policies["discounts"] = "once"
+            policies["discounts"] = ",".join(_once_called(catalog, terms.coupon or ""))
         yield Resource(
             kind=KIND,
             address=f"tenants.{name}.subscription",
@@ -66,6 +66,12 @@ def desire(catalog: Catalog) -> Iterator[Resource]:
             source=catalog.at("tenants", name, "subscription"),
             policies=policies,
         )
+
+
+def _once_called(catalog: Catalog, coupon: str) -> list[str]:
+    """Return the name of a coupon and those it had before: one that is renamed is given to nobody again."""
+    old = (source for source, target in catalog.moved.items() if target == f"coupons.{coupon}")
+    return [coupon, *(source.removeprefix("coupons.") for source in old)]
 
 
 def _values(catalog: Catalog, name: str, tenant: Tenant, items: Sequence[tuple[str, int | None]]) -> Values:
@@ -107,7 +113,10 @@ def _said(_before: Json, after: Json) -> Json:
 
 
 def _ending(live: Mapping[str, Any]) -> bool:
-    return bool(live.get(ENDING) or live.get("cancel_at"))
+    """Tell whether it is cancelled; while a schedule of ours runs, Stripe has that said by the schedule alone."""
+    schedule = schedule_of(live)
+    called_off = is_made_here(schedule) and schedule.get("end_behavior") == "cancel"
+    return bool(live.get(ENDING) or live.get("cancel_at") or called_off)
 
 
 def fit(resource: Resource, there: There | None, at: Callable[[str], There | None]) -> Fitted:
@@ -123,7 +132,7 @@ def fit(resource: Resource, there: There | None, at: Callable[[str], There | Non
         pays = customer is not None and bool(customer.facts.get("pays"))
         return Fitted({**asked, "payment_behavior": "default_incomplete"} if automatic and not pays else asked)
     values = KIND.lasting(asked)
-    if "discounts" in resource.policies and there.metadata.get(COUPON) == resource.metadata.get(COUPON):
+    if there.metadata.get(COUPON) in resource.policies.get("discounts", "").split(","):
         values = _kept(values, there, "discounts")
     if there.values.get(ENDING) and there.metadata.get(DIGEST) != LEFT:
         return Fitted(_kept(values, there, "items", "next", "scheduled", ENDING))

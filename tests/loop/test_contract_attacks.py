@@ -1,0 +1,126 @@
+"""Ways to charge a tenant twice, for nothing asked, or not at all, each of which is stopped."""
+
+import copy
+from typing import Any
+
+import pytest
+
+from reconciler.planning.change import Action, Reason
+
+from .test_contracts import SECTIONS, amounts, edited, refused, subscription
+from .world import World, actions
+
+
+def renamed(section: str, old: str, new: str) -> dict[str, Any]:
+    """Return the sections with a name changed and the entry that tells of it."""
+    sections = copy.deepcopy(SECTIONS)
+    sections[section][new] = sections[section].pop(old)
+    return sections | {"moved": [{"from": f"{section}.{old}", "to": f"{section}.{new}"}]}
+
+
+@pytest.fixture
+def world() -> World:
+    """Return an account in which the sections are applied."""
+    world = World()
+    world.apply(SECTIONS)
+    return world
+
+
+def test_what_is_allowed_to_begin_anew_begins(world: World) -> None:
+    """A cancelled subscription that is like the one asked for is not mistaken for one that an apply has made."""
+    ended = subscription(world, "acme")
+    world.dashboard.v1.subscriptions.cancel(ended.id)
+    plan = world.plan(SECTIONS)
+    world.run(plan)
+    begun = subscription(world, "acme")
+    assert (begun.id != ended.id, begun.status) == (True, "active")
+    world.run(plan)
+    assert len(world.dashboard.v1.subscriptions.list({"customer": begun.customer}).data) == 1
+
+
+def test_a_renamed_plan_leaves_who_is_grandfathered_where_they_are() -> None:
+    """The archived price still tells of its old address; that is no reason to pay the successor."""
+    world = World()
+    sections = edited("tenants", "bee", None)
+    world.apply(sections)
+    sections["plans"]["pro"]["prices"]["monthly"]["amount"] = "59.99"
+    world.apply(sections)
+    sections["plans"]["pro2"] = sections["plans"].pop("pro")
+    for tenant in sections["tenants"].values():
+        tenant["plan"] = "pro2"
+    sections["moved"] = [{"from": "plans.pro", "to": "plans.pro2"}]
+    assert refused(world, sections) == []
+    world.apply(sections)
+    assert amounts(subscription(world, "acme")) == ["4999"]
+    assert actions(world.plan(sections)) == {}
+    sections["tenants"]["acme"]["subscription"]["quantity"] = 4
+    world.apply(sections)
+    assert amounts(subscription(world, "acme")) == ["4999"]
+
+
+def test_a_renamed_tenant_whose_subscription_is_cancelled_is_not_begun_anew(world: World) -> None:
+    """What was cancelled under the old name is asked about under the new one."""
+    world.dashboard.v1.subscriptions.cancel(subscription(world, "acme").id)
+    sections = renamed("tenants", "acme", "zed")
+    assert refused(world, sections, "contracts") == ["cancelled"]
+    assert refused(world, sections, "contracts", "cancelled:tenants.zed.subscription") == []
+
+
+def test_a_renamed_coupon_is_not_given_again(world: World) -> None:
+    """Who has used a coupon up under its old name has used it up under its new one."""
+    sections = renamed("coupons", "half", "halved")
+    sections["tenants"]["bee"]["subscription"]["coupon"] = "halved"
+    world.apply(sections)
+    assert subscription(world, "bee").discounts == []
+    assert actions(world.plan(sections)) == {}
+
+
+def test_a_subscription_that_lost_its_mark_is_not_made_again_unasked(world: World) -> None:
+    """A customer who has one that is not in the files gets a second one only where that address is allowed."""
+    found = subscription(world, "acme")
+    world.dashboard.v1.subscriptions.update(found.id, {"metadata": {"managed_by": ""}})
+    (change,) = world.propose(SECTIONS).plan.changes
+    assert (change.action, change.reason) == (Action.CREATE, Reason.BESIDE)
+    assert refused(world, SECTIONS, "contracts") == ["beside"]
+    assert refused(world, SECTIONS, "contracts", "beside:tenants.acme.subscription") == []
+
+
+def test_a_credit_that_lost_its_mark_is_not_given_again_unasked(world: World) -> None:
+    """The same amount is given beside it only where that is allowed; another one is another credit."""
+    sections = edited("tenants", "acme", "money_credits", [{"id": "hello", "amount": "25"}])
+    world.apply(sections)
+    (grant,) = world.dashboard.v1.billing.credit_grants.list().data
+    world.dashboard.v1.billing.credit_grants.update(grant.id, {"metadata": {"managed_by": ""}})
+    assert refused(world, sections, "contracts") == ["beside"]
+    sections["tenants"]["acme"]["money_credits"][0]["amount"] = "26"
+    assert refused(world, sections, "contracts") == []
+
+
+def test_who_cancels_while_a_schedule_of_ours_runs_stays_cancelled() -> None:
+    """Stripe has that said by the schedule, and no later price takes it back."""
+    world = World()
+    sections = edited("tenants", "bee", None)
+    price = sections["plans"]["pro"]["prices"]["monthly"]
+    price["on_change"] = "at_renewal"
+    world.apply(sections)
+    price["amount"] = "59.99"
+    world.apply(sections)
+    schedule = subscription(world, "acme").schedule
+    world.dashboard.v1.subscription_schedules.update(schedule, {"end_behavior": "cancel"})
+    price["amount"] = "69.99"
+    assert actions(world.plan(sections)) == {"plans.pro.prices.monthly": "replace"}
+    world.apply(sections)
+    assert world.dashboard.v1.subscription_schedules.retrieve(schedule).end_behavior == "cancel"
+    sections["tenants"].pop("acme")
+    assert actions(world.plan(sections)) == {}
+
+
+def test_a_tenant_that_leaves_takes_no_schedule_of_somebody_else_along(world: World) -> None:
+    """What another schedule plans is not called off; the plan names it, and one that plans nothing is no matter."""
+    schedules = world.dashboard.v1.subscription_schedules
+    made = schedules.create({"from_subscription": subscription(world, "acme").id})
+    gone = edited("tenants", "acme", None)
+    assert world.propose(gone).problems == ()
+    schedules.update(made.id, {"end_behavior": "cancel"})
+    (problem,) = world.propose(gone).problems
+    assert (problem.code, made.id in problem.summary) == ("E0711", True)
