@@ -115,7 +115,8 @@ def _subscribed(plan: Plan) -> Iterator[Refusal]:
 def _contracts(plan: Plan) -> Iterator[Refusal]:
     """Refuse what charges people unless it is allowed for the run; a customer alone charges nobody.
 
-    One that was cancelled at Stripe is begun anew only where its address is named: somebody wanted it to end.
+    One that was cancelled at Stripe is begun anew only where its address is named: somebody wanted it to end. Many that
+    end at once are more likely a mistake than a wish, however large a catalogue stays as it is.
     """
     charged = [change for change in plan.changes if is_charging(change)]
     for change in charged:
@@ -124,6 +125,11 @@ def _contracts(plan: Plan) -> Iterator[Refusal]:
             yield Refusal("beside", message, change.address)
         if change.reason is Reason.ENDED:
             yield Refusal("cancelled", f"{change.address} was cancelled at Stripe and would begin anew", change.address)
+    ending = sum(change.action is Action.RETIRE for change in charged)
+    if ending >= FEW:
+        yield Refusal(
+            "ending", f"{ending:,} subscriptions would end with their periods: a file of tenants may be missing"
+        )
     if charged:
         names = ", ".join(change.address for change in charged[:_NAMED])
         more = f" and {len(charged) - _NAMED:,} more" if len(charged) > _NAMED else ""

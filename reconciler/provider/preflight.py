@@ -189,6 +189,7 @@ def _is_asked(step: Step, changes: Sequence[Change]) -> bool:
     """Tell whether what a plan has left to do is what the files and the account ask for by now.
 
     A predecessor whose successor is made is a second object of its address, and what is marked is taken over already.
+    What is charged has to become exactly what is asked, since no digest of the files covers it.
     """
     change = step.change
     there = [each for each in changes if each.address == change.address]
@@ -197,6 +198,8 @@ def _is_asked(step: Step, changes: Sequence[Change]) -> bool:
     now = next((each for each in there if each.id == change.id), None)
     if now is None:
         return False
+    if change.kind.fit is not None and _stays(change):
+        return now.after == change.after and ("items" not in step.params or now.policy == change.policy)
     return _stays(now) if _stays(change) else now.action in (change.action, Action.RETIRE)
 
 

@@ -1,13 +1,16 @@
 """Ways to charge a tenant twice, for nothing asked, or not at all, each of which is stopped."""
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from reconciler.planning.change import Action, Reason
+from reconciler.diagnostics import PlanRefusedError
+from reconciler.planning.change import Action, Reason, State
+from reconciler.provider.executor import Ending
 
-from .test_contracts import SECTIONS, amounts, edited, refused, subscription
+from .test_contracts import SECTIONS, amounts, edited, items, refused, subscription
 from .world import World, actions
 
 
@@ -124,3 +127,42 @@ def test_a_tenant_that_leaves_takes_no_schedule_of_somebody_else_along(world: Wo
     schedules.update(made.id, {"end_behavior": "cancel"})
     (problem,) = world.propose(gone).problems
     assert (problem.code, made.id in problem.summary) == ("E0711", True)
+
+
+def test_a_forged_change_of_a_subscription_that_looks_begun_is_refused(world: World) -> None:
+    """A schedule that never was counts as released already; what is left to do must still be what the files ask."""
+    terms = {**SECTIONS["tenants"]["acme"]["subscription"], "quantity": 4}
+    plan = world.plan(edited("tenants", "acme", "subscription", terms))
+    (change,) = plan.changes
+    assert change.before is not None
+    assert change.after is not None
+    many = [each | ({"quantity": 900} if "quantity" in each else {}) for each in change.after.values["items"]]
+    forged = replace(
+        change,
+        before=State({**change.before.values, "scheduled": True}, change.before.metadata),
+        after=State({**change.after.values, "items": many}, change.after.metadata),
+        fingerprint="0" * 32,
+    )
+    with pytest.raises(PlanRefusedError) as refusal:
+        world.run(replace(plan, changes=(forged,)))
+    assert refusal.value.code == "E0809"
+    assert world.run(plan).ending is Ending.COMPLETE
+    assert items(subscription(world, "acme"))["plans.pro.prices.monthly"] == 4
+
+
+def test_many_subscriptions_end_at_once_only_where_that_is_allowed() -> None:
+    """Five of them, beside however large a catalogue, need a word of their own; four do not."""
+    world = World()
+    plans = {"plans": {"pro": {"name": "Pro", "prices": {"monthly": {"amount": "49.99", "interval": "month"}}}}}
+    terms: dict[str, Any] = {
+        "name": "T",
+        "email": "a@b.example",
+        "plan": "pro",
+        "subscription": {"collection": "send_invoice"},
+    }
+    terms["subscription"] |= {"days_until_due": 3}
+    tenants = {f"t{number}": terms for number in range(6)}
+    world.apply(plans | {"tenants": tenants})
+    assert refused(world, plans | {"tenants": {"t0": terms}}, "contracts") == ["ending"]
+    assert refused(world, plans | {"tenants": {"t0": terms}}, "contracts", "ending") == []
+    assert refused(world, plans | {"tenants": {"t0": terms, "t1": terms}}, "contracts") == []
