@@ -228,7 +228,9 @@ class Writer:
         if step.op is Op.SCHEDULE:
             return {"from_subscription": self._object(step)}
         if step.op is Op.PHASES:
-            return phases(facts, params["next"], self._heirs(step))
+            assert step.change.after is not None  # noqa: S101  what has a next period stays
+            now = [ids.resolve(each) for each in step.change.after.values["items"]]
+            return phases(facts, now, params["next"], self._heirs(step))
         if step.op is Op.RELEASE:
             return {}
         if "items" in params and facts:
@@ -240,7 +242,7 @@ class Writer:
         before, after, ids = step.change.before, step.change.after, self._known()
         if before is None or after is None:
             return {}
-        pairs = successors(before.values["items"], after.values["next"])
+        pairs = successors(before.values["items"], [*after.values["items"], *after.values["next"]])
         return {str(ids.resolve(new)): str(ids.resolve(old)) for new, old in pairs}
 
     def _path(self, step: Step, current: Live | None = None) -> str:

@@ -73,32 +73,38 @@ def named(item: Values, ids: Mapping[str, str]) -> Values:
     return {**item, "id": ids[item["id"]["$item"]]} if "id" in item else item
 
 
-def phases(facts: Mapping[str, Json], items: Sequence[Values], heirs: Mapping[str, str]) -> Values:
-    """Return the update of a schedule that keeps the running phase as it is and goes on with other items.
+def phases(
+    facts: Mapping[str, Json], now: Sequence[Values], later: Sequence[Values], heirs: Mapping[str, str]
+) -> Values:
+    """Return the update of a schedule that keeps the subscription as it is ``now`` and goes on with other items.
 
+    A running phase does not tell what was changed on the subscription itself meanwhile, and would take it back.
     ``heirs`` are ids of prices with those of their predecessors: an item keeps discounts and taxes of its own.
 
     An update replaces all phases, and what a phase does not name is lost (https://docs.stripe.com/api/
     subscription_schedules/update), so both say everything. The second lasts a day: it changes the items at the renewal
-    and then leaves the subscription free again.
+    and then leaves the subscription free again. Metadata alone is left out: that of a phase is laid over the
+    subscription's own when the phase begins, and would bring an old owner mark back.
     """
     running = facts["phase"]
     terms: Values = {
         "discounts": [{"discount": each} for each in facts["discounts"]] or "",
         "default_tax_rates": _ids(running.get("default_tax_rates")) or "",
         "proration_behavior": "none",
-        **({"metadata": running["metadata"]} if running.get("metadata") else {}),
     }
+    known = {item["price"]: item for item in map(_phase_item, running["items"])}
+    kept, then = (
+        [{**known.get(each["price"], known.get(heirs.get(each["price"], ""), {})), **each} for each in items]
+        for items in (now, later)
+    )
     first: Values = {
         **terms,
-        "items": [_phase_item(each) for each in running["items"]],
+        "items": kept,
         "start_date": running["start_date"],
         "end_date": running["end_date"],
     }
     if running.get("trial_end"):
         first["trial_end"] = running["trial_end"]
-    known = {each["price"]: each for each in first["items"]}
-    then = [{**known.get(each["price"], known.get(heirs.get(each["price"], ""), {})), **each} for each in items]
     second = {**terms, "items": then, "duration": {"interval": "day", "interval_count": 1}}
     return {
         "end_behavior": "release",

@@ -174,6 +174,14 @@ class _Plan:
         self.later += [later] if later else []
         self.policies |= {policy} if policy else set()
 
+    def move(self, found: Values, item: Values, policy: str, own: str) -> None:
+        """Add an item that moves to a successor by the price's policy; how many of it there are goes by the own one."""
+        at_once = {} if policy == "at_renewal" else {"price": item["price"]}
+        counted = "quantity" in item and item["quantity"] != found.get("quantity") and own != "at_renewal"
+        at_once |= {"quantity": item["quantity"]} if counted else {}
+        self.add({**found, **at_once}, item, policy if "price" in at_once else None)
+        self.policies |= {own} if counted else set()
+
     def fitted(self, values: Values, there: There) -> Fitted:
         """Return all that is asked of the subscription."""
         now, later = _sorted(self.now), _sorted(self.later)
@@ -208,7 +216,7 @@ def _plan(resource: Resource, there: There) -> _Plan:
             promised = next((each for each in planned if address_of(each["price"], there.namespace) == address), held)
             plan.add(*_by(own, found, held, promised["price"] if successor else None))
             continue
-        plan.add(*_by(policy if "quantity" in item else "at_renewal", found, item))
+        plan.move(found, item, policy if "quantity" in item else "at_renewal", own)
     for found in left:
         plan.unbilled |= own == "now" and "quantity" not in found
         plan.add(*_by(own, found, None))

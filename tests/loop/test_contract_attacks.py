@@ -166,3 +166,41 @@ def test_many_subscriptions_end_at_once_only_where_that_is_allowed() -> None:
     assert refused(world, plans | {"tenants": {"t0": terms}}, "contracts") == ["ending"]
     assert refused(world, plans | {"tenants": {"t0": terms}}, "contracts", "ending") == []
     assert refused(world, plans | {"tenants": {"t0": terms, "t1": terms}}, "contracts") == []
+
+
+def waiting() -> tuple[World, dict[str, Any]]:
+    """Return an account whose only subscriber waits for a new price at the renewal."""
+    world, sections = World(), edited("tenants", "bee", None)
+    price = sections["plans"]["pro"]["prices"]["monthly"]
+    price["on_change"] = "at_renewal"
+    world.apply(sections)
+    price["amount"] = "59.99"
+    world.apply(sections)
+    return world, sections
+
+
+@pytest.mark.parametrize(("own", "now"), [("now_prorated", 5), ("now", 5), ("at_renewal", 3)])
+def test_a_quantity_goes_by_its_own_policy_while_a_price_waits(own: str, now: int) -> None:
+    """More seats are had and paid when the subscription says, whatever the price says, and the schedule keeps them."""
+    world, sections = waiting()
+    sections["tenants"]["acme"]["subscription"] |= {"quantity": 5, "on_change": own}
+    world.apply(sections)
+    found = subscription(world, "acme")
+    assert (items(found)["plans.pro.prices.monthly"], amounts(found)) == (now, ["4999"])
+    assert actions(world.plan(sections)) == {}
+    pending = world.dashboard.v1.invoice_items.list({"customer": found.customer, "pending": True}).data
+    assert len(pending) == (2 if own == "now_prorated" else 0)
+    world.clock.now = found["items"].data[0].current_period_end + 3 * 86_400
+    later = subscription(world, "acme")
+    assert (items(later)["plans.pro.prices.monthly"], amounts(later)) == (5, ["5999"])
+    assert actions(world.plan(sections)) == {}
+
+
+def test_a_tenant_renamed_while_a_price_waits_keeps_its_new_name() -> None:
+    """The schedule brings no old owner mark back at the renewal, by which the subscription would be made again."""
+    world, sections = waiting()
+    sections["tenants"]["zed"] = sections["tenants"].pop("acme")
+    world.apply(sections | {"moved": [{"from": "tenants.acme", "to": "tenants.zed"}]})
+    world.clock.now += 35 * 86_400
+    assert amounts(subscription(world, "zed")) == ["5999"]
+    assert actions(world.plan(sections)) == {}
