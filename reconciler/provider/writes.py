@@ -166,14 +166,24 @@ class Writer:
         if isinstance(outcome, Failure):
             unknown = outcome.ambiguous or outcome.replayed
             candidates = self._candidates(step, params) if unknown else ()
-            return next((live for live in candidates if live is not None and _reached(step, live, ids)), None)
+            found = [live for live in candidates if live is not None]
+            made = (live for live in found if self._is_made(step, live) and not live.over)
+            return next((live for live in found if _reached(step, live, ids)), next(made, None))
         told = self._reader.whole(step.change.kind, outcome.body, parent=self._parent(step))
         if outcome.replayed is False:
             return told
         there = self._there(step, told.id)
-        if there is None or (_reached(step, told, ids) and not _reached(step, there, ids)):
+        if there is None:
+            return None
+        if _reached(step, told, ids) and not (_reached(step, there, ids) or self._is_made(step, there)):
             return None
         return there
+
+    def _is_made(self, step: Step, live: Live) -> bool:
+        """Tell whether a creation that charges somebody has happened, whatever became of it: it must not twice."""
+        ours = live.mark is not None and live.mark.namespace == self._plan.target.namespace
+        same = live.mark is not None and live.mark.address == step.change.address
+        return step.op is Op.CREATE and step.change.kind.contract and ours and same
 
     def _candidates(self, step: Step, params: Values) -> Sequence[Live | None]:
         """Read what a write may have made or changed: by its key or mark, or by its id."""

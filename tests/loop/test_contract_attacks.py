@@ -1,6 +1,7 @@
 """Ways to charge a tenant twice, for nothing asked, or not at all, each of which is stopped."""
 
 import copy
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +10,9 @@ import pytest
 from reconciler.diagnostics import PlanRefusedError
 from reconciler.planning.change import Action, Reason, State
 from reconciler.provider.executor import Ending
+from reconciler.sandbox import Settings
 
+from .recorder import Recorder
 from .test_contracts import SECTIONS, amounts, edited, items, refused, subscription
 from .world import World, actions
 
@@ -204,3 +207,33 @@ def test_a_tenant_renamed_while_a_price_waits_keeps_its_new_name() -> None:
     world.clock.now += 35 * 86_400
     assert amounts(subscription(world, "zed")) == ["5999"]
     assert actions(world.plan(sections)) == {}
+
+
+class Edited(Recorder):
+    """Loses the answer to the first subscription made, whose customer then wants another quantity; counts them."""
+
+    world: World
+    made = 0
+
+    def request(self, method: str, url: str, *args: Any, **options: Any) -> tuple[str, int, Mapping[str, str]]:
+        """Pass a request on; the first creation is edited before anybody hears of it."""
+        answer = super().request(method, url, *args, **options)
+        if method.lower() != "post" or not url.endswith("/v1/subscriptions"):
+            return answer
+        self.made += 1
+        if self.made > 1:
+            return answer
+        found = subscription(self.world, "acme")
+        licensed = next(each for each in found["items"].data if each.price.unit_amount_decimal)
+        self.world.dashboard.v1.subscription_items.update(licensed.id, {"quantity": 7})
+        return '{"error": {"type": "api_error", "message": "lost"}}', 500, answer[2]
+
+
+@pytest.mark.parametrize("replayed", [True, False])
+def test_a_subscription_edited_before_its_answer_came_is_not_made_twice(replayed: bool) -> None:
+    """What carries the mark of its address is there, though it is no longer as it was asked for."""
+    world = World(Settings(replay_header=replayed))
+    transport = Edited(world.sandbox.http_client())
+    transport.world = world
+    world.run(world.plan(edited("tenants", "bee", None)), transport=transport)
+    assert len(world.dashboard.v1.subscriptions.list({"limit": 100}).data) == 1
