@@ -181,7 +181,7 @@ class _Comparison:
         owner = self._matching.by_address.get(resource.values[within]["$ref"]) if within else None
         beside = (
             live.kind is resource.kind
-            and live.active
+            and not live.over
             and live.values.get("amount") == resource.values.get("amount")
             and held(live.values[within or ""])[1] == owner.id
             for live in self._matching.foreign
