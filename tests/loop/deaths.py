@@ -37,12 +37,7 @@ def changed() -> dict[str, Any]:
     sections["webhooks"]["inbox"]["disabled"] = True
     sections["webhooks"]["audit"] = {"url": "https://example.com/audit", "events": ["*"], "disabled": True}
     sections["payment_links"]["team"]["allow_promotion_codes"] = True
-    del sections["webhooks"]["spare"], sections["payment_links"]["globex"], sections["tenants"]["leaver"]
-    sections["plans"]["pro"]["prices"]["monthly"]["on_change"] = "at_renewal"
-    sections["tenants"]["globex"]["money_credits"].append({"id": "more", "amount": "5"})
-    sections["tenants"]["globex"]["subscription"]["days_until_due"] = 14
-    sections["tenants"]["initech"] |= {"name": "Initech 2"}
-    sections["tenants"]["hooli"] = {"name": "Hooli", "plan": "pro", "price": "annual", "subscription": {}}
+    del sections["webhooks"]["spare"], sections["payment_links"]["globex"]
     return sections
 
 
@@ -116,12 +111,6 @@ def settled(world: World) -> None:
     api = world.dashboard.v1
     links, hooks = api.payment_links.list({"active": True}).data, api.webhook_endpoints.list().data
     portals = api.billing_portal.configurations.list().data
-    parties = [each.metadata["address"] for each in api.customers.list({"limit": 100}).data]
-    assert sorted(parties) == [f"tenants.{name}" for name in ("globex", "hooli", "initech", "leaver")]
-    running = {each.metadata["address"]: each for each in api.subscriptions.list({"limit": 100}).data}
-    assert len(running) == len(api.subscriptions.list({"limit": 100, "status": "all"}).data) == len(parties)
-    assert [name for name, each in running.items() if each.cancel_at_period_end] == ["tenants.leaver.subscription"]
-    assert running["tenants.initech.subscription"].schedule
     for lives, addresses in (
         (links, {"payment_links.pro", "payment_links.team"}),
         (hooks, {"webhooks.inbox", "webhooks.audit"}),

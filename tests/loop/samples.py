@@ -98,7 +98,6 @@ EVERYTHING: dict[str, Any] = {
     "tenants": {
         "globex": {
             "name": "Globex",
-            "email": "billing@globex.example",
             "usage": {
                 "calls": {
                     "included": 10000,
@@ -106,17 +105,7 @@ EVERYTHING: dict[str, Any] = {
                     "reserved_price": {"amount": "50", "interval": "month"},
                 }
             },
-            "subscription": {"collection": "send_invoice", "days_until_due": 30, "metadata": {"crm": "7"}},
-            "money_credits": [{"id": "start", "amount": "25"}],
-        },
-        "initech": {
-            "name": "Initech",
-            "email": "billing@initech.example",
-            "plan": "pro",
-            "price": "monthly",
-            "subscription": {"trial_days": 7, "quantity": 3, "coupon": "launch", "tax_rates": ["vat"]},
-        },
-        "leaver": {"name": "Leaver", "plan": "pro", "price": "seats", "subscription": {}},
+        }
     },
     "coupons": {
         "launch": {
