@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from reconciler.cli.applying import exit_code
-from reconciler.cli.commands.apply import _Request
+from reconciler.cli.commands.apply import _check_read, _Request
 from reconciler.cli.context import App
 from reconciler.cli.options import AccountOptions, ConfigOptions
 from reconciler.cli.planner import read
+from reconciler.diagnostics import GuardRefusedError
 from reconciler.planning.change import steps
 from reconciler.provider.executor import Report
 from reconciler.provider.gateway import Connection
@@ -103,6 +104,22 @@ def test_live_mode_wants_the_account_typed(shell: Shell, typing: Typing, answer:
     typing(f"{answer}\n")
     request = _Request(App(), ConfigOptions(), AccountOptions(), Connection("sk_test_x"), "text", None, None, ())
     assert request._confirmed(live) is expected
+
+
+def test_live_mode_charges_nobody_unread(shell: Shell) -> None:
+    """A live plan that charges somebody is typed in or was reviewed as a file; one that charges nobody is not."""
+    tenants = "tenants: {acme: {name: Acme, plan: pro, subscription: {}}}\n"
+    for more, refused in (("", False), (tenants.replace(", subscription: {}", ""), False), (tenants, True)):
+        write(SIMPLE + more)
+        shell.stored("plan", "--out", "plan.json")
+        plan = read(Path("plan.json"))
+        _check_read(plan)
+        live = replace(plan, target=replace(plan.target, mode="live"))
+        if refused:
+            with pytest.raises(GuardRefusedError, match="nobody has read it"):
+                _check_read(live)
+        else:
+            _check_read(live)
 
 
 def test_nothing_to_do_asks_nothing(shell: Shell) -> None:

@@ -174,13 +174,9 @@ class _Request:
         self._check(made.plan, made.refusals)
         if not made.plan.changes and is_recorded(made.plan, made.applied):
             return self._applying(made.plan, out, self._config, made.catalog).nothing()
-        if not ask and made.plan.target.mode == "live" and any(map(is_charging, made.plan.changes)):
-            raise GuardRefusedError(
-                "E1033",
-                "the plan charges people in live mode, and nobody has read it",
-                remedy="Leave --auto-approve out and type the account; or plan --out FILE, review it, and apply that.",
-            )
-        if ask and not self._confirmed(made.plan):
+        if not ask:
+            _check_read(made.plan)
+        elif not self._confirmed(made.plan):
             self._app.out.problem("Nothing was applied.")
             return Exit.ERROR
         planfile = out or _temporary()
@@ -230,6 +226,16 @@ class _Request:
         records = catalog is not None or plan_key() is not None
         return Apply(
             self._app, self._connection, plan, catalog, self._form, resume, unlock, self._secrets, records=records
+        )
+
+
+def _check_read(plan: Plan) -> None:
+    """Refuse to charge people in live mode by a plan that nobody has seen before it is applied."""
+    if plan.target.mode == "live" and any(map(is_charging, plan.changes)):
+        raise GuardRefusedError(
+            "E1053",
+            "the plan charges people in live mode, and nobody has read it",
+            remedy="Leave --auto-approve out and type the account; or plan --out FILE, review it, and apply that.",
         )
 
 

@@ -236,7 +236,7 @@ _APPLY = {
         "reconciler apply plan.json --expect-changes 3, where the plan has 30",
         "read the plan again",
     ),
-    "E1033": prose(
+    "E1053": prose(
         "charges people unread",
         "In live mode a plan that changes what people are charged is confirmed by a person, or was reviewed as a file.",
         "reconciler apply --auto-approve with a live key and a new subscription in the files",
