@@ -43,6 +43,10 @@ OF_ONE_TENANT: Mapping[str, Sequence[Any] | Mapping[str, Any]] = {
         "tenant": TENANT, "meter": "calls", "window": 3600, "seq": 3,
         "state": "sent", "due": 0, "error": "", "doubt": 0, "attempts": 1,
     },
+    "CONFIRM": {
+        "tenant": TENANT, "meter": "calls", "window": 3600, "seq": 3,
+        "state": "sent", "due": 0, "error": "", "doubt": 0, "attempts": 1, "refused": 0,
+    },
     "RECALL": {
         "tenant": TENANT, "meter": "calls", "window": 3600, "seq": 3,
         "state": "dead", "error": "", "attempts": 1, "refused": 0,
