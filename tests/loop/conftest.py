@@ -24,7 +24,14 @@ def label(settings: Settings) -> str:
     return "default" if not changed else changed[0] if len(changed) == 1 else "all-turned"
 
 
-@pytest.fixture(params=variants(), ids=label)
+def both_ways() -> list[Any]:
+    """Return the default and all points turned, which has each both ways; one alone is for the long run."""
+    first, *singles, last = variants()
+    alone = (pytest.param(each, id=label(each), marks=pytest.mark.soak) for each in singles)
+    return [pytest.param(first, id=label(first)), *alone, pytest.param(last, id=label(last))]
+
+
+@pytest.fixture(params=both_ways())
 def settings(request: pytest.FixtureRequest) -> Settings:
     """One way the open points of Stripe may turn out."""
     return request.param

@@ -9,13 +9,13 @@ import stripe
 from reconciler.planning.plan import Plan
 from reconciler.sandbox import Settings
 
-from .conftest import label, variants
+from .conftest import both_ways
 from .deaths import Death, Prepared, changed, settled
 from .world import World
 
 __all__ = ["changed", "die", "settled"]
 
-every_setting = pytest.mark.parametrize("settings", variants(), ids=label)
+every_setting = pytest.mark.parametrize("settings", both_ways())
 
 
 class CrashError(BaseException):
