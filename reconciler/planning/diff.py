@@ -32,6 +32,7 @@ from reconciler.resources.model import (
     There,
     Values,
     digest,
+    fingerprint_of,
     held,
     references,
     substitute,
@@ -144,7 +145,8 @@ class _Comparison:
         if fitted.refusal is not None:
             self.problems.append(unfit(resource, live, fitted.refusal))
             return None
-        after = self._asked(resource, _with_kept_key(resource, live, before.values, fitted.values))
+        wanted = _impersonal(resource.kind, fitted.values, resource.values)
+        after = self._asked(resource, _with_kept_key(resource, live, before.values, wanted))
         after = _remembering(after, live.metadata.get(REPLACES))
         fields = self._differing(resource.kind, before.values, after.values)
         if not fields and before.metadata == after.metadata:
@@ -342,7 +344,7 @@ def _on_predecessor(values: Values) -> bool:
 def _impersonal(kind: Kind, values: Values, asked: Values) -> Values:
     """Put a fingerprint in the place of what is personal and not in the files."""
     hidden = {row.name for row in kind.fields if row.personal and values.get(row.name) != asked.get(row.name)}
-    return {name: f"({digest(value, 8)})" if name in hidden else value for name, value in values.items()}
+    return {name: fingerprint_of(value) if name in hidden else value for name, value in values.items()}
 
 
 def _remembering(state: State, predecessors: str | None) -> State:

@@ -15,7 +15,7 @@ from reconciler.planning.migration import is_subscriber
 from reconciler.planning.plan import REMEDY, Plan, Target
 from reconciler.resources import Resource
 from reconciler.resources.mark import marked, owned_metadata
-from reconciler.resources.model import REPLACES, Json, digest, held, references, substitute
+from reconciler.resources.model import REPLACES, Json, digest, fingerprint_of, held, references, substitute
 
 
 def check_target(plan: Plan, target: Target, now: datetime) -> None:
@@ -126,6 +126,9 @@ def matches(live: Live, state: State, ids: Ids) -> bool:
         wanted.pop(live.kind.key, None)
     if live.kind.spent is not None and live.kind.spent not in there:
         wanted.pop(live.kind.spent, None)
+    for row in live.kind.fields:
+        if row.personal and row.name in there and wanted.get(row.name) == fingerprint_of(there[row.name]):
+            wanted[row.name] = there[row.name]
     if live.kind.ordered(there) != live.kind.ordered(wanted):
         return False
     return not live.kind.metadata or owned_metadata(live.metadata, state.metadata) == state.metadata

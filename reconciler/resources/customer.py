@@ -4,11 +4,22 @@ Never by e-mail, which nobody has verified. A customer is never deleted: that wo
 tenant that left the files is still billed to the end of its period.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from reconciler.config.catalog import Catalog
-from reconciler.resources.model import Field, Json, Kind, Mode, Removal, Resource, Stage, optional_text
+from reconciler.resources.model import (
+    Field,
+    Fitted,
+    Json,
+    Kind,
+    Mode,
+    Removal,
+    Resource,
+    Stage,
+    There,
+    optional_text,
+)
 
 
 def desire(catalog: Catalog) -> Iterator[Resource]:
@@ -24,6 +35,13 @@ def desire(catalog: Catalog) -> Iterator[Resource]:
             metadata=tenant.metadata,
             source=catalog.at("tenants", name),
         )
+
+
+def fit(resource: Resource, there: There | None, _at: Callable[[str], There | None]) -> Fitted:
+    """Leave the address that a customer gave in the portal where the files give none: invoices go there."""
+    if there is None or "email" in resource.values or "email" not in there.values:
+        return Fitted(resource.values)
+    return Fitted({**resource.values, "email": there.values["email"]})
 
 
 def _facts(live: Mapping[str, Any]) -> Mapping[str, Json]:
@@ -44,6 +62,7 @@ KIND = Kind(
     removal=Removal.KEEP,
     desire=desire,
     facts=_facts,
+    fit=fit,
     contract=True,
     fields=(
         Field("name", Mode.MUTABLE, read=optional_text("name"), unset="", yaml="name", personal=True),

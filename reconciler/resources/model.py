@@ -313,6 +313,11 @@ def digest(value: Json, length: int = 64) -> str:
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:length]
 
 
+def fingerprint_of(personal: Json) -> str:
+    """Return what stands in a plan for what is personal and not in the files."""
+    return f"({digest(personal, 8)})"
+
+
 def shorten(text: str, limit: int) -> str:
     """Return a text that fits, its end replaced by a hash of the whole where it does not."""
     if len(text) <= limit:

@@ -333,6 +333,18 @@ def test_no_personal_data_but_that_of_the_files_is_in_a_plan(world: World) -> No
     assert world.dashboard.v1.customers.retrieve(customer).email == "billing@acme.example"
 
 
+def test_an_address_that_a_customer_gave_stays_where_the_files_give_none(world: World) -> None:
+    """What a customer entered in the portal is where invoices go, unless the files say another address."""
+    customers = world.dashboard.v1.customers
+    bee = subscription(world, "bee").customer
+    customers.update(bee, {"email": "own@bee.example"})
+    plan = world.plan(SECTIONS)
+    assert actions(plan) == {}
+    world.apply(edited("tenants", "bee", "description", "a note"))
+    assert customers.retrieve(bee).email == "own@bee.example"
+    assert "own@bee" not in serialise(world.plan(SECTIONS))
+
+
 def test_strangers_are_not_touched(world: World) -> None:
     """Customers and subscriptions of others stay as they are, byte for byte, whatever is applied."""
     api = world.dashboard.v1
