@@ -87,7 +87,7 @@ def diff(
         changes=ordered,
         bindings=_bindings(ordered, matching),
         foreign=dict(sorted(Counter(live.kind.name for live in matching.foreign).items())),
-        strangers=tuple(matching.foreign),
+        strangers=tuple(live for live in matching.foreign if not live.kind.contract),
         unchanged=comparison.unchanged,
         problems=[*matching.problems, *comparison.problems],
     )

@@ -353,6 +353,7 @@ def test_strangers_are_not_touched(world: World) -> None:
     terms: Any = {"collection_method": "send_invoice", "days_until_due": 3}
     alone = api.subscriptions.create({"customer": other.id, "items": [{"price": price.id}], **terms})
     before = str(api.customers.retrieve(other.id)), str(api.subscriptions.retrieve(alone.id))
+    assert world.propose(SECTIONS).strangers == ()
     plan = world.plan(edited("tenants", "acme", "plan", "big"))
     assert world.run(plan).ending is Ending.COMPLETE
     assert before == (str(api.customers.retrieve(other.id)), str(api.subscriptions.retrieve(alone.id)))
