@@ -65,7 +65,7 @@ def test_a_process_is_killed_while_it_spends(url: str, mode: Mode) -> None:
             assert proven(ledger, told) == charged
 
 
-@pytest.mark.parametrize("kind", ["postgres", "partitions"], indirect=True)
+@pytest.mark.parametrize("kind", ["postgres", pytest.param("partitions", marks=pytest.mark.soak)], indirect=True)
 def test_sessions_are_ended_while_they_spend(url: str, mode: Mode) -> None:
     """The server ends sessions at any moment; callers ask again with their keys, and every call is charged once."""
     named = f"{url}&application_name=reconciler-{os.getpid()}-{mode}"

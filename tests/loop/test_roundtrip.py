@@ -105,7 +105,7 @@ def catalogues(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
-@profile(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@profile(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(catalogue=catalogues(), variant=st.sampled_from(variants()))
 def test_every_price_comes_back_as_it_was(catalogue: dict[str, Any], variant: Settings) -> None:
     """A generated catalogue is applied; the plan after it is empty, under every setting."""
@@ -114,7 +114,7 @@ def test_every_price_comes_back_as_it_was(catalogue: dict[str, Any], variant: Se
     assert actions(world.plan(catalogue)) == {}
 
 
-@profile(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@profile(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(first=catalogues(), second=catalogues(), variant=st.sampled_from(variants()))
 def test_any_catalogue_becomes_any_other(first: dict[str, Any], second: dict[str, Any], variant: Settings) -> None:
     """From any catalogue to any other and back, each apply is complete and each plan after it is empty."""
