@@ -148,10 +148,11 @@ class Reader:
 
     def beside(self, kind: Kind, owner: str) -> list[Live]:
         """Read the living objects of a kind that belong to an owner: subscriptions and credits of a customer."""
-        params: dict[str, Any] = {str(kind.within): owner}
-        if kind.expand:
-            params["expand"] = [f"data.{name}" for name in kind.expand]
-        return [self.whole(kind, raw) for raw in self.pages(kind.path, params)]
+        return self._listed(kind, {str(kind.within): owner})
+
+    def _listed(self, kind: Kind, params: Mapping[str, Any]) -> list[Live]:
+        expand = {"expand": [f"data.{name}" for name in self.expand(kind)]} if kind.expand else {}
+        return [self.whole(kind, raw) for raw in self._managed(self.pages(kind.path, {**params, **expand}))]
 
     def attached(self, product: str) -> list[Live]:
         """Read the attachments of a product."""
@@ -161,11 +162,7 @@ class Reader:
         return [read_object(kind, raw, parent=product) for raw in self.pages(path, {})]
 
     def _alive(self, kind: Kind) -> list[Live]:
-        params: dict[str, Any] = dict(ALIVE.get(kind.name, {}))
-        if kind.expand:
-            params["expand"] = [f"data.{name}" for name in self.expand(kind)]
-        found = (self.whole(kind, raw) for raw in self._managed(self.pages(kind.path, params)))
-        return [live for live in found if not live.over]
+        return [live for live in self._listed(kind, ALIVE.get(kind.name, {})) if not live.over]
 
     def _ended(
         self,
@@ -185,10 +182,7 @@ class Reader:
             yield from (live for live in found if _is_ours(live, namespace))
 
     def _cancelled(self, customer: str) -> list[Live]:
-        kind = BY_NAME["subscription"]
-        expand = [f"data.{name}" for name in kind.expand]
-        found = self.pages(kind.path, {"customer": customer, "status": "canceled", "expand": expand})
-        return [self.whole(kind, raw) for raw in found]
+        return self._listed(BY_NAME["subscription"], {"customer": customer, "status": "canceled"})
 
     def _managed(self, found: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         """Put locks aside: they are products, and no part of any catalogue."""

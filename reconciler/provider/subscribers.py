@@ -10,9 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from reconciler.diagnostics import ProviderError
 from reconciler.planning.change import Action, Change, is_active
 from reconciler.provider.reads import THREADS, Reader
+from reconciler.resources.subscription import OVER
 
-#: Statuses of subscriptions that will never be billed again.
-_OVER = frozenset(("canceled", "incomplete_expired"))
 _FORBIDDEN = "E0904"
 
 
@@ -44,7 +43,7 @@ def _leaves_the_shelf(change: Change) -> bool:
 def _count(reader: Reader, price: str) -> int | None:
     try:
         listed = reader.pages("/v1/subscriptions", {"price": price})
-        return sum(each["status"] not in _OVER for each in listed)
+        return sum(each["status"] not in OVER for each in listed)
     except ProviderError as error:
         if error.code != _FORBIDDEN:
             raise
