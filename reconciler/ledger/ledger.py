@@ -1,10 +1,12 @@
 """A ledger as a service uses it: a store, the way jobs reach it, and books for reading."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
-from reconciler.ledger.base import Clock, LedgerError, Store, system_clock
+from reconciler.ledger.annex import AnnexStore, Statement, Written
+from reconciler.ledger.base import Clock, LedgerError, system_clock
 from reconciler.ledger.book import Book
 from reconciler.ledger.group import GroupCommit
 from reconciler.ledger.jobs import Job, Outcome
@@ -36,7 +38,7 @@ class Ledger:
     With ``read`` it runs none: what would write is a LedgerError, and the database stays as it is.
     """
 
-    def __init__(self, store: Store, mode: Mode = "group", fresh_for: float = FRESH_FOR) -> None:
+    def __init__(self, store: AnnexStore, mode: Mode = "group", fresh_for: float = FRESH_FOR) -> None:
         self.store = store
         self.group = GroupCommit(store) if mode == "group" else None
         self._fresh_for = fresh_for
@@ -59,6 +61,14 @@ class Ledger:
         if outcome.error is not None:
             raise outcome.error
         return outcome
+
+    def alongside(self, statements: Sequence[Statement], jobs: Sequence[Job] = ()) -> Written:
+        """Carry out statements and jobs in one durable transaction, which every book shows from then on."""
+        try:
+            return self.store.alongside(statements, jobs)
+        finally:
+            for job in jobs:
+                self.looks.pop(job.tenant, None)
 
     def look(self, tenant: str) -> Look:
         """Return a tenant's book for looking at only, at most ``fresh_for`` seconds behind other processes."""
@@ -98,7 +108,7 @@ def open_ledger(url: str, mode: Mode = "group", clock: Clock | None = None, fres
     return Ledger(_store(url, clock, reading=mode == "read"), mode, fresh_for)
 
 
-def _store(url: str, clock: Clock | None, *, reading: bool) -> Store:
+def _store(url: str, clock: Clock | None, *, reading: bool) -> AnnexStore:
     if url == "sqlite://":
         return SqliteStore(MEMORY, clock or system_clock)
     if url.startswith(FILE) and len(url) > len(FILE):
@@ -113,7 +123,7 @@ def _store(url: str, clock: Clock | None, *, reading: bool) -> Store:
     )
 
 
-def _postgres(url: str, clock: Clock | None, *, reading: bool) -> Store:
+def _postgres(url: str, clock: Clock | None, *, reading: bool) -> AnnexStore:
     try:
         # The seam: only a process that uses PostgreSQL needs its driver and pays for it.
         from reconciler.ledger.postgres import PostgresStore  # noqa: PLC0415

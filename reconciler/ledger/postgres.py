@@ -13,14 +13,8 @@ import psycopg
 from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict
 
-from reconciler.ledger.base import (
-    Balance,
-    Clock,
-    Export,
-    LedgerError,
-    Store,
-    apart,
-)
+from reconciler.ledger.annex import AnnexStore, Row, Statement, Written, carried_out, raised
+from reconciler.ledger.base import Balance, Clock, Export, LedgerError, apart
 from reconciler.ledger.book import Book
 from reconciler.ledger.entry import Entry
 from reconciler.ledger.jobs import Job, Outcome, RepeatedError, Trust, doubtful, keys_of, run
@@ -69,7 +63,7 @@ _LATE = (errors.UniqueViolation, errors.DeadlockDetected, errors.SerializationFa
 _WRITE = "Write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, the password from a service file or the environment."
 
 
-class PostgresStore(Store):
+class PostgresStore(AnnexStore):
     """A ledger in a database, for any number of threads, processes and machines; judged by the database's clock.
 
     ``url`` is what PostgreSQL's own programs understand, and may say ``pool``, the connections of this process at
@@ -112,23 +106,28 @@ class PostgresStore(Store):
     def transact(self, jobs: Sequence[Job]) -> list[Outcome]:
         """Run jobs in one durable transaction and return what came of each."""
         self._writable()
-        return apart(self._tried, jobs)
+        return apart(lambda jobs: self._tried(jobs).outcomes, jobs)
+
+    def alongside(self, statements: Sequence[Statement], jobs: Sequence[Job] = ()) -> Written:
+        """Carry out statements and jobs in one durable transaction."""
+        self._writable()
+        return self._tried(jobs, statements)
 
     def _writable(self) -> None:
         if self._reading:
             raise LedgerError("E1109", "the ledger was opened for looking at only")
 
-    def _tried(self, jobs: Sequence[Job]) -> list[Outcome]:
+    def _tried(self, jobs: Sequence[Job], beside: Sequence[Statement] = ()) -> Written:
         """Run jobs, at first trusting that their keys are new.
 
         They run again where one was not, another transaction came between, or the connection broke before the commit.
         """
         until = time.monotonic() + self._patience
-        pause, trusting = PAUSE, self._trust.given()
+        pause, trusting = PAUSE, not beside and self._trust.given()
         while True:
             try:
                 with self._connections.lent(until) as db:
-                    return self._transact(db, jobs, trusting=trusting)
+                    return self._transact(db, jobs, beside, trusting=trusting)
             except (LostError, RepeatedError, *_LATE) as error:
                 if trusting and isinstance(error, RepeatedError | errors.UniqueViolation):
                     self._trust.broken()
@@ -148,20 +147,23 @@ class PostgresStore(Store):
             return self._connections.refused(error)
         return self._connections.unavailable(error)
 
-    def _transact(self, db: Connection, jobs: Sequence[Job], *, trusting: bool) -> list[Outcome]:
+    def _transact(self, db: Connection, jobs: Sequence[Job], beside: Sequence[Statement], *, trusting: bool) -> Written:
         books, found, now = self._load(db, jobs, keys_of(jobs, trusting=trusting))
         outcomes = run(jobs, books, found, now, lambda tenant: _book(tenant, db.execute(READ, (tenant,)).fetchone()))
         if trusting and (doubt := doubtful(jobs, found)) and len(db.exchange(_find(doubt))[0]) > 1:
             raise RepeatedError
         changed = [book for _, book in sorted(books.items()) if book.fresh]
-        if changed:
+        if beside:
+            raised(outcomes)
+        rows = carried_out(beside, lambda sql, values: db.execute(_asked(sql), values))
+        if changed or beside:
             self._save(db, changed)
         if len(self._books) > CACHED:
             self._books.clear()
         for tenant, book in books.items():
             book.saved()
             self._books[tenant] = book
-        return outcomes
+        return Written(rows, outcomes)
 
     def _load(
         self, db: Connection, jobs: Sequence[Job], named: Iterable[tuple[str, str]]
@@ -195,7 +197,7 @@ class PostgresStore(Store):
 
     def _save(self, db: Connection, books: Sequence[Book]) -> None:
         """Write books and commit; StoreUnavailableError where nobody can know whether the commit came through."""
-        asked = [(ENTER, _entries(books)), (SAVE, _books(books))]
+        asked = [(ENTER, _entries(books)), (SAVE, _books(books))] if books else []
         if any(book.exports for book in books):
             asked.append((EXPORT, _exports(books)))
         try:
@@ -221,6 +223,10 @@ class PostgresStore(Store):
         except psycopg.Error as error:
             raise self._connections.unavailable(error) from error
         return rows
+
+    def ask(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
+        """Return the rows of a question about the tables beside the books."""
+        return self._ask(_asked(sql), values)
 
     def now(self) -> int:
         """Return the database's time, reckoned on from the last look at it, behind by the way of that answer."""
@@ -304,6 +310,14 @@ class PostgresStore(Store):
     def close(self) -> None:
         """Close the connections of this process."""
         self._connections.close()
+
+
+def _asked(sql: str) -> Any:
+    """Write a statement of both databases as the driver takes it; names compare as bytes, as in SQLite."""
+    written = sql.replace("?", "%s")
+    if written.lstrip().startswith(("CREATE TABLE", "ALTER TABLE")):
+        written = written.replace(" TEXT", ' TEXT COLLATE "C"')
+    return written
 
 
 def _book(tenant: str, row: Sequence[Any] | None) -> Book:

@@ -55,6 +55,7 @@ _MIGRATIONS = (
     ALTER TABLE export ADD CONSTRAINT export_state_check CHECK (state IN ('pending', 'streamed', 'sent', 'dead'));
     CREATE INDEX export_streamed ON export (due) WHERE state = 'streamed';
     """,
+    'CREATE TABLE annex (name text COLLATE "C" PRIMARY KEY, version bigint NOT NULL);',
 )
 
 

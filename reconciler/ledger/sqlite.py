@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import Any
 
+from reconciler.ledger.annex import AnnexStore, Row, Statement, Written, carried_out, raised
 from reconciler.ledger.base import (
     Balance,
     Clock,
     Export,
     LedgerError,
     RefusedError,
-    Store,
     StoreUnavailableError,
     apart,
     system_clock,
@@ -43,7 +43,7 @@ _OPEN, _RESTING, _LEFT, _CLOSED = range(4)
 _OPEN_LATER = "Open the ledger after the fork."
 
 
-class SqliteStore(Store):
+class SqliteStore(AnnexStore):
     """A ledger in a file, for any number of threads and processes of one machine.
 
     A lock beside the file lets writers of several processes take turns; SQLite's own waiting starves some of them.
@@ -186,12 +186,17 @@ class SqliteStore(Store):
         """Run jobs, at first trusting that their keys are new."""
         if self._trust.given():
             try:
-                return self._kept(jobs, trusting=True)
+                return self._kept(jobs, trusting=True).outcomes
             except (RepeatedError, RefusedError):
                 self._trust.broken()
-        return self._kept(jobs, trusting=False)
+        return self._kept(jobs, trusting=False).outcomes
 
-    def _kept(self, jobs: Sequence[Job], *, trusting: bool) -> list[Outcome]:
+    def alongside(self, statements: Sequence[Statement], jobs: Sequence[Job] = ()) -> Written:
+        """Carry out statements and jobs in one durable transaction."""
+        with self._alone():
+            return self._kept(jobs, trusting=False, beside=statements)
+
+    def _kept(self, jobs: Sequence[Job], *, trusting: bool, beside: Sequence[Statement] = ()) -> Written:
         try:
             self._db.execute("BEGIN IMMEDIATE")
             books = self._load(jobs)
@@ -203,6 +208,9 @@ class SqliteStore(Store):
             outcomes = run(jobs, books, found, self._clock(), self._again)
             if trusting:
                 self._check_new(doubtful(jobs, found))
+            if beside:
+                raised(outcomes)
+            rows = carried_out(beside, self._db.execute)
             self._save(books)
             self._db.execute("COMMIT")
         except BaseException as error:
@@ -214,7 +222,7 @@ class SqliteStore(Store):
             raise
         for book in books.values():
             book.saved()
-        return outcomes
+        return Written(rows, outcomes)
 
     def _check_new(self, names: Iterable[tuple[str, str]]) -> None:
         if any(self._entered(tenant, key) is not None for tenant, key in names):
@@ -283,6 +291,10 @@ class SqliteStore(Store):
     def _ask(self, question: str, *values: Any) -> list[Any]:
         with self._asking() as db:
             return db.execute(question, values).fetchall()
+
+    def ask(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
+        """Return the rows of a question about the tables beside the books."""
+        return self._ask(sql, *values)
 
     def now(self) -> int:
         """Return the machine's time, which all processes of a file share."""

@@ -46,6 +46,7 @@ MIGRATIONS = (
     CREATE INDEX export_dead ON export (tenant) WHERE state = 'dead';
     CREATE INDEX export_streamed ON export (due) WHERE state = 'streamed';
     """,
+    "CREATE TABLE annex (name TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT, WITHOUT ROWID;",
 )
 #: Asks for the columns that can be asked for across tenants.
 COLUMNS = "SELECT tenant, seq, credits, held, due, unsent FROM tenant"

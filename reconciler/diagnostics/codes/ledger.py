@@ -108,4 +108,11 @@ CODES = {
         "units of a window that add up to more than 9223372036854775807",
         "smaller numbers, and a key of its own for every request",
     ),
+    "E1133": prose(
+        "somebody else was there first",
+        "What a transaction was about has changed since it was read, as when another process has taken over a task. "
+        "Nothing of the transaction was kept.",
+        "a webhook that another instance has begun to work on meanwhile",
+        "the same request again, which begins from what is there now",
+    ),
 }
