@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from reconciler.entitlements import books, grants
+from reconciler.entitlements import books, grants, purchases, subscriptions
 from reconciler.entitlements.books import FATES, OWN, gone_key, settle
 from reconciler.entitlements.decision import Decision, Reason
 from reconciler.entitlements.kinds.bounds import Ask
 from reconciler.entitlements.measure import ask_of, asked
 from reconciler.entitlements.remedies import Urls, with_remedy
 from reconciler.entitlements.slices import Lent, lend, settle_slice
-from reconciler.entitlements.standing import Subscription
+from reconciler.entitlements.standing import Subscription, subscription_of
 from reconciler.entitlements.terms import Call, Terms
 from reconciler.ledger.book import Book, Hold, Lot
 from reconciler.ledger.entry import well_named
@@ -287,6 +287,37 @@ class Acts:
             return kept
 
         return Job(tenant, act, key, digest)
+
+    def fulfil(self, purchase: purchases.Purchase) -> Job:
+        """Return the job that brings a tenant's book to what a purchase is worth now; repeated, it changes nothing."""
+        digest, terms_of = digest_of("purchase", purchase.packs), self._terms_of
+
+        def act(book: Book, now: int, found: Found) -> purchases.Reversed:
+            terms = terms_of(book)
+            settle(book, terms, now)
+            outcome = purchases.fulfil(book, terms.policy, purchase, now, found, digest)
+            settle(book, terms, now)
+            return outcome
+
+        return Job(purchase.tenant, act, None, "", purchases.refers_of(purchase))
+
+    def follow(self, tenant: str, held: subscriptions.Held) -> Job:
+        """Return the job that keeps what a tenant's ruling subscription says; the act returns what to note about it."""
+        terms_of = self._terms_of
+
+        def act(book: Book, now: int, _found: Found) -> str:
+            terms = terms_of(book)
+            settle(book, terms, now)
+            before = subscription_of(book.facts)
+            told = subscriptions.follow(held, terms.policy, tenant, before.plan if before else None)
+            if told is None:
+                return ""
+            if told.subscription != before:
+                books.subscribe(book, told.subscription, now, None, "")
+                settle(book, terms_of(book), now)
+            return told.note
+
+        return Job(tenant, act)
 
     def sweep(self, tenant: str) -> Job:
         """Return the job that enters what has become due by itself."""

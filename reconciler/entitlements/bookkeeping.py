@@ -10,8 +10,10 @@ from reconciler.entitlements.grants import Refund, Refunded, marker, spent_parts
 from reconciler.entitlements.packs import bonus_of, one_lot, pack_lots
 from reconciler.entitlements.periods import SECOND, micros
 from reconciler.entitlements.policy import Policy, scaled
+from reconciler.entitlements.purchases import Purchase
 from reconciler.entitlements.remedies import Urls
 from reconciler.entitlements.standing import STATUSES, Subscription, subscription_of
+from reconciler.entitlements.subscriptions import Held
 from reconciler.entitlements.terms import Terms
 from reconciler.entitlements.views import Balance, balance_of
 from reconciler.ledger.base import LedgerError
@@ -151,6 +153,16 @@ class Bookkeeping:
         kept = Subscription(plan, status, start, end, micros(anchor) if anchor else None, micros(since) if since else 0)
         outcome = self._once(self._acts.subscribe(tenant, kept, key))
         return Subscription(*(outcome.entry.answer if outcome.entry else outcome.value))
+
+    def fulfilling(self, purchase: Purchase) -> Job:
+        """Return the job that grants a paid checkout once and takes back what its refunds and disputes leave of it."""
+        checked(purchase.tenant, purchase.key)
+        return self._acts.fulfil(purchase)
+
+    def following(self, tenant: str, held: Held) -> Job:
+        """Return the job that keeps what a tenant's ruling subscription says; its value is what to note, or nothing."""
+        checked(tenant, None)
+        return self._acts.follow(tenant, held)
 
     def subscription(self, tenant: str) -> Subscription | None:
         """Return what is known of a tenant's subscription."""

@@ -293,18 +293,18 @@ def meter_units(
 
 
 def subscribe(book: Book, subscription: Subscription, now: int, key: str | None, digest: str) -> Subscription:
-    """Keep a subscription's state; credits of its month are worked out anew. A status keeps the time it began at.
+    """Keep a subscription's state; credits of its month are worked out anew.
 
-    A period without an anchor gets the one that fits, which is the one that was known where it does.
+    A status that stays keeps the time it began at, unless another is said. A period without an anchor gets the one that
+    fits, which is the one that was known where it does.
     """
     before = subscription_of(book.facts)
     start, end = subscription.start, subscription.end
     if subscription.anchor is None and start is not None and end is not None:
         subscription = subscription._replace(anchor=anchor_of(start, end, before.anchor if before else None))
-    if before is not None and before.status == subscription.status:
-        subscription = subscription._replace(since=before.since)
-    elif not subscription.since:
-        subscription = subscription._replace(since=now)
+    if not subscription.since:
+        stays = before is not None and before.status == subscription.status
+        subscription = subscription._replace(since=before.since if before is not None and stays else now)
     book.facts["subscription"] = list(subscription)
     call_back(book, now)
     book.remind(None)

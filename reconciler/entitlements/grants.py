@@ -78,8 +78,8 @@ def refund(
     """Reverse a call's payment, last spent first, and return what became of it.
 
     ``before`` is what the refund before this one left; ``gone`` says of lots that they are ``expired`` or ``voided``.
-    What comes from expired ones is lost, or renewed as a lot of its own; from voided ones it is lost. The refund that
-    leaves nothing to refund takes the counted units back as well.
+    What comes from expired ones is lost, or renewed as a lot of its own; from voided ones it is lost, as is what a lot
+    still owes. The refund that leaves nothing to refund takes the counted units back as well.
     """
     parts = spent_parts(asked.entry)
     done, whole = before["refunded"], sum(part for _, part in parts)
@@ -94,9 +94,9 @@ def refund(
         if not given:
             continue
         fate = gone.get(id) or _fate(asked.lots[id], now)
-        found[fate] += given
-        if not fate:
-            book.give_back(_lot(book, asked.lots[id]), given)
+        stays = given if fate else book.give_back(_lot(book, asked.lots[id]), given)
+        found[fate] += stays
+        found["voided"] += given - stays
     renewal = _renewal(asked, found["expired"], now)
     renewed = 0 if renewal is None else renewal.granted
     if renewal is not None:

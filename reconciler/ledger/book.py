@@ -79,8 +79,9 @@ class Book:
     """A tenant's lots, holds, counters, rate cells and unexported units.
 
     ``counters`` hold ``[start of period, used]``; ``cells`` theoretical arrival times; ``used`` units by meter and
-    window; ``facts`` what the rooms above keep about a tenant. ``resets_at`` is when something recurring is due next,
-    ``due`` the earliest instant at which anything happens by itself: a lot or hold expires, a period begins.
+    window; ``claims`` what is still to be taken back of a lot, once it comes back to it; ``facts`` what the rooms above
+    keep about a tenant. ``resets_at`` is when something recurring is due next, ``due`` the earliest instant at which
+    anything happens by itself: a lot or hold expires, a period begins.
     """
 
     __slots__ = (
@@ -88,6 +89,7 @@ class Book:
         "_transfers",
         "at",
         "cells",
+        "claims",
         "counters",
         "credits",
         "due",
@@ -117,6 +119,7 @@ class Book:
         self.cells: dict[str, int] = {}
         self.used: dict[str, dict[int, int]] = {}
         self.facts: dict[str, Any] = {}
+        self.claims: dict[str, int] = {}
         self.resets_at: int | None = None
         self.fresh: list[Entry] = []
         self.exports: list[tuple[str, int, int, int]] = []
@@ -136,6 +139,7 @@ class Book:
         book.credits, book._emptied = sum(left), 0 in left
         book.holds = {values[0]: Hold(*values) for values in state["holds"]}
         book.counters, book.cells, book.facts = state["counters"], state["cells"], state["facts"]
+        book.claims = state.get("claims", {})
         book._wake()
         book.used = {
             meter: {int(start): units for start, units in held.items()} for meter, held in state["used"].items()
@@ -154,6 +158,7 @@ class Book:
                 "cells": self.cells,
                 "used": self.used,
                 "facts": self.facts,
+                **({"claims": self.claims} if self.claims else {}),
             }
         )
 
@@ -234,11 +239,48 @@ class Book:
         self._wake()
         return parts
 
-    def give_back(self, lot: Lot, amount: int) -> None:
-        """Return spent credits to a lot; one that was used up, or is new for this, stands in the book again, empty."""
+    def give_back(self, lot: Lot, amount: int) -> int:
+        """Return spent credits to a lot, and how many of them stay there: what is claimed goes on to ``voided``.
+
+        One that was used up, or is new for this, stands in the book again, empty.
+        """
         if lot.id not in self.lots:
             self._add(lot)
-        self._give("spent", lot.id, amount)
+        return self._give("spent", lot.id, amount)
+
+    def claim(self, lot_id: str, amount: int) -> int:
+        """Take so many credits back out of a lot into ``voided``, as far as they are there; return how many were.
+
+        The rest is taken of what comes back to the lot later, from holds and refunds of calls.
+        """
+        lot = self.lots.get(lot_id)
+        left = min(amount, lot.remaining) if lot is not None else 0
+        if lot is not None and left:
+            lot.remaining -= left
+            self.credits -= left
+            self._emptied = self._emptied or not lot.remaining
+            self._transfers += [f"lot:{lot_id}", "voided", left]
+        if amount > left:
+            self.claims[lot_id] = self.claims.get(lot_id, 0) + amount - left
+        return left
+
+    def unclaim(self, lot: Lot, amount: int, gone: str = "") -> int:
+        """Take so much of a claim back, first what was never taken; return how many credits the lot got of it.
+
+        To a lot that is ``gone`` since, as ``expired`` or ``voided``, they come back only to go the same way.
+        """
+        waiting = self.claims.pop(lot.id, 0)
+        if waiting > amount:
+            self.claims[lot.id] = waiting - amount
+        back = max(0, amount - waiting)
+        if back and gone:
+            self._transfers += ["voided", f"lot:{lot.id}", back, f"lot:{lot.id}", gone, back]
+            return 0
+        if back:
+            if lot.id not in self.lots:
+                self._add(lot)
+            self._give("voided", lot.id, back)
+        return back
 
     def write_off(self, lot: Lot, target: str) -> int:
         """Empty a lot into ``expired`` or ``voided`` and forget it; return what was left.
@@ -347,8 +389,11 @@ class Book:
                     break
         return parts
 
-    def _give(self, account: str, lot_id: str, amount: int) -> None:
+    def _give(self, account: str, lot_id: str, amount: int) -> int:
+        """Put credits into a lot and return how many stay: what is claimed of it is taken at once."""
         lot = self.lots[lot_id]
         lot.remaining += amount
         self.credits += amount
         self._transfers += [account, f"lot:{lot_id}", amount]
+        claimed = self.claims.pop(lot_id, 0)
+        return amount - self.claim(lot_id, claimed) if claimed else amount

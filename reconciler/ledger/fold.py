@@ -75,6 +75,15 @@ class Fold:
     def _void(self, _seq: int, lot: str, _to: str, amount: int) -> str | None:
         return self._leave(lot, "voided", amount)
 
+    def _unvoid(self, _seq: int, _from: str, lot: str, amount: int) -> str | None:
+        """Give back what was taken back, as after a dispute that was won."""
+        folded = self.lots.get(lot)
+        if folded is None or folded.voided < amount:
+            return "more than was taken back"
+        folded.voided -= amount
+        folded.remaining += amount
+        return None
+
     def _leave(self, lot: str, where: str, amount: int) -> str | None:
         folded = self.lots.get(lot)
         if folded is None or folded.remaining < amount:
@@ -150,6 +159,7 @@ class Fold:
         ("lot", "spent"): _spend,
         ("lot", "expired"): _expire,
         ("lot", "voided"): _void,
+        ("voided", "lot"): _unvoid,
         ("lot", "held"): _hold,
         ("held", "spent"): _draw,
         ("held", "lot"): _drop,

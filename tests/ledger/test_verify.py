@@ -51,6 +51,11 @@ def full(book: Book, now: int, _found: object) -> None:
     book.give_back(used_up, 40)
     book.give_back(Lot("renewed", 30, 0, 0, None, now, "refund"), 30)
     enter("refund")
+    book.claim("l2", 20)
+    book.claim("l1", 5)
+    enter("reversal")
+    book.unclaim(book.lots["l2"], 20)
+    enter("reversal")
     for window, units in ((0, 5), (3600, -2), (7200, 4), (7200, -4), (10800, 9)):
         book.use("calls", window, units)
     book.use("calls", 0, 7, billed=False)
