@@ -69,7 +69,7 @@ def test_a_plan_is_read_from_addresses(address: str | None, plan: str | None) ->
 
 
 def test_the_flat_price_tells_plan_and_period() -> None:
-    """Of several items the flat price of a known plan counts, in whatever order they stand; extra ones do not matter."""
+    """Of several items the flat price of a known plan counts, in whatever order; extra ones do not matter."""
     items = (
         Item("plans.gone.prices.monthly", 1, 2),
         Item("plans.pro.usage.calls", 3, 4),

@@ -1,4 +1,4 @@
-"""Paid checkouts with their refunds and disputes: granted once, and taken back as far as they are there, in any order."""
+"""Paid checkouts with their refunds and disputes: granted once, taken back as far as they are there, in any order."""
 
 import itertools
 from datetime import UTC, datetime
@@ -226,6 +226,6 @@ def test_the_end_depends_on_what_was_used_and_returned_alone(done: list[tuple[st
         used = play(ent, done)
         fulfil(ent, purchase(returned))
         left = 100 * MICRO - used - share(100 * MICRO, PAID, returned)
-        lots, claims, credits = state(ent)
-        assert credits == sum(lots.values()) == max(0, left)
+        lots, claims, balance = state(ent)
+        assert balance == sum(lots.values()) == max(0, left)
         assert sum(claims.values()) == max(0, -left)

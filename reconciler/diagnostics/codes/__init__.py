@@ -15,6 +15,7 @@ from reconciler.diagnostics.codes import (
     structure,
     text,
     usage,
+    webhooks,
 )
 from reconciler.diagnostics.codes.model import Explanation
 
@@ -32,6 +33,7 @@ _TABLES = (
     sandbox.CODES,
     usage.CODES,
     payments.CODES,
+    webhooks.CODES,
 )
 
 
