@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from reconciler.config.words import count
-from reconciler.impact.html import Html, join, tag
+from reconciler.diagnostics.html import Html, join, tag
 from reconciler.impact.picture import Group, groups
 from reconciler.impact.result import CallRow, Impact, TenantRow, Total
 from reconciler.impact.style import STYLE
