@@ -59,18 +59,18 @@ class Figures(NamedTuple):
         return Figures(*map(sum, zip(self, other, strict=True)))
 
 
-class Charge(NamedTuple):
-    """Where money was charged by the call: the start of a window in seconds, as it is billed, and a currency."""
+class Window(NamedTuple):
+    """Where units are billed: a meter, or a spend meter whose units are money, and the start of a window in seconds."""
 
-    window: int
-    currency: str
+    meter: str
+    start: int
 
 
 class Folded(NamedTuple):
-    """What entries add up to: figures by day, and charges by window for billing periods that end within a day."""
+    """What entries add up to: figures by day, and what is billed by window, since billing periods end within days."""
 
     figures: dict[Key, Figures]
-    charges: dict[Charge, int]
+    windows: dict[Window, int]
 
 
 def whole(entries: Sequence[Entry]) -> Sequence[Entry]:
@@ -88,13 +88,14 @@ def folded(entries: Iterable[Entry], find: Find) -> Folded:
         else:
             fold.moved(each)
             fold.hold(each)
-    return Folded({key: found for key, found in fold.figures.items() if any(found)}, fold.charges)
+    figures = {key: found for key, found in fold.figures.items() if any(found)}
+    return Folded(figures, {window: number for window, number in fold.windows.items() if number})
 
 
 class _Fold:
     def __init__(self, find: Find) -> None:
         self.figures: dict[Key, Figures] = {}
-        self.charges: dict[Charge, int] = {}
+        self.windows: dict[Window, int] = {}
         self._find = find
 
     def call(self, call: Booked) -> None:
@@ -111,15 +112,16 @@ class _Fold:
                 committed=kind == "commit",
             ),
         )
-        for units in call.units:
-            if not units.owed:
-                self._add(Key(day, tool, units.meter), Figures(units=units.number))
-        for units in call.spent:
-            if units.owed or units.window is None:
+        for units in (*call.units, *call.spent):
+            if units.owed:
                 continue
-            charge = Charge(units.window, units.meter.removeprefix(SPEND))
-            self._add(Key(day, tool, "", charge.currency), Figures(money=units.number))
-            self.charges[charge] = self.charges.get(charge, 0) + units.number
+            if not units.meter.startswith(SPEND):
+                self._add(Key(day, tool, units.meter), Figures(units=units.number))
+            else:
+                self._add(Key(day, tool, "", units.meter.removeprefix(SPEND)), Figures(money=units.number))
+            if units.window is not None:
+                window = Window(units.meter, units.window)
+                self.windows[window] = self.windows.get(window, 0) + units.number
 
     def moved(self, entry: Entry) -> None:
         """Count credits that came in, ran out or were taken away, whatever entry they stand in."""

@@ -3,11 +3,12 @@
 Units count where their window begins, as they do at Stripe; what is owed back was billed, and stays so.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import NamedTuple
 
 from reconciler import money
+from reconciler.entitlements.daily import Window
 from reconciler.entitlements.ledger_calls import Booked, Find, booked
 from reconciler.entitlements.periods import SECOND, micros
 from reconciler.entitlements.policy import MICRO, SPEND
@@ -35,6 +36,13 @@ class BilledUse:
             for units in (*each.units, *each.spent)
             if units.window is not None and not units.owed
         ]
+
+    @classmethod
+    def of_windows(cls, windows: Mapping[Window, int]) -> "BilledUse":
+        """Return a use that was added up by meter and window before; which tool charged what is not told."""
+        found = cls((), lambda _key: None)
+        found._counted = [_Counted(each.start, each.meter, number, "", 0) for each, number in windows.items()]
+        return found
 
     def units(self, meter: str, period: Period) -> int:
         """Return the units of a meter in a period, of a spend meter the millionths that were charged."""

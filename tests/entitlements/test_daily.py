@@ -7,7 +7,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.entitlements.daily import Charge, Figures, Folded, Key, folded, whole
+from reconciler.entitlements.daily import Figures, Folded, Key, Window, folded, whole
+from reconciler.entitlements.periods import instant
+from reconciler.entitlements.usage_billed import BilledUse
 from reconciler.entitlements.usage_report import usage_of
 
 from .audit import audit, entries_of, kinds
@@ -30,9 +32,10 @@ def added(one: Folded, other: Folded) -> Folded:
     figures = dict(one.figures)
     for key, found in other.figures.items():
         figures[key] = figures.get(key, Figures()).plus(found)
-    charges = Counter(one.charges)
-    charges.update(other.charges)
-    return Folded({key: found for key, found in figures.items() if any(found)}, dict(charges))
+    windows = Counter(one.windows)
+    windows.update(other.windows)
+    kept = {window: number for window, number in windows.items() if number}
+    return Folded({key: found for key, found in figures.items() if any(found)}, kept)
 
 
 def everything(ent: Any, tenant: str = "acme") -> Folded:
@@ -56,9 +59,8 @@ def test_portions_add_up_to_the_whole(life: list[Any], cuts: list[int]) -> None:
     find, after, found, turn = partial(ent.ledger.store.entry, "acme"), 0, Folded({}, {}), 0
     while page := whole(ent.ledger.store.entries("acme", after, cuts[turn % len(cuts)])):
         found, after, turn = added(found, folded(page, find)), page[-1].seq, turn + 1
-    expected = everything(ent)
     assert after == ent.ledger.store.read("acme").seq
-    assert (found.figures, +Counter(found.charges)) == (expected.figures, +Counter(expected.charges))
+    assert found == everything(ent)
 
 
 @settings(max_examples=60)
@@ -91,6 +93,24 @@ def test_units_are_those_of_the_usage_report(life: list[Any]) -> None:
     assert sum(row.credits for row in usage.rows) == total(everything(ent)).credits
 
 
+@settings(max_examples=60)
+@given(life=lives)
+def test_windows_bill_what_entries_bill(life: list[Any]) -> None:
+    """What is billed of a month by windows that were added up is what is billed of it by the entries."""
+    ent = live(life)
+    by_entries = BilledUse(entries_of(ent, "acme"), partial(ent.ledger.store.entry, "acme"))
+    by_windows = BilledUse.of_windows(everything(ent).windows)
+    for month in range(1, 12):
+        period = (instant(at(f"2027-{month:02}-01T00:00:00")), instant(at(f"2027-{month + 1:02}-01T00:00:00")))
+        for meter in ("calls", "rows", "spend.usd"):
+            assert by_windows.units(meter, period) == by_entries.units(meter, period)
+        ours, theirs = by_windows.within(period, "usd"), by_entries.within(period, "usd")
+        assert sum((ours.charged or {}).values()) == sum((theirs.charged or {}).values())
+        assert {meter: number for meter, number in ours.units.items() if number} == {
+            meter: number for meter, number in theirs.units.items() if number
+        }
+
+
 def test_a_day_tells_what_happened_on_it() -> None:
     """A call counts on its day, its refund on the day of the refund, and what was charged by currency."""
     clock = HandClock("2027-01-01T23:59:59")
@@ -109,7 +129,7 @@ def test_a_day_tells_what_happened_on_it() -> None:
     ent.consume("other", "search")
     found = everything(ent, "other")
     assert found.figures[Key(DAY + 1, "search", "", "usd")] == Figures(money=1_000_000)
-    assert found.charges == {Charge((DAY + 1) * 86_400, "usd"): 1_000_000}
+    assert found.windows == {Window("spend.usd", (DAY + 1) * 86_400): 1_000_000}
 
 
 def test_reservations_are_told_by_their_tool() -> None:
