@@ -18,7 +18,7 @@ from reconciler.diagnostics.visible import visible
 from reconciler.entitlements.compile import compile_catalog
 from reconciler.entitlements.explain import moment
 from reconciler.entitlements.periods import instant, micros
-from reconciler.entitlements.standing import Subscription, subscription_of
+from reconciler.entitlements.standing import subscription_of
 from reconciler.entitlements.terms import Terms
 from reconciler.entitlements.usage_billed import BilledUse
 from reconciler.ledger.base import Store
@@ -29,6 +29,7 @@ from reconciler.provider.preview import NoPreview, Preview, preview_of
 from reconciler.provider.statement import (
     Statement,
     StatementRow,
+    begun,
     beside,
     contract_in,
     invoice_due,
@@ -68,7 +69,7 @@ def statement_in(
     months = terms.recurring()
     running = months.at(store.now())
     chosen = running if month is None else months.at(month_of(month, catalog.settings.timezone)[1] - 1)
-    period = (instant(_begun(subscription, chosen)), instant(chosen[1]))
+    period = (instant(begun(subscription, chosen)), instant(chosen[1]))
     stripe: Preview | NoPreview = NoPreview("there is no Stripe key")
     if connection is not None:
         asked = chosen == running
@@ -88,12 +89,6 @@ def statement_in(
         notes_of(invoice, rows, stripe, period, credits_=bool(own and own.money_credits)),
         connection is not None and connection.simulated,
     )
-
-
-def _begun(subscription: Subscription | None, month: tuple[int, int]) -> int:
-    """Return when a billing month began: a trial, whose end is the anchor, where the subscription did."""
-    start = subscription.start if subscription is not None else None
-    return start if start is not None and month[0] < start < month[1] else month[0]
 
 
 def statement_json(statement: Statement) -> str:

@@ -106,10 +106,10 @@ class _Fold:
             Key(day, tool),
             Figures(
                 calls=call.calls,
-                refunds=kind == "refund",
+                refunds=int(kind == "refund"),
                 credits=call.credits,
                 short=call.short,
-                committed=kind == "commit",
+                committed=int(kind == "commit"),
             ),
         )
         for units in (*call.units, *call.spent):

@@ -4,6 +4,7 @@ Units count where their window begins, as they do at Stripe; what is owed back w
 """
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -15,6 +16,8 @@ from reconciler.entitlements.policy import MICRO, SPEND
 from reconciler.ledger.entry import Entry
 from reconciler.pricing.lines import Usage
 from reconciler.pricing.periods import Period
+
+_MICROSECOND = timedelta(microseconds=1)
 
 
 class _Counted(NamedTuple):
@@ -47,6 +50,21 @@ class BilledUse:
     def units(self, meter: str, period: Period) -> int:
         """Return the units of a meter in a period, of a spend meter the millionths that were charged."""
         return sum(each.number for each in self._within(period) if each.meter == meter)
+
+    def projected(self, period: Period, now: datetime) -> "BilledUse":
+        """Return what a period comes to where it goes on as it did until now: each meter in proportion, units whole.
+
+        ValueError where nothing of the period has passed.
+        """
+        start, end = period
+        passed, length = (min(now, end) - start) // _MICROSECOND, (end - start) // _MICROSECOND
+        if passed <= 0:
+            raise ValueError("nothing of the period has passed yet")
+        meters = {each.meter for each in self._within(period)}
+        opened = micros(start) // SECOND
+        return BilledUse.of_windows(
+            {Window(meter, opened): self.units(meter, period) * length // passed for meter in meters}
+        )
 
     def within(self, period: Period, currency: str) -> Usage:
         """Return what was used in a period, charges in one currency."""

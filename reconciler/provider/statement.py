@@ -123,6 +123,12 @@ def _bought(preview: Preview | NoPreview, plan: str | None) -> str | None:
     return next((each.removeprefix(head) for each in addresses if each.startswith(head)), None)
 
 
+def begun(subscription: Subscription | None, month: tuple[int, int]) -> int:
+    """Return when a billing month began: a trial, whose end is the anchor, where the subscription did."""
+    start = subscription.start if subscription is not None else None
+    return start if start is not None and month[0] < start < month[1] else month[0]
+
+
 def invoice_due(tenant: str, contract: Contract, used: BilledUse, period: Period) -> Invoice:
     """Return the invoice that a period ends with; UsageError where the files' intervals do not end with it."""
     end, currency = period[1], contract.tariff.currency

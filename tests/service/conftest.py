@@ -1,0 +1,21 @@
+"""Ledgers for tests of the service, on both databases."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.ledger.databases import database
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """Name a kind of database."""
+    return str(request.param)
+
+
+@pytest.fixture
+def url(kind: str, tmp_path: Path) -> Iterator[str]:
+    """Lend the address of an empty ledger."""
+    with database(kind, tmp_path) as found:
+        yield found
