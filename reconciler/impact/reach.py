@@ -54,8 +54,8 @@ def _usage(after: Side, tenant: str, old: Tariff, new: Tariff) -> Iterator[str]:
         if each.address in reserved and _terms(reserved[each.address]) != _terms(each):
             yield _policies(after, tenant).get(each.address, "")
     if old.spend and new.spend and old.spend.minimum != new.spend.minimum:
-        least = after.file.plans[new.spend.address.split(".")[1]].minimum
-        yield least.on_change if least else "grandfather"
+        same = new_address(old.spend.address, after.catalog.moved) == new.spend.address
+        yield _spend(after, tenant, new.spend.address) if same else _own(after, tenant)
 
 
 def _policies(after: Side, tenant: str) -> dict[str, str]:
@@ -72,6 +72,15 @@ def _line(after: Side, tenant: str, address: str) -> str:
     section, owner, _, meter = address.split(".")
     overage = (after.file.plans if section == "plans" else after.file.tenants)[owner].usage[meter].overage
     return overage.on_change if isinstance(overage, Overage) else ""
+
+
+def _spend(after: Side, tenant: str, address: str) -> str:
+    """Return the policy of a spend price: by its plan's minimum, or the tenant's own."""
+    section, owner, _ = address.split(".")
+    if section != "plans":
+        return _own(after, tenant)
+    least = after.file.plans[owner].minimum
+    return least.on_change if least else "grandfather"
 
 
 def _own(after: Side, tenant: str) -> str:

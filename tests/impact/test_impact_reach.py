@@ -25,6 +25,11 @@ tenants:
   bare: {name: Bare, plan: pro, price: month}
   least: {name: Least, plan: least}
   packs: {name: Packs, plan: packs}
+  bulk:
+    name: Bulk
+    plan: least
+    subscription: {on_change: now}
+    usage: {calls: {included: 5, overage: {unit_amount: 6, transform_quantity: {divide_by: 2, round: up}}}}
   own:
     name: Own
     usage:
@@ -43,6 +48,7 @@ tenants:
         ("{unit_amount: 1}}, pages", "{unit_amount: 2}}, pages", "acme", "", ("grandfather",)),
         ("unit_amount: 3,", "unit_amount: 2,", "acme", "", ("now",)),
         ("per_month: 7", "per_month: 8", "least", "", ("at_renewal",)),
+        (", minimum: {per_month: 7, on_change: at_renewal}", "", "bulk", "", ("now",)),
         ("amount: 90", "amount: 91", "own", "", ("now_prorated",)),
         ("unit_amount: 4", "unit_amount: 5", "own", "", ("grandfather",)),
         ("unit_amount: 1, transform", "unit_amount: 2, transform", "packs", "", ()),
