@@ -77,7 +77,7 @@ def check_base(base: str, *, allowed: bool) -> None:
     parts = urlsplit(base)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
         raise UsageError("E1023", "the API base is not an address such as http://127.0.0.1:4242")
-    if not allowed and not _is_loopback(parts.hostname):
+    if not allowed and not is_loopback(parts.hostname):
         raise UsageError(
             "E1024",
             f"the key would be sent to {parts.hostname}, which is not this machine",
@@ -85,7 +85,8 @@ def check_base(base: str, *, allowed: bool) -> None:
         )
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Tell whether a host is this machine and nobody else can reach it."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -47,6 +47,8 @@ COMMANDS = {
     "checkout": "Open a page on which a tenant buys a plan or a pack.",
     "link": "Give a tenant a payment link, or wait until one is paid.",
     "portal": "Open a page on which a tenant looks after its subscription.",
+    "serve": "Serve the runtime over HTTP: calls, payments, health.",
+    "key": "Make an API key for a tenant or an operator.",
     "sandbox": "Run a local Stripe-compatible server.",
     "doctor": "Check installation, files, key and permissions.",
     "explain": "Explain an error code.",

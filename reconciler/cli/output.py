@@ -57,6 +57,10 @@ class Output:
         """
         _write(sys.stdout, self._told(text, commands=commands))
 
+    def secret(self, text: str) -> None:
+        """Write to stdout what is a secret and was asked for: it is shown this once."""
+        _write(sys.stdout, text)
+
     def note(self, text: str) -> None:
         """Write a remark to stderr, unless ``--quiet``."""
         if not self.quiet:

@@ -1,4 +1,4 @@
-"""Hide Stripe secrets in any text before it is shown, logged or stored."""
+"""Hide secrets, Stripe's and the service's own keys, in any text before it is shown, logged or stored."""
 
 import re
 from collections.abc import Iterator
@@ -12,12 +12,13 @@ _SECRET = re.compile(
       | (?:sk|rk|pk|ek)_test_ (?=[A-Za-z0-9]{8})
       | whsec_(?:live_|test_)? (?=[A-Za-z0-9+/]{8})
       | (?:sk|rk|pk|ek)_ (?=[A-Za-z]{0,64}[0-9]) (?=[A-Za-z0-9]{16})
+      | rck_(?:op|tenant)_ (?=[A-Za-z0-9]{16})
     )
     (?P<tail> [A-Za-z0-9_+/=]+ )""",
     re.VERBOSE,
 )
 #: One of these stands in every secret. To look for them first is many times faster, and most texts hold none.
-_MARKS = ("sk_", "rk_", "pk_", "ek_", "whsec_")
+_MARKS = ("sk_", "rk_", "pk_", "ek_", "ck_", "whsec_")
 
 
 def redact(text: str) -> str:

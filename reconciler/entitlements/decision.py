@@ -24,6 +24,27 @@ class Reason(StrEnum):
     IN_PROGRESS = "in_progress"
     STORE_UNAVAILABLE = "store_unavailable"
 
+    @property
+    def http_status(self) -> int:
+        """The status an HTTP answer has that says so: to be paid for 402, not allowed 403, to be tried later 429."""
+        return _STATUS[self]
+
+
+_STATUS = {
+    Reason.OK: 200,
+    Reason.INSUFFICIENT_CREDITS: 402,
+    Reason.SUBSCRIPTION_INACTIVE: 402,
+    Reason.TOOL_NOT_IN_PLAN: 403,
+    Reason.FEATURE_REQUIRED: 403,
+    Reason.UNKNOWN_TENANT: 403,
+    Reason.UNKNOWN_TOOL: 403,
+    Reason.IN_PROGRESS: 409,
+    Reason.KEY_CONFLICT: 422,
+    Reason.QUOTA_EXCEEDED: 429,
+    Reason.RATE_LIMITED: 429,
+    Reason.STORE_UNAVAILABLE: 503,
+}
+
 
 class Remedy(NamedTuple):
     """What would unlock a refused call: the cheapest ``plan`` or ``pack``, where to buy it, or waiting.

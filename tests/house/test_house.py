@@ -36,7 +36,8 @@ SANDBOX_MAY_USE = {"diagnostics", "money", "__init__"}
 HOMES = {
     "yaml": ("config/",),
     "jsonschema": ("config/",),
-    "pydantic": ("config/", "planning/planfile.py", "planning/snapshot.py"),
+    # In the API it types what comes from strangers, and writes the schemas of the OpenAPI document from those types.
+    "pydantic": ("config/", "planning/planfile.py", "planning/snapshot.py", "service/api/", "service/openapi.py"),
     "deepdiff": ("planning/",),
     "stripe": ("provider/", "sandbox/"),
     "starlette": ("sandbox/server", "service/"),
@@ -45,6 +46,8 @@ HOMES = {
     "rich": ("cli/",),
     "pytest": ("sandbox/pytest",),
     "psycopg": ("ledger/postgres",),
+    "jwt": ("service/identity/",),
+    "prometheus_client": ("service/operations/",),
 }
 SEAMS = {("entitlements/opening.py", "policy_of"), ("ledger/ledger.py", "_postgres")}
 MAX_FILE, MAX_FUNCTION = 400, 70

@@ -1,4 +1,4 @@
-"""Ledgers for tests of the service, on both databases."""
+"""Ledgers for tests of the service, on both databases, and a service over one in memory."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.ledger.databases import database
+from tests.service.world import Served
 
 
 @pytest.fixture(params=["memory", "postgres"])
@@ -19,3 +20,11 @@ def url(kind: str, tmp_path: Path) -> Iterator[str]:
     """Lend the address of an empty ledger."""
     with database(kind, tmp_path) as found:
         yield found
+
+
+@pytest.fixture
+def served() -> Iterator[Served]:
+    """Serve a small catalogue from memory."""
+    world = Served()
+    yield world
+    world.close()

@@ -12,6 +12,7 @@ from reconciler.diagnostics.codes import (
     payments,
     plans,
     sandbox,
+    service,
     structure,
     text,
     usage,
@@ -34,6 +35,7 @@ _TABLES = (
     usage.CODES,
     payments.CODES,
     webhooks.CODES,
+    service.CODES,
 )
 
 

@@ -1,0 +1,1 @@
+"""What keeps the service observed: health, metrics, logs."""

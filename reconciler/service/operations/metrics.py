@@ -1,0 +1,49 @@
+"""Figures for Prometheus, in a registry of the service's own; nothing in them names a tenant."""
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+from reconciler.entitlements import Decision
+
+CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 30)
+
+
+class Metrics:
+    """Counts what the service answers. ``registry`` takes the collectors of other rooms."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._operations = Counter(
+            "reconciler_operations",
+            "Requests answered, by what was asked for and the status of the answer.",
+            ("resource", "action", "status"),
+            registry=self.registry,
+        )
+        self._seconds = Histogram(
+            "reconciler_operation_seconds",
+            "How long an answer took.",
+            ("resource", "action"),
+            buckets=_BUCKETS,
+            registry=self.registry,
+        )
+        self._decisions = Counter(
+            "reconciler_decisions",
+            "Decisions on calls, by reason.",
+            ("action", "reason"),
+            registry=self.registry,
+        )
+
+    def answered(self, operation: tuple[str, str] | None, status: int, seconds: float) -> None:
+        """Count an answer; what no route was found for is ``other``."""
+        resource, action = operation or ("other", "other")
+        self._operations.labels(resource, action, str(status)).inc()
+        self._seconds.labels(resource, action).observe(seconds)
+
+    def decided(self, action: str, decision: Decision) -> None:
+        """Count a decision."""
+        self._decisions.labels(action, str(decision.reason)).inc()
+
+    def text(self) -> bytes:
+        """Return all figures as Prometheus reads them."""
+        return generate_latest(self.registry)
