@@ -56,3 +56,8 @@ def prepared(store: AnnexStore) -> AnnexStore:
     """Make the tables where they are not there yet, and return the store."""
     store.annex(NAME, STEPS)
     return store
+
+
+def there(store: AnnexStore) -> bool:
+    """Tell whether a worker has made the tables, for who may only look."""
+    return bool(store.ask("SELECT version FROM annex WHERE name = ?", (NAME,)))
