@@ -49,12 +49,20 @@ class Browser:
         return self
 
     def __exit__(self, *_):
-        with suppress(ProcessLookupError):
-            os.kill(self._pid, signal.SIGTERM)
-        os.waitpid(self._pid, 0)
+        self._end()
         os.close(self._in)
         os.close(self._out)
         self._home.cleanup()
+
+    def _end(self):
+        """End the browser, whether it will or not."""
+        for how, tries in ((signal.SIGTERM, 250), (signal.SIGKILL, 250)):
+            with suppress(ProcessLookupError):
+                os.kill(self._pid, how)
+            for _ in range(tries):
+                if os.waitpid(self._pid, os.WNOHANG)[0]:
+                    return
+                time.sleep(0.02)
 
     def _ask(self, method, **params):
         self._number += 1
