@@ -31,7 +31,7 @@ PASSING: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("name", PASSING)
 def test_a_write_survives_a_fault(name: str) -> None:
     """At whatever write it strikes, the apply is complete, nothing is doubled and the next plan is empty."""
-    survive(name, range(1 + len(name) % 3, WRITES, 9))
+    survive(name, range(1 + len(name) % 7, WRITES, 15))
 
 
 @pytest.mark.soak
