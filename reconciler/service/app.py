@@ -3,6 +3,7 @@
 from starlette.routing import BaseRoute, Router
 
 from reconciler.service.api import table
+from reconciler.service.buying import routes as buying
 from reconciler.service.guard import Guard
 from reconciler.service.limits import Receive, Scope, Send
 from reconciler.service.operations import health
@@ -38,6 +39,7 @@ def routes_of(service: Service) -> list[BaseRoute]:
     return [
         *table.routes(service),
         *health.routes(service),
+        *buying.routes(service),
     ]
 
 

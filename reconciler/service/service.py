@@ -10,6 +10,7 @@ from reconciler.entitlements import Entitlements, Policy
 from reconciler.entitlements.aio import AsyncEntitlements
 from reconciler.provider.gateway import Gateway
 from reconciler.provider.payments import Payments
+from reconciler.service.buying.tokens import Shop
 from reconciler.service.identity.credentials import Credentials
 from reconciler.service.limits import Buckets
 from reconciler.service.operations.metrics import Metrics
@@ -36,7 +37,8 @@ class Beat(NamedTuple):
 class Service:
     """Holds what the app needs; made by ``reconciler serve`` or by whoever mounts the app, and owns no runtime.
 
-    ``read`` returns the files anew for a reload; ``sell`` opens a desk for a catalogue, where there is an account.
+    ``read`` returns the files anew for a reload; ``sell`` opens a desk for a catalogue, where there is an account;
+    ``shop`` is what the runtime's refusals lead to.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Service:
         gateway: Gateway | None = None,
         sell: Callable[[Catalog], Payments] | None = None,
         read: Callable[[], Files] | None = None,
+        shop: Shop | None = None,
     ) -> None:
         self.runtime = runtime
         self.aio = AsyncEntitlements(runtime)
@@ -55,6 +58,7 @@ class Service:
         self.catalog = catalog
         self.gateway = gateway
         self._sell, self._read = sell, read
+        self.shop = shop
         self.payments = sell(catalog) if sell is not None and catalog is not None else None
         self.credentials = Credentials(runtime, self.settings)
         self.principals = Buckets(self.settings.principal_pace)
