@@ -41,9 +41,9 @@ STEPS = (
     # Every purchase made for a tenant, numbered; one at a time is open.
     """
     CREATE TABLE recharge (
-      tenant TEXT NOT NULL, number BIGINT NOT NULL, pack TEXT NOT NULL, credits BIGINT NOT NULL,
+      tenant TEXT NOT NULL, number BIGINT NOT NULL, pack TEXT NOT NULL,
       state TEXT NOT NULL CHECK (state IN ('open', 'paid', 'failed', 'dropped')), started BIGINT NOT NULL,
-      due BIGINT NOT NULL, turn BIGINT NOT NULL, customer TEXT, request TEXT, sent BIGINT, payment TEXT,
+      due BIGINT NOT NULL, turn BIGINT NOT NULL, request TEXT, sent BIGINT, payment TEXT,
       ended BIGINT, error TEXT, PRIMARY KEY (tenant, number)
     )
     """,
