@@ -136,7 +136,7 @@ class _Comparison:
                 Reason.ENDED if live else self._why_new(resource),
                 (),
                 None,
-                self._asked(resource, self._fitted(resource, None).values),
+                self._asked(resource, self._fitted(resource, live).values),
                 source=_text(resource.source),
                 named=resource.adopts,
             )

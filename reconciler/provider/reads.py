@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
 from reconciler.config.renames import new_address
 from reconciler.diagnostics import ProviderError
@@ -17,12 +17,15 @@ from reconciler.planning.live import Live, LiveState, read_object
 from reconciler.planning.lock import Lock, highest, is_lock, read_lock
 from reconciler.provider.gateway import Gateway, RequestFailedError
 from reconciler.resources import BY_NAME, KINDS, Kind, Resource
+from reconciler.resources.mark import Mark
 from reconciler.resources.model import Json, references
 from reconciler.resources.version import API_VERSION
 
 PAGE = 100
 LOOKUP_KEYS = 10
 THREADS = 8
+#: The key may not read something.
+FORBIDDEN = "E0904"
 
 #: What is alive, kind by kind; what is archived is looked up by key where the files name it, features never.
 ALIVE: Mapping[str, Mapping[str, Any]] = {
@@ -96,7 +99,8 @@ class Reader:
             if contracts and not wanted:
                 parties = pool.map(self._alive, CONTRACTS)
             objects += [live for lives in parties for live in lives]
-            objects += self._ended(pool, desired, objects, namespace, moved or {})
+            owned = _Owned(namespace, moved or {}, bool(lock and lock.contracts))
+            objects += self._ended(pool, desired, objects, owned)
             objects += self._archived(pool, desired, objects)
             objects += self._paused(pool, desired, objects)
             objects += self._switched_off(desired, objects, namespace)
@@ -165,21 +169,31 @@ class Reader:
         return [live for live in self._listed(kind, ALIVE.get(kind.name, {})) if not live.over]
 
     def _ended(
-        self,
-        pool: ThreadPoolExecutor,
-        desired: Sequence[Resource],
-        objects: Sequence[Live],
-        namespace: str,
-        moved: Mapping[str, str],
+        self, pool: ThreadPoolExecutor, desired: Sequence[Resource], objects: Sequence[Live], owned: "_Owned"
     ) -> Iterator[Live]:
         """Look for cancelled subscriptions of ours where one is wanted and none runs: it is not begun anew unasked."""
         kind = BY_NAME["subscription"]
-        marked = ((live.mark, live) for live in objects if _is_ours(live, namespace))
-        ours = {new_address(mark.address, moved): live for mark, live in marked if mark}
+        ours = {address: live.id for live in objects if (address := owned.address(live.mark))}
         missing = [item for item in desired if item.kind is kind and item.address not in ours]
-        customers = [ours[owner].id for item in missing if (owner := item.values["customer"]["$ref"]) in ours]
-        for found in pool.map(self._cancelled, customers):
-            yield from (live for live in found if _is_ours(live, namespace))
+        owners = {item.address: str(item.values["customer"]["$ref"]) for item in missing}
+        for found in pool.map(self._cancelled, [ours[owner] for owner in owners.values() if owner in ours]):
+            yield from (live for live in found if owned.address(live.mark))
+        gone = {address for address, owner in owners.items() if owner not in ours}
+        before = owned.before or any(live.kind.contract and owned.address(live.mark) for live in objects)
+        if gone and before:
+            yield from (live for live in self._deleted() if owned.address(live.mark) in gone)
+
+    def _deleted(self) -> Iterator[Live]:
+        """Yield subscriptions as they were when they ended: those of a customer that was deleted stand in no list.
+
+        Events are kept for 30 days (https://docs.stripe.com/api/events); who may not read them learns of none.
+        """
+        try:
+            for event in self.pages("/v1/events", {"type": "customer.subscription.deleted"}):
+                yield self.whole(BY_NAME["subscription"], event["data"]["object"])
+        except ProviderError as error:
+            if error.code != FORBIDDEN:
+                raise
 
     def _cancelled(self, customer: str) -> list[Live]:
         return self._listed(BY_NAME["subscription"], {"customer": customer, "status": "canceled"})
@@ -283,6 +297,18 @@ class Reader:
             raise refused(error, path) from None
 
 
+class _Owned(NamedTuple):
+    """Whose objects are ours: a namespace, its renamed addresses; ``before``: its lock tells of contracts."""
+
+    namespace: str
+    moved: Mapping[str, str]
+    before: bool
+
+    def address(self, mark: Mark | None) -> str | None:
+        """Return the address a mark of ours has today."""
+        return new_address(mark.address, self.moved) if mark and mark.namespace == self.namespace else None
+
+
 def named_currencies(desired: Sequence[Resource]) -> tuple[str, ...]:
     """Return the currencies that resources have brackets in besides their own, sorted: Stripe shows named ones only."""
     options = (item.values.get("currency_options") or {} for item in desired if item.kind.name == "price")
@@ -308,7 +334,7 @@ def refused(error: RequestFailedError, path: str) -> ProviderError:
         return ProviderError("E0903", "Stripe does not accept the key", remedy="Check STRIPE_API_KEY.")
     if failure.status == HTTPStatus.FORBIDDEN:
         return ProviderError(
-            "E0904",
+            FORBIDDEN,
             f"the key may not read {path}{request}: {failure.message}",
             remedy="Give the restricted key read access.",
         )

@@ -9,10 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from reconciler.diagnostics import ProviderError
 from reconciler.planning.change import Action, Change, is_active
-from reconciler.provider.reads import THREADS, Reader
+from reconciler.provider.reads import FORBIDDEN, THREADS, Reader
 from reconciler.resources.subscription import OVER
-
-_FORBIDDEN = "E0904"
 
 
 def count_subscribers(reader: Reader, changes: Sequence[Change]) -> Mapping[str, int | None]:
@@ -45,6 +43,6 @@ def _count(reader: Reader, price: str) -> int | None:
         listed = reader.pages("/v1/subscriptions", {"price": price})
         return sum(each["status"] not in OVER for each in listed)
     except ProviderError as error:
-        if error.code != _FORBIDDEN:
+        if error.code != FORBIDDEN:
             raise
         return None

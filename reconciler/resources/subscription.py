@@ -126,6 +126,10 @@ def fit(resource: Resource, there: There | None, at: Callable[[str], There | Non
     (https://docs.stripe.com/api/subscriptions/create#create_subscription-payment_behavior).
     """
     asked = resource.values
+    if there is not None and there.facts.get("status") in OVER:
+        # Whoever had it had its trial.
+        asked = {name: value for name, value in asked.items() if name != "trial_period_days"}
+        there = None
     if there is None:
         customer = at(asked["customer"]["$ref"])
         automatic = asked.get("collection_method") != "send_invoice"

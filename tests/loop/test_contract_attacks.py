@@ -24,6 +24,12 @@ def renamed(section: str, old: str, new: str) -> dict[str, Any]:
     return sections | {"moved": [{"from": f"{section}.{old}", "to": f"{section}.{new}"}]}
 
 
+def joined(sections: dict[str, Any], name: str, like: str = "") -> dict[str, Any]:
+    """Return the sections with one more tenant, on the terms of another one."""
+    terms = sections["tenants"].get(like) or SECTIONS["tenants"]["acme"]
+    return {**sections, "tenants": {**sections["tenants"], name: {**terms, "name": name.title()}}}
+
+
 @pytest.fixture
 def world() -> World:
     """Return an account in which the sections are applied."""
@@ -70,6 +76,36 @@ def test_a_renamed_tenant_whose_subscription_is_cancelled_is_not_begun_anew(worl
     sections = renamed("tenants", "acme", "zed")
     assert refused(world, sections, "contracts") == ["cancelled"]
     assert refused(world, sections, "contracts", "cancelled:tenants.zed.subscription") == []
+
+
+@pytest.mark.parametrize("name", ["acme", "zed"])
+def test_a_deleted_customer_is_not_made_again_unasked(world: World, name: str) -> None:
+    """Whoever deleted a customer at Stripe wanted its subscription to end; a stranger's deletion is nothing to us."""
+    sections = SECTIONS if name == "acme" else renamed("tenants", "acme", name)
+    mark = {"managed_by": "reconciler/other", "address": "tenants.new"}
+    stranger = world.dashboard.v1.customers.create({"metadata": mark})
+    world.dashboard.v1.customers.delete(stranger.id)
+    world.dashboard.v1.customers.delete(subscription(world, "acme").customer)
+    assert refused(world, sections, "contracts") == ["cancelled"]
+    assert refused(world, sections, "contracts", f"cancelled:tenants.{name}.subscription") == []
+    added = joined(sections, "new")
+    begun = [change for change in world.propose(added).plan.changes if change.kind.name == "subscription"]
+    assert {change.address: change.reason for change in begun} == {
+        f"tenants.{name}.subscription": Reason.ENDED,
+        "tenants.new.subscription": Reason.NEW,
+    }
+
+
+def test_who_begins_anew_gets_no_second_trial(world: World) -> None:
+    """The trial of a subscription that was cancelled is not given again; a new tenant gets it."""
+    terms = {**SECTIONS["tenants"]["acme"]["subscription"], "trial_days": 14}
+    sections = edited("tenants", "acme", "subscription", terms)
+    world.dashboard.v1.subscriptions.cancel(subscription(world, "acme").id)
+    added = joined(sections, "new", "acme")
+    world.apply(added)
+    assert subscription(world, "acme").status == "active"
+    assert subscription(world, "new").status == "trialing"
+    assert actions(world.plan(added)) == {}
 
 
 def test_a_renamed_coupon_is_not_given_again(world: World) -> None:
