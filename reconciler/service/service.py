@@ -15,6 +15,7 @@ from reconciler.service.identity.credentials import Credentials
 from reconciler.service.limits import Buckets
 from reconciler.service.operations.metrics import Metrics
 from reconciler.service.settings import Settings
+from reconciler.service.work.room import Work as OwnWork
 
 #: Work beside the requests, in a thread of its own, until the event is set.
 Work = Callable[[threading.Event], None]
@@ -38,7 +39,7 @@ class Service:
     """Holds what the app needs; made by ``reconciler serve`` or by whoever mounts the app, and owns no runtime.
 
     ``read`` returns the files anew for a reload; ``sell`` opens a desk for a catalogue, where there is an account;
-    ``shop`` is what the runtime's refusals lead to.
+    ``shop`` is what the runtime's refusals lead to, ``work`` what is done without being asked.
     """
 
     def __init__(
@@ -51,7 +52,9 @@ class Service:
         sell: Callable[[Catalog], Payments] | None = None,
         read: Callable[[], Files] | None = None,
         shop: Shop | None = None,
+        work: OwnWork | None = None,
     ) -> None:
+        self.work = work
         self.runtime = runtime
         self.aio = AsyncEntitlements(runtime)
         self.settings = settings or Settings()

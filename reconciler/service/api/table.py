@@ -2,11 +2,11 @@
 
 from starlette.routing import Route
 
-from reconciler.service.api import entitlements
+from reconciler.service.api import entitlements, working
 from reconciler.service.api.operation import Operation, routes_of
 from reconciler.service.service import Service
 
-OPERATIONS: tuple[Operation, ...] = (*entitlements.OPERATIONS,)
+OPERATIONS: tuple[Operation, ...] = (*entitlements.OPERATIONS, *working.OPERATIONS)
 
 
 def routes(service: Service) -> tuple[Route, ...]:

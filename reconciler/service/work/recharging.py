@@ -23,13 +23,14 @@ from reconciler.ledger.annex import LostClaimError, Statement
 from reconciler.ledger.book import Book
 from reconciler.ledger.jobs import Found, Job
 from reconciler.provider.gateway import RequestFailedError
+from reconciler.service.api.answers import decimal
 from reconciler.service.work.caps import Caps, cool_until, since, why_not
 from reconciler.service.work.charging import ChargeRefusedError, Request, Result, Till
 from reconciler.service.work.consent import Consents
 from reconciler.service.work.outbox import Outbox, notice_of
 from reconciler.service.work.purchases import Purchase, Purchases
 from reconciler.service.work.thresholds import CREDITS_RECHARGED, RECHARGE_FAILED
-from reconciler.service.work.words import decimal, stamp
+from reconciler.service.work.words import stamp
 
 PAGE = 500
 #: Purchases worked on at once.

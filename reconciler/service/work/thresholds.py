@@ -8,7 +8,8 @@ from reconciler.entitlements.periods import Period
 from reconciler.entitlements.standing import Subscription
 from reconciler.entitlements.terms import Terms
 from reconciler.ledger.book import Book
-from reconciler.service.work.words import decimal, stamp
+from reconciler.service.api.answers import decimal
+from reconciler.service.work.words import stamp
 
 CREDITS_LOW, LIMIT_NEAR = "credits_low", "limit_near"
 PAYMENT_FAILED, SUBSCRIPTION_CANCELLED = "payment_failed", "subscription_cancelled"
