@@ -19,7 +19,11 @@ _REVERSED = "reversed"
 
 
 class UnknownPackError(LookupError):
-    """A pack was paid for that the policy does not have, so nobody knows how many credits it is."""
+    """A pack was paid for, under ``key``, that the policy does not have: nobody knows how many credits it is."""
+
+    def __init__(self, key: str, pack: str) -> None:
+        super().__init__(f"credit pack {pack} was paid for, and these files do not have it")
+        self.key = key
 
 
 class Purchase(NamedTuple):
@@ -66,7 +70,7 @@ def lots_of(policy: Policy, purchase: Purchase) -> list[Lot]:
     quantities, found = dict(purchase.packs), []
     for pack, key in _keys(purchase):
         if pack not in policy.packs:
-            raise UnknownPackError(f"credit pack {pack} was paid for, and these files do not have it")
+            raise UnknownPackError(purchase.key, pack)
         for lot in pack_lots(policy, pack, key, PRIORITY)(purchase.at):
             lot.granted = lot.remaining = lot.granted * quantities[pack]
             found.append(lot)

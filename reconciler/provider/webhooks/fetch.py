@@ -1,0 +1,224 @@
+"""What events are about, read anew: checkouts with their lines, payments, refunds and disputes; subscriptions.
+
+An event may be old, come twice or after a later one, so nothing it says of its object is used
+(https://docs.stripe.com/webhooks#event-ordering): whatever order they come in, what is read last is what is true.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+from reconciler.entitlements.periods import SECOND
+from reconciler.entitlements.purchases import Purchase
+from reconciler.entitlements.subscriptions import Held, Item, plan_of
+from reconciler.provider.gateway import Gateway, RequestFailedError
+from reconciler.provider.reads import PAGE
+from reconciler.provider.webhooks.owner import Object, Owner
+from reconciler.provider.webhooks.signature import Notice
+
+SESSIONS, SUBSCRIPTIONS, CUSTOMERS = "/v1/checkout/sessions", "/v1/subscriptions", "/v1/customers"
+_PACKS = "credit_packs."
+#: Where an object is read whose payment an event did not name.
+_OF_A_PAYMENT = {"charge": "/v1/charges", "refund": "/v1/refunds", "dispute": "/v1/disputes"}
+_OF_A_CUSTOMER = {"subscription": SUBSCRIPTIONS, "invoice": "/v1/invoices"}
+#: https://docs.stripe.com/api/disputes/object#dispute_object-status: those in which the money is gone, for now or good.
+_TAKEN = frozenset({"needs_response", "under_review", "lost"})
+_PAID = frozenset({"paid", "no_payment_required"})
+_DUE = "send_invoice"
+
+
+class Touched(NamedTuple):
+    """What an event has to do with: checkout sessions as they are, and customers by id."""
+
+    sessions: tuple[Object, ...] = ()
+    customers: tuple[str, ...] = ()
+
+
+class Sold(NamedTuple):
+    """A paid session's part of the files: the purchase of its packs, or why nobody can tell what it brings."""
+
+    purchase: Purchase | None
+    problem: str = ""
+
+
+class Source:
+    """Reads an account for one namespace."""
+
+    def __init__(self, gateway: Gateway, owner: Owner) -> None:
+        self.gateway = gateway
+        self.owner = owner
+
+    def touched(self, notice: Notice) -> Touched:
+        """Return the sessions and customers an event has to do with."""
+        kind, about = notice.kind, notice.object
+        payment, customer = notice.payment, notice.customer
+        sessions: list[Object] = []
+        if about and kind == "checkout.session":
+            sessions += self.session(about)
+        elif about and not payment and kind in _OF_A_PAYMENT:
+            payment = next((each.get("payment_intent") for each in self._there(f"{_OF_A_PAYMENT[kind]}/{about}")), None)
+        elif about and not customer and kind in _OF_A_CUSTOMER:
+            customer = next((each.get("customer") for each in self._there(f"{_OF_A_CUSTOMER[kind]}/{about}")), None)
+        if payment and not sessions:
+            sessions += self.pages(SESSIONS, {"payment_intent": payment})
+        named = [customer, *(session.get("customer") for session in sessions)]
+        return Touched(tuple(sessions), tuple(sorted({each for each in named if each})))
+
+    def session(self, session_id: str) -> list[Object]:
+        """Return a checkout session as a list of one, of none where it is gone."""
+        return self._there(f"{SESSIONS}/{session_id}")
+
+    def customer(self, customer_id: str) -> Object | None:
+        """Return a customer; None for one that is deleted or was never there."""
+        found = next(iter(self._there(f"{CUSTOMERS}/{customer_id}")), None)
+        return None if found is None or found.get("deleted") else found
+
+    def subscriptions(self, customers: Iterable[str], ids: Iterable[str]) -> dict[str, Object]:
+        """Return every subscription of customers, over or not, and those of ids, by id."""
+        found: dict[str, Object] = {}
+        for customer in customers:
+            params = {"customer": customer, "status": "all"}
+            found |= {each["id"]: each for each in self._listed(SUBSCRIPTIONS, params)}
+        for each in ids:
+            if each not in found:
+                found |= {whole["id"]: whole for whole in self._there(f"{SUBSCRIPTIONS}/{each}")}
+        return found
+
+    def address(self, price: Object | None) -> str | None:
+        """Return the address of a price by its own mark, else by that of its product."""
+        found = self.owner.address(price)
+        if found is not None or price is None:
+            return found
+        product = next(iter(self._there(f"/v1/products/{price['product']}")), None)
+        return self.owner.address(product)
+
+    def is_ours(self, subscription: Object) -> bool:
+        """Tell whether a subscription is to something of the files, or was sold or made by us."""
+        told = (self.address(item["price"]) for item in subscription["items"]["data"])
+        return self.owner.tenant(subscription) is not None or any(address is not None for address in told)
+
+    def held(self, subscription: Object) -> Held:
+        """Return what counts of a subscription."""
+        items = subscription["items"]["data"]
+        return Held(
+            subscription["id"],
+            subscription["status"],
+            subscription["created"] * SECOND,
+            self._since(subscription) * SECOND,
+            _micros(subscription.get("billing_cycle_anchor")),
+            tuple(
+                Item(
+                    self.address(item["price"]),
+                    _micros(item.get("current_period_start")),
+                    _micros(item.get("current_period_end")),
+                )
+                for item in items
+            ),
+            plan_of(self.owner.sells(subscription)),
+        )
+
+    def _since(self, subscription: Object) -> int:
+        """Return when a subscription came to its status, in seconds, by what Stripe says now.
+
+        Payments are late since the oldest invoice that is open was charged in vain or should have been paid.
+        """
+        status, began = subscription["status"], int(subscription["start_date"])
+        if status in {"canceled", "incomplete_expired"}:
+            return int(subscription.get("ended_at") or subscription.get("canceled_at") or began)
+        if status == "paused":
+            return int(subscription.get("trial_end") or began)
+        if status in {"past_due", "unpaid"}:
+            params = {"subscription": subscription["id"], "status": "open"}
+            return min((_late(invoice) for invoice in self.pages("/v1/invoices", params)), default=began)
+        return began
+
+    def sold(self, session: Object, tenant: str | None) -> Sold | None:
+        """Return what a paid session brings; None where it is not paid yet, or is about nothing of ours."""
+        if session["payment_status"] not in _PAID or session["status"] != "complete":
+            return None
+        packs, strange = dict[str, int](), False
+        for line in self.pages(f"{SESSIONS}/{session['id']}/line_items", {}):
+            address = self.address(line.get("price"))
+            pack = _pack_of(address)
+            if pack is not None:
+                packs[pack] = packs.get(pack, 0) + (line["quantity"] or 1)
+            strange |= address is None
+        wanted = _pack_of(self.owner.sells(session))
+        if not packs and strange and wanted is not None:
+            return Sold(None, f"credit pack {wanted} was paid for, and no line carries a price of the files")
+        if not packs:
+            return None
+        if tenant is None:
+            return Sold(None, "credits were paid for, and neither the purchase nor its customer names a tenant")
+        at, paid, returned = self._money(session)
+        return Sold(Purchase(session["id"], tenant, at * SECOND, tuple(sorted(packs.items())), paid, returned))
+
+    def _money(self, session: Object) -> tuple[int, int, int]:
+        """Return when a session was paid, in seconds, the money that came in, and how much of it has gone back."""
+        payment = session.get("payment_intent")
+        if not payment:
+            return session["created"], 0, 0
+        charges = [each for each in self.pages("/v1/charges", {"payment_intent": payment}) if each["status"] == _DONE]
+        if not charges:
+            return session["created"], 0, 0
+        returned = 0
+        if any(charge["amount_refunded"] for charge in charges):
+            refunds = self.pages("/v1/refunds", {"payment_intent": payment})
+            returned += sum(refund["amount"] for refund in refunds if refund["status"] == _DONE)
+        if any(charge["disputed"] for charge in charges):
+            disputes = self.pages("/v1/disputes", {"payment_intent": payment})
+            returned += sum(dispute["amount"] for dispute in disputes if dispute["status"] in _TAKEN)
+        paid = sum(charge["amount_captured"] for charge in charges)
+        return min(charge["created"] for charge in charges), paid, returned
+
+    def pages(self, path: str, params: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """Yield the objects of a list to its end; RequestFailedError where it cannot be read."""
+        after: dict[str, str] = {}
+        while True:
+            page = self.gateway.get(path, {**params, "limit": PAGE, **after})
+            yield from page["data"]
+            if not page["has_more"] or not page["data"]:
+                return
+            after = {"starting_after": page["data"][-1]["id"]}
+
+    def _listed(self, path: str, params: Mapping[str, Any]) -> list[Object]:
+        """Return the objects of a list; none where Stripe does not know whose they would be."""
+        try:
+            return list(self.pages(path, params))
+        except RequestFailedError as error:
+            if not _missing(error):
+                raise
+            return []
+
+    def _there(self, path: str, params: Mapping[str, Any] | None = None) -> list[Object]:
+        """Return an object as a list of one, of none where it is gone."""
+        try:
+            return [self.gateway.get(path, params)]
+        except RequestFailedError as error:
+            if not _missing(error):
+                raise
+            return []
+
+
+_DONE = "succeeded"
+
+
+def _missing(error: RequestFailedError) -> bool:
+    return error.failure.status == HTTPStatus.NOT_FOUND or error.failure.code == "resource_missing"
+
+
+def _late(invoice: Object) -> int:
+    """Return since when an open invoice is late, in seconds."""
+    if invoice["collection_method"] == _DUE and invoice.get("due_date"):
+        return int(invoice["due_date"])
+    return int((invoice.get("status_transitions") or {}).get("finalized_at") or invoice["created"])
+
+
+def _pack_of(address: str | None) -> str | None:
+    if address is None or not address.startswith(_PACKS):
+        return None
+    return address.removeprefix(_PACKS).partition(".")[0]
+
+
+def _micros(seconds: int | None) -> int | None:
+    return None if seconds is None else seconds * SECOND
