@@ -5,6 +5,7 @@ from starlette.routing import BaseRoute, Router
 from reconciler.service.api import table
 from reconciler.service.buying import routes as buying
 from reconciler.service.guard import Guard
+from reconciler.service.hooks import routes as hooks
 from reconciler.service.limits import Receive, Scope, Send
 from reconciler.service.operations import health
 from reconciler.service.problems import ProblemError
@@ -37,6 +38,7 @@ class ServiceApp:
 def routes_of(service: Service) -> list[BaseRoute]:
     """Return all routes of the service, a line for each room."""
     return [
+        *hooks.routes(service),
         *table.routes(service),
         *health.routes(service),
         *buying.routes(service),

@@ -11,6 +11,7 @@ from reconciler.entitlements.aio import AsyncEntitlements
 from reconciler.provider.gateway import Gateway
 from reconciler.provider.payments import Payments
 from reconciler.service.buying.tokens import Shop
+from reconciler.service.hooks.room import Hooks
 from reconciler.service.identity.credentials import Credentials
 from reconciler.service.limits import Buckets
 from reconciler.service.operations.metrics import Metrics
@@ -53,8 +54,10 @@ class Service:
         read: Callable[[], Files] | None = None,
         shop: Shop | None = None,
         work: OwnWork | None = None,
+        hooks: Hooks | None = None,
     ) -> None:
         self.work = work
+        self.hooks = hooks
         self.runtime = runtime
         self.aio = AsyncEntitlements(runtime)
         self.settings = settings or Settings()
@@ -111,4 +114,6 @@ class Service:
             payments = self._sell(files.catalog) if self._sell is not None and files.catalog is not None else None
             self.runtime.reload(files.policy)
             self.catalog, self.payments = files.catalog, payments
+            if self.hooks is not None and files.catalog is not None:
+                self.hooks.moved(files.catalog.moved)
         return files.policy

@@ -86,7 +86,7 @@ def test_the_word_for_may_be_left_out(sold: Shell) -> None:
         ("link", "acme", "--pack", "starter"),
         ("link", "for", "acme", "--pack", "starter"),
         ("link", "--pack", "starter", "acme"),
-        ("link", "-q", "acme", "--name", "starter"),
+        ("link", "-q", "acme", "--pack", "starter"),
     )
     found = {sold.stored(*arguments).out.splitlines()[1] for arguments in spellings}
     assert len(found) == 1

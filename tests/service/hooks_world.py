@@ -11,6 +11,8 @@ from reconciler.config.catalog import Catalog
 from reconciler.entitlements import Entitlements, Policy
 from reconciler.entitlements.compile import compile_catalog
 from reconciler.provider.gateway import Gateway
+from reconciler.provider.webhooks.fetch import Source
+from reconciler.provider.webhooks.owner import Owner
 from reconciler.provider.webhooks.signature import Verifier
 from reconciler.sandbox import Sandbox
 from reconciler.service.hooks.inbox import Inbox, Receipt
@@ -83,7 +85,15 @@ class Hooked:
 
     def another(self, step: Callable[[str], None] = lambda _name: None) -> Processor:
         """Return one more processor on the same account and ledger."""
-        return Processor(self.ent, self.gateway(), self.inbox, self.catalog.moved, step)
+        return Processor(self.ent, self.source(), self.inbox, step)
+
+    def compiled(self, sections: Mapping[str, Any]) -> Policy:
+        """Compile other files."""
+        return compile_catalog(catalog_of(sections))
+
+    def source(self) -> Source:
+        """Read the account for the files."""
+        return Source(self.gateway(), Owner("acme", self.catalog.moved))
 
     def gateway(self) -> Gateway:
         """Connect to the account without waiting between tries."""
@@ -116,7 +126,7 @@ class Hooked:
 
     def receive(self, event: Mapping[str, Any]) -> Receipt:
         """Let an event come in as Stripe sends it."""
-        raw = json.dumps(event, indent=2)
+        raw = json.dumps(event)
         signature = WebhookSignature.generate_signature_header(raw, SECRET, self.market.clock.now)
         return self.inbox.receive(raw.encode(), signature)
 

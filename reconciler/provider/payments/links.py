@@ -37,11 +37,11 @@ class Sale(NamedTuple):
 
 
 def link_of(sale: Sale, offer: Offer) -> Page:
-    """Return the link of the files that sells an offer and can say who pays, else the tenant's own."""
+    """Return the link that the files make for the tenant to sell an offer, else one of the tenant's own."""
     name = declared(sale.catalog.file, sale.tenant, offer)
     lost = [*([offer.coupon] if offer.coupon else []), *offer.tax_rates]
     notes = tuple(f"a payment link leaves {each} out; checkout does not" for each in lost)
-    if name is not None and _names(sale, name):
+    if name is not None:
         return declared_link(sale, name, offer.sells)._replace(notes=notes)
     page = _own(sale, offer)
     return page._replace(notes=(*page.notes, *notes))

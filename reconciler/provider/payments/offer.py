@@ -201,18 +201,16 @@ def _not(message: str, remedy: str) -> NotForSaleError:
 
 
 def declared(file: File, tenant: str, offer: Offer) -> str | None:
-    """Return the payment link of the files that sells exactly this offer: the tenant's own, else one for everybody.
+    """Return the payment link that the files make for a tenant to sell exactly this offer.
 
-    A link of the files says nothing of a currency, so it is none for whoever has to pay in a certain one.
+    A link of the files says nothing of a currency, so it is none for whoever has to pay in a certain one. One for
+    everybody is none either: who pays with it stands only in its address, where a browser can change it.
     """
     if offer.currency is not None:
         return None
     wanted = sorted((line.address, line.quantity or 1) for line in offer.lines)
-    found: dict[bool, str] = {}
-    for name, link in file.payment_links.items():
-        if link.active and link.tenant in (None, tenant) and _sold_by(file, link) == wanted:
-            found.setdefault(link.tenant == tenant, name)
-    return found.get(True) or found.get(False)
+    own = (name for name, link in file.payment_links.items() if link.active and link.tenant == tenant)
+    return next((name for name in own if _sold_by(file, file.payment_links[name]) == wanted), None)
 
 
 def _sold_by(file: File, link: PaymentLink) -> list[tuple[str, int]]:

@@ -22,7 +22,7 @@ class Owner:
 
     def __init__(self, namespace: str, moved: Mapping[str, str]) -> None:
         self.namespace = namespace
-        self._moved = moved
+        self.moved = moved
 
     def tenant(self, thing: Object) -> str | None:
         """Return the tenant an object names: as sold by us, as one of the files' subscriptions, links or customers.
@@ -54,10 +54,10 @@ class Owner:
         mark = read_mark((thing or {}).get("metadata") or {})
         if mark is None or mark.namespace != self.namespace:
             return None
-        return new_address(mark.address, self._moved)
+        return new_address(mark.address, self.moved)
 
     def sells(self, thing: Object) -> str | None:
         """Return the address of what an object was sold as, by the metadata of its purchase."""
         metadata = thing.get("metadata") or {}
         sold = metadata.get("sells")
-        return new_address(sold, self._moved) if sold and self.tenant(thing) is not None else None
+        return new_address(sold, self.moved) if sold and self.tenant(thing) is not None else None

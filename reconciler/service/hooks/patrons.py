@@ -48,7 +48,7 @@ class Patrons:
         """Give tenants back that nothing was done about; those that are somebody else's by now stay theirs."""
         self._store.alongside([lease.release()._replace(must=False) for lease in leases])
 
-    def choose(self, lease: Lease, customer: str) -> Lease:
+    def choose(self, lease: Lease, customer: str | None) -> Lease:
         """Keep which customer is to be marked as a tenant, before it is; LostClaimError where the lease is lost."""
         self._store.alongside([Statement(tables.CHOOSE, (customer, lease.tenant, lease.fence), must=True)])
         return lease._replace(customer=customer, marked=0)

@@ -14,9 +14,8 @@ from reconciler.entitlements.purchases import UnknownPackError
 from reconciler.entitlements.subscriptions import follow
 from reconciler.ledger.annex import LostClaimError, Statement
 from reconciler.ledger.jobs import Job
-from reconciler.provider.gateway import Gateway, RequestFailedError
+from reconciler.provider.gateway import RequestFailedError
 from reconciler.provider.webhooks.fetch import Source
-from reconciler.provider.webhooks.owner import Owner
 from reconciler.service.hooks.inbox import Hook, Inbox, ended
 from reconciler.service.hooks.patrons import Lease, Patrons
 from reconciler.service.hooks.reading import Reading, Work
@@ -44,15 +43,14 @@ class Processor:
     def __init__(
         self,
         runtime: Entitlements,
-        gateway: Gateway,
+        source: Source,
         inbox: Inbox,
-        moved: Mapping[str, str],
         step: Callable[[str], None] = lambda _name: None,
     ) -> None:
         self._runtime = runtime
         self._inbox = inbox
         self._patrons = Patrons(runtime.ledger.store)
-        self._reading = Reading(Source(gateway, Owner(runtime.policy.namespace, moved)), self._patrons)
+        self._reading = Reading(source, self._patrons)
         self._step = step
 
     def round(self, most: int = 1000) -> Done:

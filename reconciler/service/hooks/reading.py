@@ -106,12 +106,15 @@ class Reading:
         return [each for name, each in found.items() if name in known or self._source.is_ours(each)]
 
     def _whose(self, work: Work, subscription: Object) -> str | None:
-        """Return whose a subscription is: whom it names, its customer's, of whom it was before."""
+        """Return whose a subscription is: whom it names, its customer's, of whom it or its customer was before."""
         tenant = self._owner.tenant(subscription)
         if tenant is None and self._owner.foreign(subscription):
             return None
         name, customer = subscription["id"], subscription["customer"]
-        tenant = tenant or self._of_customer(customer) or self._patrons.of([name]).get(name)
+        if tenant is None:
+            known = self._patrons.of([name, customer])
+            bought = work.owners[CUSTOMER].get(customer)
+            tenant = self._of_customer(customer) or known.get(name) or bought or known.get(customer)
         if tenant is not None:
             work.own(SUBSCRIPTION, name, tenant)
             work.own(CUSTOMER, customer, tenant)
@@ -145,10 +148,15 @@ class Reading:
 
         Which one is kept before it is marked: whoever takes this up after a death marks the same.
         """
-        gone = lease.customer in work.customers() and self._source.customer(lease.customer or "") is None
-        if lease.customer is None or gone:
+        bought = sorted(each for each, whose in work.owners[CUSTOMER].items() if whose == lease.tenant)
+        if (
+            lease.customer is not None
+            and {*bought, *work.customers()}
+            and self._source.customer(lease.customer) is None
+        ):
+            lease = self._patrons.choose(lease, None)
+        if lease.customer is None:
             there = customers_of(self._source.gateway, self._owner.namespace, lease.tenant)
-            bought = sorted(each for each, whose in work.owners[CUSTOMER].items() if whose == lease.tenant)
             found = [*there, *(each for each in bought if self._source.customer(each) is not None)]
             if not found:
                 return lease

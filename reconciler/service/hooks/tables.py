@@ -50,7 +50,7 @@ REPLAY = """UPDATE hook SET state = 'pending', attempts = 0, due = 0, error = NU
 LEASE = """INSERT INTO patron VALUES (?, 1, ?, NULL, 0) ON CONFLICT (tenant) DO UPDATE SET fence = patron.fence + 1,
     until = excluded.until WHERE patron.until <= ? RETURNING fence, customer, marked"""
 RELEASE = "UPDATE patron SET until = 0, marked = ? WHERE tenant = ? AND fence = ?"
-CHOOSE = "UPDATE patron SET customer = ?, marked = 0 WHERE tenant = ? AND fence = ?"
+CHOOSE = "UPDATE patron SET customer = CAST(? AS TEXT), marked = 0 WHERE tenant = ? AND fence = ?"
 LEARN = "INSERT INTO known VALUES (?, ?, ?) ON CONFLICT (id) DO NOTHING"
 KNOWN = "SELECT id, tenant FROM known WHERE id IN"
 OF_TENANT = "SELECT id FROM known WHERE tenant = ? AND kind = ? ORDER BY id"

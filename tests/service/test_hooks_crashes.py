@@ -1,0 +1,178 @@
+"""Deaths between any two steps, workers that stall, many at once: the same final state, nothing twice, none lost."""
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from reconciler.entitlements.periods import SECOND
+from reconciler.provider.gateway import Connection, Gateway
+from reconciler.provider.limiter import UNLIMITED
+from reconciler.provider.webhooks.fetch import Source
+from reconciler.provider.webhooks.owner import Owner
+from reconciler.service.hooks.inbox import HOLD
+from reconciler.service.hooks.processor import Processor
+from tests.ledger.databases import database
+from tests.loop.world import KEY
+
+from .hooks_world import Hooked
+
+STEPS = ("claim", "learn", "lease", "read", "keep")
+
+
+@pytest.fixture
+def world() -> Iterator[Hooked]:
+    """Lend an account with an inbox."""
+    found = Hooked()
+    yield found
+    found.close()
+
+
+class Death(BaseException):
+    """The end of a process: nothing of it cleans up."""
+
+
+def busy(world: Hooked) -> None:
+    """Buy packs and a plan, and give some money back."""
+    session = world.buy(pack="starter", quantity=2)
+    world.stripe.v1.refunds.create({"payment_intent": session.payment_intent, "amount": 999})
+    world.buy(plan="flat")
+
+
+def recovered(world: Hooked) -> str:
+    """Let a new process take over once the dead one's claims have run out, and return the state."""
+    world.market.clock.now += 2 * HOLD // SECOND
+    world.another().round()
+    assert {hook.state for hook in world.inbox.listed(limit=1000)} == {"done", "ignored"}
+    return repr(world.state())
+
+
+class Mortal:
+    """Dies at a point of its work: the ``n``-th request or transaction, before or after it had its effect."""
+
+    def __init__(self, point: int) -> None:
+        self.left = point
+        self.points = 0
+
+    def _point(self) -> None:
+        self.points += 1
+        self.left -= 1
+        if self.left == 0:
+            raise Death
+
+    def around(self, work: Callable[..., Any]) -> Callable[..., Any]:
+        """Return work that may be the last."""
+
+        def done(*args: Any, **more: Any) -> Any:
+            self._point()
+            result = work(*args, **more)
+            self._point()
+            return result
+
+        return done
+
+
+def processor(world: Hooked, mortal: Mortal, patch: pytest.MonkeyPatch) -> Processor:
+    """Return a processor whose every request and transaction may be its last."""
+    transport = world.sandbox.http_client()
+    patch.setattr(transport, "request", mortal.around(transport.request))
+    store = world.ent.ledger.store
+    patch.setattr(store, "alongside", mortal.around(store.alongside))
+    source = Source(Gateway(Connection(KEY, transport=transport, rates=UNLIMITED)), Owner("acme", {}))
+    return Processor(world.ent, source, world.inbox)
+
+
+def test_a_death_at_any_point_changes_nothing_of_the_end(world: Hooked) -> None:
+    """Killed before or after any request and any transaction, the next process comes to the same state."""
+    busy(world)
+    events, saved, then = world.fresh(), world.sandbox.state.save(), world.market.clock.now
+
+    def killed(mortal: Mortal) -> str:
+        world.ent.close()
+        world.sandbox.state.load(saved)
+        world.market.clock.now = then
+        world.start()
+        for event in events:
+            world.receive(event)
+        with pytest.MonkeyPatch.context() as patch, contextlib.suppress(Death):
+            processor(world, mortal, patch).round()
+        return recovered(world)
+
+    unhurt = Mortal(0)
+    wanted = killed(unhurt)
+    assert unhurt.points > 50
+    for point in range(1, unhurt.points + 1):
+        assert killed(Mortal(point)) == wanted, point
+
+
+@pytest.mark.parametrize("step", STEPS[1:])
+def test_a_worker_that_stalls_keeps_nothing_stale(world: Hooked, step: str) -> None:
+    """While one stands still at a step another works off the same, and the account goes on: what was read is old."""
+    session = world.buy(pack="starter")
+    world.deliver()
+    stalled: list[str] = []
+
+    def stall(name: str) -> None:
+        if name == step and not stalled:
+            stalled.append(name)
+            world.market.clock.now += 2 * HOLD // SECOND
+            assert world.another().round().done == 1
+            assert world.credits() == 110
+            world.stripe.v1.refunds.create({"payment_intent": session.payment_intent})
+            world.deliver()
+            world.another().round()
+            assert world.credits() == 0
+
+    world.another(stall).round()
+    assert stalled
+    assert world.credits() == 0
+    assert {hook.state for hook in world.inbox.listed()} == {"done", "ignored"}
+
+
+def test_a_worker_that_dies_while_it_marks_leaves_one_customer(world: Hooked) -> None:
+    """The customer that was chosen before the death is marked by whoever takes over, and no other."""
+    world.buy(plan="flat")
+    world.deliver()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("reconciler.service.hooks.reading.mark_customer", lambda *_: (_ for _ in ()).throw(Death()))
+        with pytest.raises(Death):
+            world.processor.round()
+    world.market.clock.now += 2 * HOLD // SECOND
+    world.another().round()
+    marked = [each for each in world.stripe.v1.customers.list({"limit": 100}).data if _is(each, "tenants.self")]
+    assert len(marked) == 1
+
+
+def _is(customer: Any, address: str) -> bool:
+    return bool(customer.metadata and customer.metadata.to_dict().get("address") == address)
+
+
+@pytest.mark.parametrize("kind", ["file", "postgres"])
+def test_many_workers_at_once_grant_everything_once(kind: str, tmp_path: Any) -> None:
+    """Four workers on one ledger share the events of three tenants: each purchase is granted once, each event done."""
+    with database(kind, tmp_path) as url:
+        world = Hooked(url)
+        for tenant in ("self", "other", "third"):
+            for _ in range(2):
+                world.buy(tenant, pack="starter")
+        world.buy("self", plan="flat")
+        for event in world.fresh():
+            world.receive(event)
+            world.receive(event)
+
+        def work() -> None:
+            for _ in range(20):
+                world.another().round()
+
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        world.market.clock.now += 2 * HOLD // SECOND
+        world.another().round()
+        assert [world.credits(tenant) for tenant in ("self", "other", "third")] == [220, 220, 220]
+        assert {hook.state for hook in world.inbox.listed(limit=1000)} == {"done", "ignored"}
+        world.close()
