@@ -10,9 +10,11 @@ import pytest
 from reconciler.entitlements.periods import SECOND
 from reconciler.provider.gateway import Connection, Gateway
 from reconciler.provider.limiter import UNLIMITED
+from reconciler.provider.payments import Choice
 from reconciler.provider.webhooks.fetch import Source
 from reconciler.provider.webhooks.owner import Owner
 from reconciler.service.hooks.inbox import HOLD
+from reconciler.service.hooks.patrons import TERM
 from reconciler.service.hooks.processor import Processor
 from tests.ledger.databases import database
 from tests.loop.world import KEY
@@ -129,6 +131,41 @@ def test_a_worker_that_stalls_keeps_nothing_stale(world: Hooked, step: str) -> N
     assert stalled
     assert world.credits() == 0
     assert {hook.state for hook in world.inbox.listed()} == {"done", "ignored"}
+
+
+def test_two_customers_of_a_tenant_are_worked_on_by_one(world: Hooked) -> None:
+    """Who read what one customer has before another of the same tenant changed keeps nothing of it, claimed or not."""
+    pages = [
+        world.market.desk.checkout("self", Choice(plan=plan), success_url="https://shop.example/ok", key=plan)
+        for plan in ("pay", "flat")
+    ]
+    for page in pages:
+        world.person.visit(page.url)
+        world.person.pay()
+        world.pass_days(0.1)
+    one, two = (world.market.session(page.id).customer for page in pages)
+    world.settle()
+    (older,) = world.stripe.v1.subscriptions.list({"customer": one}).data
+    (newer,) = world.stripe.v1.subscriptions.list({"customer": two}).data
+    world.stripe.v1.subscriptions.update(older.id, {"metadata": {"note": "x"}})
+    world.deliver()
+    stalled: list[str] = []
+
+    def stall(name: str) -> None:
+        if name == "keep" and not stalled:
+            stalled.append(name)
+            world.market.clock.now += TERM // SECOND + 1
+            world.stripe.v1.subscriptions.cancel(newer.id)
+            world.deliver()
+            assert world.another().round().done > 0
+            assert world.ent.subscription("self").plan == "pay"  # type: ignore[union-attr]
+
+    first = world.another(stall).round(1)
+    assert (first.done, first.later, stalled) == (0, 1, ["keep"])
+    assert world.ent.subscription("self").plan == "pay"  # type: ignore[union-attr]
+    world.pass_days(0.1)
+    world.another().round()
+    assert world.ent.subscription("self").plan == "pay"  # type: ignore[union-attr]
 
 
 def test_a_worker_that_dies_while_it_marks_leaves_one_customer(world: Hooked) -> None:
