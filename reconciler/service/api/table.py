@@ -2,15 +2,14 @@
 
 from starlette.routing import Route
 
-from reconciler.service.api import entitlements, working
+from reconciler.service.api import entitlements, webhooks, working
 from reconciler.service.api.operation import Operation, routes_of
-from reconciler.service.hooks import operations as hooks
 from reconciler.service.service import Service
 
 OPERATIONS: tuple[Operation, ...] = (
     *entitlements.OPERATIONS,
     *working.OPERATIONS,
-    *hooks.OPERATIONS,
+    *webhooks.OPERATIONS,
 )
 
 
