@@ -53,6 +53,11 @@ class Entitlements(Bookkeeping):
         self.degraded = Degraded(ledger, self._acts, journal)
         self.leases = Leases(ledger, self._acts, self.answered, journal) if lease else None
 
+    @property
+    def urls(self) -> Urls:
+        """Where a tenant buys a plan or pack."""
+        return self._urls
+
     @classmethod
     def open(
         cls,

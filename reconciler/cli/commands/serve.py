@@ -10,6 +10,7 @@ from reconciler.diagnostics import ReconcilerError, UsageError
 
 try:
     from reconciler.cli.serving import ServeOptions, opened, serve_options
+    from reconciler.cli.working import WorkOptions, join, work_options, work_settings
     from reconciler.service.operations.logs import LEVELS, configure
     from reconciler.service.serving import listen, serve
 except ModuleNotFoundError as error:
@@ -31,8 +32,9 @@ except ModuleNotFoundError as error:
     help="How calls reach the ledger.",
 )
 @click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True, help="What is logged.")
-@click.option("--no-worker", is_flag=True, help="Leave the export of usage to another process.")
+@click.option("--no-worker", is_flag=True, help="Leave work beside the requests to another process.")
 @serve_options
+@work_options
 @book_options
 @account_options
 @common_options
@@ -46,6 +48,7 @@ def command(
     log_level: str,
     no_worker: bool,
     options: ServeOptions,
+    doing: WorkOptions,
     books: BookOptions,
     account: AccountOptions,
 ) -> None:
@@ -54,6 +57,7 @@ def command(
     Requests under way are answered before it ends. Any number of processes may share a ledger in PostgreSQL.
     """
     configure(log_level)
+    work = work_settings(doing)
     with opened(app, books, account, options, mode=mode, worker=not no_worker) as service:
         if not is_loopback(host) and not service.credentials.any:
             raise UsageError(
@@ -61,4 +65,5 @@ def command(
                 f"{host} can be reached by others, and there is nothing to tell them apart by",
                 remedy="Make a key with `reconciler key new`, or listen on 127.0.0.1.",
             )
+        join(service, work, works=not no_worker)
         serve(service, listen(host, port), lambda url: app.out.data(f"{url}\n"))

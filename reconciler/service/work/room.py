@@ -29,6 +29,7 @@ SWEPT = 1000
 INTERVALS: Mapping[str, float] = {"sweep": 5, "watch": 10, "notices": 5, "recharge": 10, "tidy": 3600}
 #: The task that buys credits, for who knows that somebody runs low.
 RECHARGE = "recharge"
+NOTICES = "notices"
 
 
 @dataclass(frozen=True)
@@ -90,8 +91,8 @@ class Work:
         yield self._task("sweep", self.sweep)
         if self.settings.callback is not None:
             watch = Watch(self._runtime, low=self.settings.credits_low)
-            yield self._task("watch", watch.round)
-            yield self._task("notices", self.deliver)
+            yield self._task("watch", lambda: self._telling(watch.round()))
+            yield self._task(NOTICES, self.deliver)
             yield self._task("tidy", self.tidy)
         if self.recharges:
             yield self._task(RECHARGE, self.recharge)
@@ -135,11 +136,19 @@ class Work:
         catalog = self._catalog()
         if catalog is None or self._gateway is None or self.settings.caps is None:
             return Recharged()
-        return Recharger(self._runtime, Till(self._gateway, catalog), self.settings.caps, self._urls).round()
+        done = Recharger(self._runtime, Till(self._gateway, catalog), self.settings.caps, self._urls).round()
+        self._telling(done.paid + done.failed)
+        return done
 
     def tidy(self) -> int:
         """Delete notices that were sent long ago, and return how many."""
         return self.outbox.forget(self._runtime.ledger.store.now() - self.settings.kept)
+
+    def _telling(self, written: int) -> int:
+        """Let notices be sent at once where some were written."""
+        if written and self._worker is not None:
+            self._worker.want(NOTICES)
+        return written
 
     def _task(self, name: str, run: Callable[[], Any]) -> Task:
         return Task(name, INTERVALS[name], run)
