@@ -14,7 +14,7 @@ class Html(str):
 
 
 Child = str | None
-_VOID = frozenset({"meta"})
+_VOID = frozenset({"input", "meta"})
 
 
 def tag(name: str, /, *children: Child, **attributes: Any) -> Html:

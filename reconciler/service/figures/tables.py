@@ -49,8 +49,8 @@ STEPS = (
       month BIGINT NOT NULL, currency TEXT NOT NULL, tenant TEXT NOT NULL, amount BIGINT NOT NULL,
       PRIMARY KEY (month, currency, tenant))""",
     """CREATE TABLE figure_subscription (
-      id TEXT PRIMARY KEY, tenant TEXT NOT NULL, plan TEXT NOT NULL, status TEXT NOT NULL, currency TEXT NOT NULL,
-      yearly TEXT NOT NULL, started BIGINT NOT NULL, ended BIGINT)""",
+      id TEXT PRIMARY KEY, tenant TEXT NOT NULL, customer TEXT NOT NULL, plan TEXT NOT NULL, status TEXT NOT NULL,
+      currency TEXT NOT NULL, yearly TEXT NOT NULL, begun BIGINT NOT NULL, ended BIGINT)""",
     "CREATE TABLE figure_note (name TEXT PRIMARY KEY, at BIGINT NOT NULL, said TEXT NOT NULL)",
 )
 _DAY_KEY = ("tenant", "day", "tool", "meter", "currency")
