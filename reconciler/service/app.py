@@ -4,6 +4,7 @@ from starlette.routing import BaseRoute, Router
 
 from reconciler.service.api import table
 from reconciler.service.buying import routes as buying
+from reconciler.service.dashboard import routes as dashboard
 from reconciler.service.guard import Guard
 from reconciler.service.hooks import routes as hooks
 from reconciler.service.limits import Receive, Scope, Send
@@ -42,6 +43,7 @@ def routes_of(service: Service) -> list[BaseRoute]:
         *table.routes(service),
         *health.routes(service),
         *buying.routes(service),
+        *dashboard.routes(service),
     ]
 
 

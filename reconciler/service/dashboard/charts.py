@@ -11,7 +11,9 @@ from reconciler.diagnostics.html import Html, join, tag
 #: Colours there are; further series share the last one.
 SERIES = 6
 _HEIGHT, _FOOT, _HEAD = 190, 22, 10
-_LINES = 4
+#: More columns than this stand close together.
+_NARROW = 16
+_LINES = 5
 
 
 class Series(NamedTuple):
@@ -27,6 +29,8 @@ class Axis(NamedTuple):
     short: Sequence[str]
     full: Sequence[str]
     write: Callable[[int], str]
+    #: How numbers beside the lines are written, where there is little room.
+    mark: Callable[[int], str]
     #: Every so many columns have their label also on a narrow screen.
     every: int = 1
 
@@ -77,7 +81,7 @@ def _y(value: int, top: int) -> int:
 
 def _scale_texts(top: int, step: int, axis: Axis) -> Html:
     texts = [
-        tag("text", axis.write(value), x="100%", y=_y(value, top) + 4, text_anchor="end")
+        tag("text", axis.mark(value), x="100%", y=_y(value, top) + 4, text_anchor="end")
         for value in range(0, top + 1, step)
     ]
     return tag("svg", *texts, class_="axis", height=_HEIGHT, aria_hidden="true")
@@ -101,8 +105,11 @@ def _plot(
     for place, label in enumerate(axis.short):
         drawn += _column(axis, series, place, number, top)
         minor = (number - 1 - place) % axis.every
-        middle = f"{(place + 0.5) * 100 / number:.3f}%"
-        kept = {"x": middle, "y": _HEIGHT - 4, "text_anchor": "middle", "class_": "minor" if minor else None}
+        # The last label of many narrow columns would stand out of the picture.
+        end = place == number - 1 > _NARROW
+        across = "100%" if end else f"{(place + 0.5) * 100 / number:.3f}%"
+        anchor = "end" if end else "middle"
+        kept = {"x": across, "y": _HEIGHT - 4, "text_anchor": anchor, "class_": "minor" if minor else None}
         drawn.append(tag("text", label, **kept))
     labels = {"aria_labelledby": f"{id}-title {id}-desc"}
     return tag("svg", *drawn, class_="plot", height=_HEIGHT, role="img", **labels)
@@ -110,7 +117,7 @@ def _plot(
 
 def _column(axis: Axis, series: Sequence[Series], place: int, number: int, top: int) -> list[Html]:
     width = 100 / number
-    thick = width * (0.66 if number <= 16 else 0.8)  # noqa: PLR2004  a matter of looks
+    thick = width * (0.66 if number <= _NARROW else 0.8)
     left, below, drawn = place * width + (width - thick) / 2, 0, []
     for colour, each in enumerate(series, 1):
         value = each.values[place]
@@ -165,12 +172,12 @@ def scrolling(table: Html, label: str) -> Html:
     return tag("div", table, class_="scroll", role="region", aria_label=label, tabindex="0")
 
 
-def share_bar(part: int, of: int) -> Html | None:
-    """Draw how much of something is used; the words for it stand beside it."""
+def share_bar(part: int, of: int, *, limit: bool = True) -> Html | None:
+    """Draw a part of a whole; the words for it stand beside it. What is nearly all of a ``limit`` looks like it."""
     if of <= 0:
         return None
     used = min(max(part, 0) * 1000 // of, 1000) / 10
-    state = "over" if part >= of else "near" if part * 10 >= of * 8 else "fill"
+    state = "fill" if not limit else "over" if part >= of else "near" if part * 10 >= of * 8 else "fill"
     track = tag("rect", width="100%", height="8", class_="track")
     return tag("svg", track, tag("rect", width=f"{used}%", height="8", class_=state), class_="bar", aria_hidden="true")
 

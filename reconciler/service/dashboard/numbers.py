@@ -6,7 +6,7 @@ from decimal import Decimal
 from reconciler import money
 from reconciler.entitlements.periods import LENGTH, SECOND, instant
 from reconciler.entitlements.policy import MICRO
-from reconciler.service.figures.tables import first_day
+from reconciler.service.figures.tables import first_day, month_of_day
 
 _DAYS = 30
 #: From so many thousandths on a change is written in whole percent.
@@ -42,6 +42,21 @@ def major(amount: Decimal, currency: str) -> str:
 
 def _grouped(value: Decimal) -> str:
     return f"{value:,.{money.decimals(value)}f}"
+
+
+def short(value: int) -> str:
+    """Write a number where there is little room: ``20k``, ``1.5M``; exact where it is small."""
+    for size, sign in ((10**9, "B"), (10**6, "M"), (10**3, "k")):
+        if value >= size:
+            whole_, tenth = value // size, value % size * 10 // size
+            return f"{whole_:,}.{tenth}{sign}" if tenth and not value % (size // 10) else f"{whole_:,}{sign}"
+    return str(value)
+
+
+def short_minor(amount: int, currency: str) -> str:
+    """Write minor units of a currency where there is little room, in major units."""
+    size = 10 ** money.exponent(currency)
+    return short(amount // size) if amount % size == 0 else f"{money.to_major(Decimal(amount), currency)}"
 
 
 def percent(part: int, of: int) -> str:
@@ -121,3 +136,8 @@ def rate(part: int, of: int) -> str | None:
 def today_of(now: int) -> int:
     """Return the day since 1970 an instant in microseconds lies in."""
     return now // LENGTH["day"]
+
+
+def month_of(number: int) -> int:
+    """Return the month since 1970 a day since 1970 lies in."""
+    return month_of_day(number)

@@ -25,16 +25,9 @@ class Seat(NamedTuple):
     now: int = 0
 
     def to(self, *parts: str, **query: str | int | None) -> str:
-        """Return the address of a page below the root; every part is escaped, and what is ``None`` left out."""
-        path = "/".join(_escaped(part) for part in parts)
-        asked = urlencode({name.removesuffix("_"): value for name, value in query.items() if value is not None})
-        return f"{self.root}/{path}{f'?{asked}' if asked else ''}"
-
-
-def _escaped(part: str) -> str:
-    """Escape a segment of a path; dots alone would be taken for a way up."""
-    escaped = urlencode({"": part}, safe="")[1:].replace("+", "%20")
-    return escaped.replace(".", "%2E") if not escaped.strip(".") else escaped
+        """Return the address of a page below the root; what is ``None`` is left out of its query."""
+        asked = urlencode({name: value for name, value in query.items() if value is not None})
+        return f"{self.root}/{'/'.join(parts)}{f'?{asked}' if asked else ''}"
 
 
 def page(seat: Seat, title: str, here: str | None, *body: Child) -> str:
@@ -90,26 +83,26 @@ class Column(NamedTuple):
 
 def table(caption: str, head: Sequence[Column], rows: Iterable[Sequence[Child]], *, hidden: bool = False) -> Html:
     """Write a table whose first cell of each row is its head; cells that are wide are left out on a narrow screen."""
-    written = [
+    written = (
         tag(
             "tr",
             *(
-                tag(
-                    "td" if place else "th",
-                    cell,
-                    class_=_cell_class(column),
-                    scope=None if place else "row",
-                )
+                tag("td" if place else "th", cell, class_=_cell_class(column), scope=None if place else "row")
                 for place, (column, cell) in enumerate(zip(head, row, strict=True))
             ),
         )
         for row in rows
-    ]
+    )
+    return framed(caption, head, written, hidden=hidden)
+
+
+def framed(caption: str, head: Sequence[Column], rows: Iterable[Html], *, hidden: bool = False) -> Html:
+    """Write a table of rows that are written already."""
     made = tag(
         "table",
         tag("caption", caption, class_="hidden" if hidden else None),
         tag("thead", tag("tr", *map(_head, head))),
-        tag("tbody", *written),
+        tag("tbody", *rows),
     )
     return scrolling(made, caption)
 
@@ -129,7 +122,10 @@ def _cell_class(column: Column) -> str | None:
 
 def card(title: str, value: str | None, *more: Child, absent: str = "") -> Html:
     """Write a key figure; where there is no value it says why."""
-    shown = tag("p", value, class_="value") if value is not None else tag("p", absent, class_="value none")
+    shown = tag("p", absent, class_="value none")
+    if value is not None:
+        number, _, unit = value.partition(" ")
+        shown = tag("p", number, tag("small", f" {unit}") if unit else None, class_="value")
     return tag("li", tag("h2", title), shown, *more, class_="card")
 
 

@@ -49,13 +49,14 @@ code { font: 0.92em ui-monospace, monospace; overflow-wrap: anywhere; }
   min-width: 0; }
 .two { display: grid; grid-template-columns: minmax(0, 3fr) minmax(0, 2fr); gap: 0 20px; align-items: start; }
 .even { grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(178px, 1fr)); gap: 14px; margin: 0 0 20px;
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 14px; margin: 0 0 20px;
   padding: 0;
   list-style: none; }
 .card { background: var(--panel); border: 1px solid var(--rule); border-radius: 10px; padding: 14px 16px;
   min-width: 0; }
 .card h2 { font-size: 13px; font-weight: 500; color: var(--faint); margin: 0 0 2px; }
-.card .value { font-size: 24px; line-height: 1.25; font-weight: 620; letter-spacing: -0.02em; margin: 0;
+.card .value { color: var(--ink); font-size: 22px; line-height: 1.25; font-weight: 620; margin: 0;
+  letter-spacing: -0.02em;
   font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
 .card .value small { font-size: 14px; font-weight: 500; color: var(--faint); letter-spacing: 0; }
 .card .value.none { font-size: 15px; font-weight: 500; color: var(--faint); padding: 6px 0 3px; letter-spacing: 0; }
@@ -64,13 +65,13 @@ code { font: 0.92em ui-monospace, monospace; overflow-wrap: anywhere; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 caption { text-align: left; font-weight: 650; font-size: 17px; padding: 0 0 10px; }
 caption.hidden { padding: 0; }
-th, td { text-align: left; padding: 9px 14px 9px 0; border-bottom: 1px solid var(--rule); vertical-align: top; }
+th, td { text-align: left; padding: 9px 20px 9px 0; border-bottom: 1px solid var(--rule); vertical-align: top; }
 tr > :last-child { padding-right: 0; }
 tbody tr:last-child > * { border-bottom: 0; }
 thead th { font-size: 13px; font-weight: 550; color: var(--faint); white-space: nowrap; vertical-align: bottom;
   padding-top: 0; }
 tbody th { font-weight: 500; overflow-wrap: anywhere; min-width: 9em; }
-th a { color: inherit; }
+thead th a { color: inherit; }
 th[aria-sort] a { color: var(--ink); font-weight: 650; }
 .number { text-align: right; white-space: nowrap; }
 td .id, th .id { display: block; font-size: 13px; color: var(--faint); font-weight: 400; overflow-wrap: anywhere; }
@@ -122,6 +123,7 @@ form.stack button { justify-self: start; }
 .pages { display: flex; justify-content: space-between; gap: 12px; margin: 14px 0 0; }
 .state { display: flex; gap: 10px; align-items: baseline; }
 .dot { flex: none; width: 10px; height: 10px; }
+ul.bare { list-style: none; margin: 0; padding: 0; }
 ul.plain { list-style: none; margin: 0; padding: 0; }
 ul.plain > li { padding: 7px 0; border-bottom: 1px solid var(--rule); }
 ul.plain > li:last-child { border: 0; }
@@ -143,6 +145,8 @@ tr:target { background: color-mix(in srgb, var(--accent) 14%, transparent); }
   .chart .axis { width: 52px; }
   .chart .minor { display: none; }
   .wide { display: none; }
+  tbody th { min-width: 5.5em; }
+  th, td { padding-right: 12px; }
   input[type=search] { min-width: 0; }
   form.row .field { flex: 1 1 40%; }
 }
