@@ -8,6 +8,7 @@ from starlette.responses import RedirectResponse, Response
 
 from reconciler.entitlements import KeyConflictError
 from reconciler.entitlements.books import OWN
+from reconciler.ledger.entry import well_named
 from reconciler.service.dashboard.desk import Desk, Visit, WrongError
 from reconciler.service.dashboard.tenant import REASON
 
@@ -40,7 +41,7 @@ class Acts:
         """Take away what is left of a grant."""
         tenant, key, reason = self._common(visit)
         lot = visit.form.get("lot", "")
-        if not lot or lot.startswith(OWN):
+        if not well_named(lot) or lot.startswith(OWN):
             raise WrongError(422, "Not taken away", "Choose one of the grants.")
         try:
             self._runtime.void(tenant, lot, key=key, reason=reason)
@@ -54,12 +55,12 @@ class Acts:
         """Return the tenant, the key of the form, and the reason with who gave it."""
         tenant, key = visit.form.get("tenant", ""), visit.form.get("key", "")
         reason = visit.form.get("reason", "").strip()
-        known = self._desk.store.balance(tenant) is not None or tenant in self._runtime.policy.tenants
-        if not tenant or not known:
+        named = well_named(tenant)
+        if not named or (self._desk.store.balance(tenant) is None and tenant not in self._runtime.policy.tenants):
             raise WrongError(404, "No such tenant", "Neither the files nor the ledger know this tenant.")
         if not reason or len(reason) > REASON or not reason.isprintable():
             raise WrongError(422, "A reason is needed", f"Say why in at most {REASON} characters.")
-        if not key.startswith("dashboard-") or len(key) > _KEY or not key.isprintable():
+        if not key.startswith("dashboard-") or len(key) > _KEY or not well_named(key):
             raise WrongError(422, "Not sent", "The form is not one of these pages. Load the page again, and send it.")
         return tenant, key, f"{reason} (by {visit.operator})"
 

@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from reconciler.ledger.entry import well_named
 from reconciler.service.dashboard import reading
 from reconciler.service.dashboard.acts import DONE, Acts
 from reconciler.service.dashboard.catalogue import catalogue_page
@@ -54,7 +55,7 @@ class Pages:
     def tenants(self, visit: Visit) -> Response:
         """Answer with a page of tenants."""
         order, after = _order(visit.query), _place(visit.query)
-        query = visit.query.get("q", "").strip()[:_QUERY]
+        query = "".join(filter(str.isprintable, visit.query.get("q", ""))).strip()[:_QUERY]
         return html(tenants_page(visit.seat, reading.tenants_of(self._desk.figures, order, query, after)))
 
     def tenant(self, visit: Visit) -> Response:
@@ -62,7 +63,8 @@ class Pages:
         name, before = visit.query.get("id", ""), _number(visit.query.get("before"))
         done = DONE.get(visit.query.get("done", ""), "")
         service, store = self._service, self._desk.figures
-        view = reading.tenant(service.runtime, store, service.catalog, name, before, done)
+        known = well_named(name)
+        view = reading.tenant(service.runtime, store, service.catalog, name, before, done) if known else None
         if view is None:
             raise WrongError(404, "No such tenant", "Neither the files nor the ledger know this tenant.")
         return html(tenant_page(visit.seat, view))
@@ -119,11 +121,13 @@ def _place(query: Mapping[str, str]) -> Place | None:
     """Return the place a page begins behind; a value that is none begins it anew."""
     if "after" not in query:
         return None
-    by, value = query.get("sort", "tenant"), query.get("at")
+    by, value, currency = query.get("sort", "tenant"), query.get("at"), query.get("currency", "")
+    if not all(map(str.isprintable, (query["after"], value or "", currency))):
+        return None
     if by in ("tenant", "plan"):
         return Place(query["after"], value)
     number = _number(value)
-    return None if number is None else Place(query["after"], number, query.get("currency", ""))
+    return None if number is None else Place(query["after"], number, currency)
 
 
 def _number(text: str | None) -> int | None:
