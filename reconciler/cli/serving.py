@@ -31,6 +31,7 @@ from reconciler.provider.gateway import Connection, Gateway
 from reconciler.provider.payments import Payments
 from reconciler.provider.retry import Backoff
 from reconciler.provider.worker import INTERVAL, Round, UsageWorker
+from reconciler.service.figures.rounds import Figures
 from reconciler.service.identity.keys import parse_operator_keys
 from reconciler.service.operations.logs import told
 from reconciler.service.service import Files, Service
@@ -179,6 +180,9 @@ def opened(
             sell=None if connection is None else functools.partial(_desk, connection),
             read=lambda: _again(books),
         )
+        if worker:
+            figures = Figures(runtime, lambda: service.catalog, service.gateway)
+            service.beside("figures", figures.work)
         if connection is not None and worker:
             check_mode(connection.mode, None if files.catalog is None else files.catalog.environment)
             service.beside("usage", functools.partial(_export, app, service, connection))
