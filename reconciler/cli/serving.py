@@ -35,7 +35,7 @@ from reconciler.service.figures.rounds import Figures
 from reconciler.service.identity.keys import parse_operator_keys
 from reconciler.service.operations.logs import told
 from reconciler.service.service import Files, Service
-from reconciler.service.settings import Settings, TokenSettings
+from reconciler.service.settings import PRINCIPAL_PACE, Pace, Settings, TokenSettings
 
 OPERATOR_KEYS, METRICS_KEY = "RECONCILER_OPERATOR_KEYS", "RECONCILER_METRICS_KEY_SHA256"
 _LARGEST = 256 * 1024
@@ -49,6 +49,7 @@ class ServeOptions:
     operator_keys: Path | None = None
     hosts: tuple[str, ...] = ()
     return_origins: tuple[str, ...] = ()
+    pace: int | None = None
     buy_url: str | None = None
     jwt_issuer: str | None = None
     jwt_audience: str | None = None
@@ -88,6 +89,12 @@ def serve_options(function: Command) -> Command:
                 multiple=True,
                 metavar="ORIGIN",
                 help="Where pages of Stripe may lead back to, such as https://shop.example; repeatable.",
+            ),
+            click.option(
+                "--pace",
+                type=click.IntRange(1),
+                metavar="N",
+                help="Requests a second of one credential; default 500, twice as many at once.",
             ),
             click.option(
                 "--buy-url",
@@ -130,6 +137,7 @@ def settings_of(options: ServeOptions, *, simulated: bool, environ: Mapping[str,
         hosts=frozenset(host.lower() for host in options.hosts),
         return_origins=frozenset(map(_origin, options.return_origins)),
         local_returns=simulated,
+        principal_pace=PRINCIPAL_PACE if options.pace is None else Pace(options.pace, 2 * options.pace),
     )
 
 

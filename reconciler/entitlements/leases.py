@@ -250,6 +250,10 @@ class Leases:
                 self._guarded(self._recover)
                 self._forget(monotonic())
 
+    def stranded(self) -> int:
+        """Return how many calls this process has borrowed and not made: nobody else can make them now."""
+        return sum(slice_.left for slice_ in self._all())
+
     def _forget(self, now: float) -> None:
         """Forget what was said of tenants some time ago, and how often tools were called where those are too many."""
         if len(self._heat) > MOST:

@@ -8,7 +8,7 @@ from reconciler.service.dashboard import routes as dashboard
 from reconciler.service.guard import Guard
 from reconciler.service.hooks import routes as hooks
 from reconciler.service.limits import Receive, Scope, Send
-from reconciler.service.operations import health
+from reconciler.service.operations import pages
 from reconciler.service.problems import ProblemError
 from reconciler.service.service import Service
 
@@ -41,7 +41,7 @@ def routes_of(service: Service) -> list[BaseRoute]:
     return [
         *hooks.routes(service),
         *table.routes(service),
-        *health.routes(service),
+        *pages.routes(service),
         *buying.routes(service),
         *dashboard.routes(service),
     ]

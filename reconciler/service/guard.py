@@ -20,7 +20,7 @@ log = logging.getLogger("reconciler.service")
 #: Where a route says what it does, as resource and action, for metrics and logs.
 OPERATION, REQUEST_ID, SERVICE = "reconciler.operation", "reconciler.request_id", "reconciler.service"
 #: Paths below which anybody may ask as often as the load balancer and Stripe do.
-_UNPACED = ("/healthz", "/readyz", "/v1/webhooks/")
+_UNPACED = ("/healthz", "/readyz", "/v1/webhooks/stripe")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,128}")
 _HEADERS = (
     (b"cache-control", b"no-store"),

@@ -1,9 +1,12 @@
 """What the routes of the service share: the runtime, the catalogue, the desk that sells, and who may ask."""
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import NamedTuple, TypeVar
 
 from reconciler.config.catalog import Catalog
 from reconciler.entitlements import Entitlements, Policy
@@ -14,12 +17,20 @@ from reconciler.service.buying.tokens import Shop
 from reconciler.service.hooks.room import Hooks
 from reconciler.service.identity.credentials import Credentials
 from reconciler.service.limits import Buckets
+from reconciler.service.operations.gauges import gauges_of
 from reconciler.service.operations.metrics import Metrics
 from reconciler.service.settings import Settings
 from reconciler.service.work.room import Work as OwnWork
 
 #: Work beside the requests, in a thread of its own, until the event is set.
 Work = Callable[[threading.Event], None]
+#: Requests that wait for Stripe at once, and those that wait for their turn beside them.
+_SLOW, _WAITING = 16, 48
+Result = TypeVar("Result")
+
+
+class BusyError(Exception):
+    """So many requests wait for Stripe already that one more would only wait."""
 
 
 class Files(NamedTuple):
@@ -70,11 +81,14 @@ class Service:
         self.principals = Buckets(self.settings.principal_pace)
         self.places = Buckets(self.settings.address_pace)
         self.metrics = Metrics()
+        self.metrics.look(partial(gauges_of, self))
         self.beats: dict[str, Beat] = {}
         self.stopping = threading.Event()
         self._work: list[tuple[str, Work]] = []
         self._threads: list[threading.Thread] = []
         self._reloading = threading.Lock()
+        self._slow = ThreadPoolExecutor(_SLOW, "payments")
+        self._waiting = 0
 
     def beside(self, name: str, work: Work) -> None:
         """Let work run beside the requests, from the start of the app to its end."""
@@ -96,6 +110,17 @@ class Service:
         self.stopping.set()
         for thread in self._threads:
             thread.join(self.settings.grace)
+        self._slow.shutdown(wait=False, cancel_futures=True)
+
+    async def slowly(self, work: Callable[[], Result]) -> Result:
+        """Do work that waits for others in threads of its own; BusyError where too much of it waits already."""
+        if self._waiting >= _SLOW + _WAITING:
+            raise BusyError
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._slow, work)
+        finally:
+            self._waiting -= 1
 
     @property
     def can_reload(self) -> bool:

@@ -65,7 +65,8 @@ def listen(host: str, port: int) -> socket.socket:
     """Return a socket that listens; ReconcilerError where the address cannot be had."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listener = socket.socket(family, socket.SOCK_STREAM)
+        # Named, the protocol makes asyncio switch Nagle's algorithm off; else a reply waits for the client's late ACK.
+        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     except (OSError, OverflowError, UnicodeError) as error:
         raise ReconcilerError("E1505", f"cannot listen on {host}:{port}: {error}") from error
     try:

@@ -46,7 +46,10 @@ FILES: dict[str, Any] = {
 }
 #: No limit on how often, which most tests are not about.
 OPEN = Settings(
-    operator_keys={"ops": sha256_of(OPERATOR_KEY)}, principal_pace=Pace(1e6, 10**6), address_pace=Pace(1e6, 10**6)
+    operator_keys={"ops": sha256_of(OPERATOR_KEY)},
+    return_origins=frozenset({"https://shop.example"}),
+    principal_pace=Pace(1e6, 10**6),
+    address_pace=Pace(1e6, 10**6),
 )
 
 

@@ -129,9 +129,8 @@ class Payments:
             return _unknown(failure.message, again)
         request = f" (request {failure.request_id})" if failure.request_id else ""
         if failure.code == "idempotency_error":
-            return PageError(
-                "E1402", f"the key was used for something else{request}", remedy="Use a key once for one purchase."
-            )
+            words = f"the key was used for something else{request}"
+            return PageError("E1402", words, remedy="Use a key once for one purchase.", conflict=True)
         remedy = "Try again later." if failure.status == HTTPStatus.TOO_MANY_REQUESTS else None
         return PageError("E1402", f"Stripe refuses to make the page{request}: {failure.message}", remedy=remedy)
 

@@ -26,11 +26,17 @@ class UnavailableError(PaymentError):
 
 
 class PageError(PaymentError):
-    """A page was not made; ``ambiguous`` says that it may have been, and the same key again finds it."""
+    """A page was not made; ``ambiguous`` says that it may have been, and the same key again finds it.
 
-    def __init__(self, code: str, message: str, *, remedy: str | None = None, ambiguous: bool = False) -> None:
+    ``conflict`` says that the key was used for something else.
+    """
+
+    def __init__(
+        self, code: str, message: str, *, remedy: str | None = None, ambiguous: bool = False, conflict: bool = False
+    ) -> None:
         super().__init__(code, message, remedy=remedy)
         self.ambiguous = ambiguous
+        self.conflict = conflict
 
 
 class StatusTimeoutError(PaymentError):

@@ -8,7 +8,13 @@ from reconciler.entitlements import Reason
 from reconciler.service.api.model import Amount, Closed, Count, Name
 
 Units = Annotated[dict[Name, Count], Field(min_length=1, max_length=100)]
-_ONE: dict[str, Any] = {"oneOf": [{"required": ["tool"]}, {"required": ["meter"]}]}
+_TEXT, _NULL = {"type": "string"}, {"type": "null"}
+_ONE: dict[str, Any] = {
+    "oneOf": [
+        {"required": ["tool"], "properties": {"tool": _TEXT, "meter": _NULL}},
+        {"required": ["meter"], "properties": {"meter": _TEXT, "tool": _NULL, "units": _NULL}},
+    ]
+}
 LONGEST_HOLD, HOLD = 86_400, 600
 
 

@@ -1,15 +1,28 @@
 """What every model of the API has in common: closed, exact, and no more than a ledger can hold."""
 
+import re
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+)
 
 from reconciler.entitlements.measure import MOST
 from reconciler.ledger.entry import MAX_NAME
 
-_DECIMAL = r"^(0|[1-9][0-9]{0,12})(\.[0-9]{1,6})?$"
+#: Credits that one request may bring in or back; a ledger holds a few thousand times as many.
+MOST_CREDITS = 10**9
+_AMOUNT = r"(0|[1-9][0-9]{0,9})(\.[0-9]{1,6})?"
+_DECIMAL = re.compile(_AMOUNT)
 
 
 class Closed(BaseModel):
@@ -31,13 +44,14 @@ def _line(text: str) -> str:
 
 
 def _decimal(value: Any) -> Any:
-    """Read an amount of credits from its text, or from a number as it stands in the body."""
-    if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
-        try:
-            return Decimal(value)
-        except InvalidOperation:
-            raise ValueError("a decimal such as 12.5") from None
-    return value
+    """Read an amount of credits from its text or from a whole number, never through a float."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return Decimal(value)
+    if isinstance(value, str):
+        if not _DECIMAL.fullmatch(value):
+            raise ValueError("a decimal such as 12.5, with at most six places")
+        return Decimal(value)
+    raise ValueError("a decimal in a string, or a whole number")
 
 
 def _instant(value: Any) -> Any:
@@ -56,8 +70,16 @@ Url = Annotated[str, StringConstraints(min_length=1, max_length=2048), AfterVali
 #: Credits, exact: a string, or a whole number.
 Credits = Annotated[
     Decimal,
-    BeforeValidator(_decimal, json_schema_input_type=str | int),
-    Field(gt=0, lt=10**12, decimal_places=6),
+    BeforeValidator(_decimal),
+    Field(gt=0, le=MOST_CREDITS),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": f"^{_AMOUNT}$"},
+                {"type": "integer", "minimum": 1, "maximum": MOST_CREDITS},
+            ]
+        }
+    ),
 ]
 Instant = Annotated[AwareDatetime, BeforeValidator(_instant, json_schema_input_type=AwareDatetime)]
 #: An amount in an answer: a decimal as a string, so that no client rounds it.

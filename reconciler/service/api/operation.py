@@ -104,7 +104,8 @@ class _Endpoint:
         self._allow = ", ".join(sorted(operations))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        operation = self._operations.get(scope["method"])
+        method = scope["method"]
+        operation = self._operations.get("GET" if method == "HEAD" else method)
         if operation is None:
             raise HTTPException(405, headers={"Allow": self._allow})
         scope[OPERATION] = (operation.resource, operation.action)

@@ -2,12 +2,15 @@
 
 from starlette.routing import Route
 
-from reconciler.service.api import entitlements, webhooks, working
+from reconciler.service.api import entitlements, operator, reports, selling, webhooks, working
 from reconciler.service.api.operation import Operation, routes_of
 from reconciler.service.service import Service
 
 OPERATIONS: tuple[Operation, ...] = (
     *entitlements.OPERATIONS,
+    *operator.OPERATIONS,
+    *selling.OPERATIONS,
+    *reports.OPERATIONS,
     *working.OPERATIONS,
     *webhooks.OPERATIONS,
 )

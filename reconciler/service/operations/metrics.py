@@ -4,13 +4,17 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from reconciler.entitlements import Decision
+from reconciler.entitlements.policy import MICRO
+from reconciler.service.operations.gauges import Gauges, Look
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+#: Actions by which a call is made.
+_MAKES = frozenset({"consume", "commit"})
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 30)
 
 
 class Metrics:
-    """Counts what the service answers. ``registry`` takes the collectors of other rooms."""
+    """Counts what the service answers, and asks the other rooms for their figures when somebody looks."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -34,6 +38,23 @@ class Metrics:
             registry=self.registry,
         )
 
+        self._charged = Counter(
+            "reconciler_charged",
+            "What calls cost, in credits or in major units of a currency.",
+            ("unit",),
+            registry=self.registry,
+        )
+        self._short = Counter(
+            "reconciler_short_calls",
+            "Calls that used more than was there, by the reason that would have refused them.",
+            ("reason",),
+            registry=self.registry,
+        )
+
+    def look(self, look: Look) -> None:
+        """Ask a room for its figures from now on, at most every 15 seconds."""
+        self.registry.register(Gauges(look))
+
     def answered(self, operation: tuple[str, str] | None, status: int, seconds: float) -> None:
         """Count an answer; what no route was found for is ``other``."""
         resource, action = operation or ("other", "other")
@@ -41,8 +62,13 @@ class Metrics:
         self._seconds.labels(resource, action).observe(seconds)
 
     def decided(self, action: str, decision: Decision) -> None:
-        """Count a decision."""
-        self._decisions.labels(action, str(decision.reason)).inc()
+        """Count a decision, and what the call costs where it was made now."""
+        self._decisions.labels(action, decision.reason.value).inc()
+        if action in _MAKES and decision.allowed and not decision.replayed:
+            if decision.cost and decision.unit:
+                self._charged.labels(decision.unit).inc(decision.cost / MICRO)
+            if decision.short:
+                self._short.labels(decision.reason.value).inc()
 
     def text(self) -> bytes:
         """Return all figures as Prometheus reads them."""
