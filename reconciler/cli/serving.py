@@ -23,17 +23,20 @@ from reconciler.config.catalog import Catalog, load_catalog
 from reconciler.diagnostics import UsageError
 from reconciler.entitlements import Entitlements
 from reconciler.entitlements.compile import compile_catalog
+from reconciler.entitlements.periods import SECOND
 from reconciler.entitlements.policy import read_policy
 from reconciler.entitlements.remedies import Urls
-from reconciler.ledger.ledger import open_ledger
+from reconciler.ledger.ledger import Ledger, open_ledger
 from reconciler.provider.binding import check_mode
 from reconciler.provider.gateway import Connection, Gateway
 from reconciler.provider.payments import Payments
 from reconciler.provider.retry import Backoff
 from reconciler.provider.worker import INTERVAL, Round, UsageWorker
+from reconciler.service.buying.tokens import Shop, Tokens
 from reconciler.service.figures.rounds import Figures
 from reconciler.service.identity.keys import parse_operator_keys
 from reconciler.service.operations.logs import told
+from reconciler.service.secrets import secret_of
 from reconciler.service.service import Files, Service
 from reconciler.service.settings import PRINCIPAL_PACE, Pace, Settings, TokenSettings
 
@@ -51,6 +54,7 @@ class ServeOptions:
     return_origins: tuple[str, ...] = ()
     pace: int | None = None
     buy_url: str | None = None
+    public_url: str | None = None
     jwt_issuer: str | None = None
     jwt_audience: str | None = None
     jwt_keys: str | None = None
@@ -97,9 +101,15 @@ def serve_options(function: Command) -> Command:
                 help="Requests a second of one credential; default 500, twice as many at once.",
             ),
             click.option(
+                "--public-url",
+                metavar="URL",
+                help="Where the public reaches the service: refusals lead to its pages; default the address on this"
+                " machine.",
+            ),
+            click.option(
                 "--buy-url",
                 metavar="URL",
-                help="Where a tenant buys what a refusal names, with {kind}, {id} and {tenant} in it.",
+                help="Another page where a tenant buys what a refusal names, with {kind}, {id} and {tenant} in it.",
             ),
             click.option("--jwt-issuer", metavar="ISSUER", help="Issuer of the tokens that are believed."),
             click.option("--jwt-audience", metavar="AUDIENCE", help="Audience the tokens have to name."),
@@ -170,16 +180,25 @@ def _origin(text: str) -> str:
 
 @contextmanager
 def opened(
-    app: App, books: BookOptions, account: AccountOptions, options: ServeOptions, *, mode: str, worker: bool
+    app: App,
+    books: BookOptions,
+    account: AccountOptions,
+    options: ServeOptions,
+    *,
+    mode: str,
+    worker: bool,
+    here: str | None = None,
 ) -> Iterator[Service]:
-    """Open everything a service needs, and close it in the end."""
+    """Open everything a service needs, and close it in the end; ``here`` is its address on this machine."""
     connection = _connection(app, account)
     settings = settings_of(options, simulated=connection is not None and connection.simulated)
     files = _first(app, books)
     url, _ = ledger_of(books)
     ledger = open_ledger(url, "direct" if mode == "direct" else "group")
     journal = Path(os.environ.get("RECONCILER_JOURNAL", "reconciler-journal"))
-    with Entitlements(files.policy, ledger, _urls(options.buy_url), journal, lease=mode == "lease") as runtime:
+    shop = _shop(options, ledger, here) if connection is not None and files.catalog is not None else None
+    urls = shop.url if shop is not None else _urls(options.buy_url)
+    with Entitlements(files.policy, ledger, urls, journal, lease=mode == "lease") as runtime:
         service = Service(
             runtime,
             settings=settings,
@@ -187,6 +206,7 @@ def opened(
             gateway=None if connection is None else Gateway(connection),
             sell=None if connection is None else functools.partial(_desk, connection),
             read=lambda: _again(books),
+            shop=shop,
         )
         if worker:
             figures = Figures(runtime, lambda: service.catalog, service.gateway)
@@ -221,6 +241,23 @@ def _again(books: BookOptions) -> Files:
 
 def _desk(connection: Connection, catalog: Catalog) -> Payments:
     return Payments(catalog, connection)
+
+
+def _shop(options: ServeOptions, ledger: Ledger, here: str | None) -> Shop | None:
+    """Return what makes the addresses of the service's own pages; ``None`` where another page sells."""
+    base = options.public_url or here
+    if options.buy_url is not None or base is None:
+        return None
+    parts = urlsplit(base)
+    if (
+        parts.scheme not in ("http", "https")
+        or not parts.netloc
+        or parts.query
+        or parts.fragment
+        or "@" in parts.netloc
+    ):
+        raise UsageError("E1507", f"{base} is not an address", remedy="Write it as https://billing.example.")
+    return Shop(Tokens(secret_of(ledger.store, "buy"), lambda: ledger.store.now() // SECOND), base)
 
 
 def _urls(template: str | None) -> Urls:

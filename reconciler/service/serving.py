@@ -82,9 +82,14 @@ def listen(host: str, port: int) -> socket.socket:
 def serve(service: Service, listener: socket.socket, ready: Callable[[str], None] = lambda _url: None) -> None:
     """Serve until SIGTERM or SIGINT; ``ready`` is called with the address once connections are taken."""
     server = server_of(service)
-    host, port = listener.getsockname()[:2]
-    ready(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
+    ready(address_of(listener))
     server.run(sockets=[listener])
+
+
+def address_of(listener: socket.socket) -> str:
+    """Return the address a socket listens on, as a URL."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def server_of(service: Service) -> uvicorn.Server:

@@ -12,7 +12,7 @@ try:
     from reconciler.cli.serving import ServeOptions, opened, serve_options
     from reconciler.cli.working import WorkOptions, join, work_options, work_settings
     from reconciler.service.operations.logs import LEVELS, configure
-    from reconciler.service.serving import listen, serve
+    from reconciler.service.serving import address_of, listen, serve
 except ModuleNotFoundError as error:
     if (error.name or "").startswith("reconciler"):
         raise
@@ -58,12 +58,14 @@ def command(
     """
     configure(log_level)
     work = work_settings(doing)
-    with opened(app, books, account, options, mode=mode, worker=not no_worker) as service:
-        if not is_loopback(host) and not service.credentials.any:
-            raise UsageError(
-                "E1504",
-                f"{host} can be reached by others, and there is nothing to tell them apart by",
-                remedy="Make a key with `reconciler key new`, or listen on 127.0.0.1.",
-            )
-        join(service, work, works=not no_worker)
-        serve(service, listen(host, port), lambda url: app.out.data(f"{url}\n"))
+    with listen(host, port) as listener:
+        here = address_of(listener) if is_loopback(host) else None
+        with opened(app, books, account, options, mode=mode, worker=not no_worker, here=here) as service:
+            if here is None and not service.credentials.any:
+                raise UsageError(
+                    "E1504",
+                    f"{host} can be reached by others, and there is nothing to tell them apart by",
+                    remedy="Make a key with `reconciler key new`, or listen on 127.0.0.1.",
+                )
+            join(service, work, works=not no_worker)
+            serve(service, listener, lambda url: app.out.data(f"{url}\n"))
