@@ -252,3 +252,27 @@ def test_both_databases_keep_effect_and_event_together(url: str) -> None:
     assert world.ent.subscription("self") is not None
     assert {hook.state for hook in world.inbox.listed(limit=1000)} == {"done", "ignored"}
     world.close()
+
+
+def test_a_recharge_that_is_refunded_is_taken_back(world: Hooked) -> None:
+    """What was bought without a page is known by its payment: granted once, taken back with its refund."""
+    told = {"made_by": "reconciler", "namespace": "acme", "tenant": "acme", "sells": "credit_packs.starter"}
+    intents = []
+    for metadata in ({**told, "recharge": "1"}, {**told, "recharge": "2", "namespace": "other"}, told):
+        form = {
+            "amount": 999,
+            "currency": "usd",
+            "payment_method": "pm_card_visa",
+            "confirm": True,
+            "metadata": metadata,
+        }
+        form["automatic_payment_methods"] = {"enabled": True, "allow_redirects": "never"}
+        intents.append(world.stripe.v1.payment_intents.create(form).id)  # type: ignore[arg-type]
+    world.ent.grant("acme", pack="starter", key=intents[0])
+    for intent in intents:
+        world.stripe.v1.refunds.create({"payment_intent": intent, "amount": 333})
+    assert world.settle().dead == 0
+    assert {lot.id: lot.remaining for lot in world.ent.balance("acme").lots} == {
+        intents[0]: 66_666_667,
+        bonus_of(intents[0]): 6_666_667,
+    }

@@ -17,6 +17,9 @@ from reconciler.provider.webhooks.owner import Object, Owner
 from reconciler.provider.webhooks.signature import Notice
 
 SESSIONS, SUBSCRIPTIONS, CUSTOMERS = "/v1/checkout/sessions", "/v1/subscriptions", "/v1/customers"
+INTENTS, _INTENT = "/v1/payment_intents", "payment_intent"
+#: Metadata of a payment that was made without a page: a recharge.
+_RECHARGE = "recharge"
 _PACKS = "credit_packs."
 #: Where an object is read whose payment an event did not name.
 _OF_A_PAYMENT = {"charge": "/v1/charges", "refund": "/v1/refunds", "dispute": "/v1/disputes"}
@@ -28,7 +31,7 @@ _DUE = "send_invoice"
 
 
 class Touched(NamedTuple):
-    """What an event has to do with: checkout sessions as they are, and customers by id."""
+    """What an event has to do with: checkout sessions as they are, or payments without one, and customers by id."""
 
     sessions: tuple[Object, ...] = ()
     customers: tuple[str, ...] = ()
@@ -61,12 +64,16 @@ class Source:
             customer = next((each.get("customer") for each in self._there(f"{_OF_A_CUSTOMER[kind]}/{about}")), None)
         if payment and not sessions:
             sessions += self.pages(SESSIONS, {"payment_intent": payment})
+            sessions += [] if sessions else filter(self._is_recharge, self.session(payment))
         named = [customer, *(session.get("customer") for session in sessions)]
         return Touched(tuple(sessions), tuple(sorted({each for each in named if each})))
 
     def session(self, session_id: str) -> list[Object]:
-        """Return a checkout session as a list of one, of none where it is gone."""
-        return self._there(f"{SESSIONS}/{session_id}")
+        """Return a checkout session, or the payment of a recharge, as a list of one, of none where it is gone."""
+        return self._there(f"{INTENTS if session_id.startswith('pi_') else SESSIONS}/{session_id}")
+
+    def _is_recharge(self, intent: Object) -> bool:
+        return _RECHARGE in intent["metadata"] and self.owner.tenant(intent) is not None
 
     def customer(self, customer_id: str) -> Object | None:
         """Return a customer; None for one that is deleted or was never there."""
@@ -134,6 +141,8 @@ class Source:
 
     def sold(self, session: Object, tenant: str | None) -> Sold | None:
         """Return what a paid session brings; None where it is not paid yet, or is about nothing of ours."""
+        if session["object"] == _INTENT:
+            return self._recharged(session, tenant)
         if session["payment_status"] not in _PAID or session["status"] != "complete":
             return None
         packs, strange = dict[str, int](), False
@@ -150,12 +159,19 @@ class Source:
             return None
         if tenant is None:
             return Sold(None, "credits were paid for, and neither the purchase nor its customer names a tenant")
-        at, paid, returned = self._money(session)
+        at, paid, returned = self._money(session, session.get("payment_intent"))
         return Sold(Purchase(session["id"], tenant, at * SECOND, tuple(sorted(packs.items())), paid, returned))
 
-    def _money(self, session: Object) -> tuple[int, int, int]:
-        """Return when a session was paid, in seconds, the money that came in, and how much of it has gone back."""
-        payment = session.get("payment_intent")
+    def _recharged(self, intent: Object, tenant: str | None) -> Sold | None:
+        """Return what a recharge brings: one pack, under the payment's id, from when the payment was begun."""
+        pack = _pack_of(self.owner.sells(intent))
+        if intent["status"] != _DONE or pack is None or tenant is None:
+            return None
+        _, paid, returned = self._money(intent, intent["id"])
+        return Sold(Purchase(intent["id"], tenant, intent["created"] * SECOND, ((pack, 1),), paid, returned))
+
+    def _money(self, session: Object, payment: str | None) -> tuple[int, int, int]:
+        """Return when something was paid, in seconds, the money that came in, and how much of it has gone back."""
         if not payment:
             return session["created"], 0, 0
         charges = [each for each in self.pages("/v1/charges", {"payment_intent": payment}) if each["status"] == _DONE]
