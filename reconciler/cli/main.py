@@ -43,6 +43,7 @@ COMMANDS = {
     "grant": "Give a tenant credits or a credit pack.",
     "usage": "Report, export and send what was used.",
     "ledger": "Prove the books.",
+    "webhooks": "Show what came from Stripe, work it off again, look for what never came.",
     "notices": "Show what the service told a callback URL, and send it again.",
     "invoice": "Show what a tenant will be billed, beside what Stripe says.",
     "checkout": "Open a page on which a tenant buys a plan or a pack.",

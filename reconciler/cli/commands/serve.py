@@ -9,6 +9,7 @@ from reconciler.cli.options import AccountOptions, account_options
 from reconciler.diagnostics import ReconcilerError, UsageError
 
 try:
+    from reconciler.cli.hooking import take_hooks
     from reconciler.cli.serving import ServeOptions, opened, serve_options
     from reconciler.cli.working import WorkOptions, join, work_options, work_settings
     from reconciler.service.operations.logs import LEVELS, configure
@@ -68,4 +69,5 @@ def command(
                     remedy="Make a key with `reconciler key new`, or listen on 127.0.0.1.",
                 )
             join(service, work, works=not no_worker)
+            take_hooks(app, service, works=not no_worker)
             serve(service, listener, lambda url: app.out.data(f"{url}\n"))

@@ -144,7 +144,7 @@ class Inbox:
         """Return an event; UsageError where there is none."""
         rows = self._store.ask(f"{tables.SHOW} WHERE id = ?", (hook_id,))
         if not rows:
-            raise _none(hook_id)
+            raise no_such_event(hook_id)
         return Hook(*rows[0])
 
     def listed(self, state: str | None = None, before: int | None = None, limit: int = _PAGE) -> list[Hook]:
@@ -163,7 +163,7 @@ class Inbox:
         """Let an event be worked off once more and return it; ``tenant`` says whose it is where nothing else does."""
         written = self._store.alongside([Statement(tables.REPLAY, (tenant, hook_id))])
         if not written.rows[0]:
-            raise _none(hook_id)
+            raise no_such_event(hook_id)
         self._wake()
         return self.show(hook_id)
 
@@ -183,7 +183,8 @@ def _why_not(notice: Notice) -> str:
     return "an event of a connected account" if notice.account else "a type that means nothing here"
 
 
-def _none(hook_id: str) -> UsageError:
+def no_such_event(hook_id: str) -> UsageError:
+    """Return the error for an event that never came."""
     return UsageError(
         "E1706", f"no event {quoted(hook_id)} is in the inbox", remedy="List them: reconciler webhooks list."
     )

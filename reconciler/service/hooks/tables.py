@@ -8,6 +8,8 @@
 ``look``    until when the account's list of events was read, in seconds.
 """
 
+from reconciler.ledger.annex import AnnexStore
+
 NAME = "hooks"
 _HOOK = """CREATE TABLE hook (id TEXT PRIMARY KEY, type TEXT NOT NULL, kind TEXT, object TEXT, customer TEXT,
     payment TEXT, subject TEXT NOT NULL, created BIGINT NOT NULL, received BIGINT NOT NULL, state TEXT NOT NULL,
@@ -59,3 +61,8 @@ LOOKED = "INSERT INTO look VALUES ('events', ?) ON CONFLICT (name) DO UPDATE SET
 CLEAR = "DELETE FROM hook WHERE state IN ('done', 'ignored') AND received < ? RETURNING 1"
 DEPTH = "SELECT state, COUNT(*), MIN(received) FROM hook GROUP BY state ORDER BY state"
 NOTED = "SELECT COUNT(*) FROM hook WHERE note IS NOT NULL AND state = 'done'"
+
+
+def there(store: AnnexStore) -> bool:
+    """Tell whether anybody has made the tables, for who may only look."""
+    return bool(store.ask("SELECT version FROM annex WHERE name = ?", (NAME,)))
