@@ -5,6 +5,8 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from reconciler.cli.context import App, in_a_line
@@ -27,6 +29,7 @@ from reconciler.provider.gateway import Connection
 from reconciler.provider.holder import this_run
 from reconciler.provider.lock import HeldError
 from reconciler.provider.ports import Ports
+from reconciler.provider.records import append_record, record_of
 from reconciler.provider.writes import Result, Status
 from reconciler.resources import desire
 
@@ -63,9 +66,15 @@ class Apply:
     unlock: str
     secrets: SecretFile | None = None
     records: bool = True
+    history: Path | None = None
 
     def run(self) -> int:
-        """Apply, report, and return the exit code; PlanRefusedError before the first write if the account has moved."""
+        """Apply, report, and return the exit code; PlanRefusedError before the first write if the account has moved.
+
+        A history that cannot be appended to is an OSError before it.
+        """
+        if self.history is not None:
+            self.history.open("ab").close()
         if self.secrets is not None and handed_over(self.plan.changes):
             self.secrets.prepare()
         for change in self.plan.changes:
@@ -75,7 +84,19 @@ class Apply:
         lock = f"The lock ends by itself within {TERM // 60} minutes; to free it now: {self.unlock}"
         with stoppable(f"{self.resume}\n{lock}") as stopper:
             report = self._apply(total, stopper)
+        self._remember(report)
         return self._tell(report, stopper.exit_code)
+
+    def _remember(self, report: Report) -> None:
+        """Append what came of it to the history; an apply that is done stays done where that fails."""
+        if self.history is None:
+            return
+        run = this_run(os.environ)
+        record = record_of(self.plan, str(report.ending), report.count(Status.APPLIED), datetime.now(UTC), run.name)
+        try:
+            append_record(self.history, record)
+        except OSError as error:
+            self.app.out.problem(f"The history was not appended to: {in_a_line(error)}")
 
     def nothing(self) -> int:
         """Report to programs that a plan made now has no changes; to people the plan has said it."""

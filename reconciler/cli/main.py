@@ -42,6 +42,7 @@ COMMANDS = {
     "balance": "Show what a tenant has.",
     "grant": "Give a tenant credits or a credit pack.",
     "usage": "Report, export and send what was used.",
+    "report": "Tell revenue, usage, customers and tools of some months.",
     "ledger": "Prove the books.",
     "webhooks": "Show what came from Stripe, work it off again, look for what never came.",
     "notices": "Show what the service told a callback URL, and send it again.",

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -60,5 +61,7 @@ class Settings:
     timeout: float = 30.0
     principal_pace: Pace = PRINCIPAL_PACE
     address_pace: Pace = ADDRESS_PACE
+    #: The file that ``reconciler apply --history`` appends to, for the pages to show.
+    history: Path | None = None
     #: Seconds that requests under way get when the service ends.
     grace: int = 25

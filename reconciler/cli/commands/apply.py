@@ -75,6 +75,14 @@ EVENTS = "1.0"
     metavar="FILE",
     help="Where the signing secrets of new webhook endpoints go: JSON by address, merged.",
 )
+@click.option(
+    "--history",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    envvar="RECONCILER_HISTORY",
+    show_envvar=True,
+    help="Append a line of JSON about this apply; the service shows them.",
+)
 @base_option
 @allow_option
 @common_options
@@ -91,6 +99,7 @@ def command(
     no_config: bool,
     expect_changes: int | None,
     webhook_secrets: Path | None,
+    history: Path | None,
     base: str | None,
     allow: tuple[str, ...],
 ) -> int:
@@ -102,7 +111,7 @@ def command(
     if planfile is not None and out is not None:
         raise UsageError("E1027", "--out is for a plan made now, and a saved one was named")
     secrets = SecretFile(webhook_secrets) if webhook_secrets else None
-    request = _Request(app, config, account, connect(account), form, expect_changes, base, allow, secrets)
+    request = _Request(app, config, account, connect(account), form, expect_changes, base, allow, secrets, history)
     event(app, form, "version", reconciler=__version__, format=EVENTS)
     try:
         if planfile is not None:
@@ -127,6 +136,7 @@ class _Request:
         base: str | None,
         allow: tuple[str, ...],
         secrets: SecretFile | None = None,
+        history: Path | None = None,
     ) -> None:
         self._app = app
         self._config = config
@@ -135,6 +145,7 @@ class _Request:
         self._form = form
         self._expected = expected
         self._secrets = secrets
+        self._history = history
         self._base = base
         self._allow = allow
 
@@ -218,6 +229,7 @@ class _Request:
     def _applying(self, plan: Plan, planfile: Path | None, config: ConfigOptions, catalog: Catalog | None) -> Apply:
         more = [*(["--no-config"] if catalog is None else []), *(f"--allow={name}" for name in self._allow)]
         more += [f"--webhook-secrets={self._secrets.path}"] if self._secrets else []
+        more += [f"--history={self._history}"] if self._history else []
         resume = f"Resume with: {same_target('apply', config, self._account, planfile, *more)}"
         if self._account.sandbox == MEMORY:
             resume = "The sandbox was in memory and ends here; with --sandbox=FILE an apply can be resumed."
@@ -225,7 +237,16 @@ class _Request:
         # Without the files, only a seal by key tells that the plan is what they ask for.
         records = catalog is not None or plan_key() is not None
         return Apply(
-            self._app, self._connection, plan, catalog, self._form, resume, unlock, self._secrets, records=records
+            self._app,
+            self._connection,
+            plan,
+            catalog,
+            self._form,
+            resume,
+            unlock,
+            self._secrets,
+            records=records,
+            history=self._history,
         )
 
 

@@ -115,4 +115,10 @@ CODES = {
         "a webhook that another instance has begun to work on meanwhile",
         "the same request again, which begins from what is there now",
     ),
+    "E1134": prose(
+        "no figures beside the ledger",
+        "Reports are made of figures that are added up beside the ledger, and none were added up in this one.",
+        "reconciler report revenue, before a service was ever started on the ledger",
+        "reconciler report revenue --refresh",
+    ),
 }

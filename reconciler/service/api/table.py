@@ -2,7 +2,7 @@
 
 from starlette.routing import Route
 
-from reconciler.service.api import entitlements, operator, reports, selling, webhooks, working
+from reconciler.service.api import entitlements, figures, operator, reports, selling, webhooks, working
 from reconciler.service.api.operation import Operation, routes_of
 from reconciler.service.service import Service
 
@@ -13,6 +13,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *reports.OPERATIONS,
     *working.OPERATIONS,
     *webhooks.OPERATIONS,
+    *figures.OPERATIONS,
 )
 
 

@@ -13,7 +13,11 @@ from reconciler.service.dashboard.desk import Desk, Visit, WrongError
 from reconciler.service.dashboard.tenant import REASON
 
 #: What is told after a form was carried out, by a word in the address.
-DONE = {"granted": "The credits were granted.", "adjusted": "What was left of the grant was taken away."}
+DONE = {
+    "granted": "The credits were granted.",
+    "adjusted": "What was left of the grant was taken away.",
+    "replayed": "The event is worked off once more.",
+}
 _KEY = 128
 _MOST = Decimal(10) ** 12
 
@@ -50,6 +54,14 @@ class Acts:
         except (LookupError, ValueError):
             raise WrongError(404, "Not taken away", "There is no such grant.") from None
         return _back(visit, tenant, "adjusted")
+
+    def replay(self, visit: Visit) -> Response:
+        """Let an event of the inbox be worked off once more."""
+        hooks, name = self._desk.service.hooks, visit.form.get("id", "")
+        if hooks is None or not well_named(name):
+            raise WrongError(404, "No such event", "There is no such event in the inbox.")
+        hooks.inbox.replay(name)
+        return RedirectResponse(visit.seat.to("webhooks", done="replayed"), HTTPStatus.SEE_OTHER)
 
     def _common(self, visit: Visit) -> tuple[str, str, str]:
         """Return the tenant, the key of the form, and the reason with who gave it."""

@@ -71,14 +71,15 @@ def _cards(data: Overview) -> list[Html]:
 
 def _success(data: Overview) -> Html:
     now, before = data.use.figures, data.before.figures
-    ended, ended_before = _ended(data.use), _ended(data.before)
-    was = numbers.rate(before.committed, ended_before)
-    told = f"{numbers.whole(now.committed)} of {numbers.whole(ended)} ended" + (f"; {was} before" if was else "")
-    more = tag("p", told) if ended else None
-    return card("Reservations committed", numbers.rate(now.committed, ended), more, absent="no reservation has ended")
+    number = ended(data.use)
+    was = numbers.rate(before.committed, ended(data.before))
+    told = f"{numbers.whole(now.committed)} of {numbers.whole(number)} ended" + (f"; {was} before" if was else "")
+    more = tag("p", told) if number else None
+    return card("Reservations committed", numbers.rate(now.committed, number), more, absent="no reservation has ended")
 
 
-def _ended(use: Use) -> int:
+def ended(use: Use) -> int:
+    """Return how many reservations ended."""
     figures = use.figures
     return figures.committed + figures.released + figures.lapsed
 
@@ -101,7 +102,7 @@ def _money_cards(data: Overview) -> list[Html]:
 
 
 def _recurring_cards(now: Sequence[Recurring], before: Sequence[Recurring]) -> list[Html]:
-    sums, earlier = _sums(now), _sums(before)
+    sums, earlier = recurring_sums(now), recurring_sums(before)
     cards = []
     for currency, amount in sums.items():
         was = earlier.get(currency, Fraction(0))
@@ -118,7 +119,8 @@ def _this_month(data: Overview) -> int:
     return numbers.month_of(data.today)
 
 
-def _sums(recurring: Sequence[Recurring]) -> dict[str, Fraction]:
+def recurring_sums(recurring: Sequence[Recurring]) -> dict[str, Fraction]:
+    """Return what comes in every month, in exact minor units by currency."""
     sums: dict[str, Fraction] = {}
     for each in recurring:
         sums[each.currency] = sums.get(each.currency, Fraction(0)) + each.month

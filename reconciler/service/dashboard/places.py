@@ -6,30 +6,21 @@ from typing import Any, NamedTuple
 from reconciler.diagnostics.html import Child, Html, join, tag
 from reconciler.service.dashboard import numbers
 from reconciler.service.dashboard.shell import Column, Seat, label, notice, page, pages, panel, table, token
+from reconciler.service.hooks.inbox import Depth, Hook
 
-_STATES = {"done": "good", "pending": "", "failed": "warn", "dead": "bad"}
-
-
-class Hook(NamedTuple):
-    """A row of the inbox; instants in microseconds."""
-
-    id: str
-    type: str
-    object: str
-    received: int
-    state: str
-    attempts: int
-    note: str
-    tenant: str
+_STATES = {"done": "good", "pending": "warn", "dead": "bad"}
 
 
 class Inbox(NamedTuple):
-    """A page of the inbox, newest first; ``None`` in place of rows where the service takes no webhooks."""
+    """A page of the inbox, newest first; ``None`` in place of rows where the service takes no webhooks.
+
+    ``before`` is the instant before which the next page's events were received, ``None`` on the last page.
+    """
 
     rows: Sequence[Hook] | None
-    counts: Mapping[str, int]
-    behind: str | None
-    first: bool
+    depths: Sequence[Depth] = ()
+    before: int | None = None
+    first: bool = True
     done: str = ""
 
 
@@ -41,20 +32,23 @@ def inbox_page(seat: Seat, data: Inbox) -> str:
     if data.rows is None:
         words = "This service takes no webhooks: it was started without a signing secret."
         return page(seat, "Webhooks", "webhooks", *body, panel(tag("p", words, class_="faint")))
-    if data.counts:
-        told = [
-            join((label(state, _STATES.get(state, "")), f" {numbers.whole(number)} "))
-            for state, number in data.counts.items()
-        ]
-        body.append(tag("p", *told))
+    counts = [_count(each) for each in data.depths]
+    if counts:
+        body.append(tag("p", *counts))
     if not data.rows:
         return page(seat, "Webhooks", "webhooks", *body, panel(tag("p", "Nothing was received yet.", class_="faint")))
     head = [Column("Event"), Column("Received", wide=True), Column("State"), Column("About"), Column("")]
     rows = [_hook(seat, row) for row in data.rows]
     first = seat.to("webhooks") if not data.first else None
-    further = pages(first, data.behind, ("Newest", "Older"))
+    older = seat.to("webhooks", before=data.before) if data.before is not None else None
+    further = pages(first, older, ("Newest", "Older"))
     body.append(panel(table("Events, newest first", head, rows, hidden=True), further))
     return page(seat, "Webhooks", "webhooks", *body)
+
+
+def _count(depth: Depth) -> Html:
+    oldest = f", the oldest from {numbers.moment(depth.oldest)}. " if depth.state in ("pending", "dead") else ". "
+    return join((label(depth.state, _STATES.get(depth.state, "")), f" {numbers.whole(depth.events)}{oldest}"))
 
 
 def _hook(seat: Seat, row: Hook) -> list[Child]:
@@ -66,16 +60,13 @@ def _hook(seat: Seat, row: Hook) -> list[Child]:
         method="post",
         action=seat.to("webhooks", "replay"),
     )
-    tries = f"{row.attempts} tries" if row.attempts > 1 else None
-    state = join((label(row.state, _STATES.get(row.state, "")), tag("span", tries, class_="id") if tries else None))
+    tries = tag("span", f"{row.attempts} tries", class_="id") if row.attempts > 1 else None
+    state = join((label(row.state, _STATES.get(row.state, "")), tries))
     tenant = tag("a", row.tenant, href=seat.to("tenant", id=row.tenant)) if row.tenant else None
-    about = join((tenant, tag("span", tag("code", row.object), class_="id") if row.object else None, _note(row.note)))
+    about = tag("span", tag("code", row.object), class_="id") if row.object else None
+    words = [tag("span", each, class_="id") for each in (row.note, row.error) if each]
     name = join((row.type, tag("span", tag("code", row.id), class_="id")))
-    return [name, numbers.moment(row.received), state, about, again]
-
-
-def _note(words: str) -> Html | None:
-    return tag("span", words, class_="id") if words else None
+    return [name, numbers.moment(row.received), state, join((tenant, about, *words)), again]
 
 
 class Applies(NamedTuple):

@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Iterable, Sequence
 from functools import partial
+from pathlib import Path
 
 from reconciler.config.catalog import Catalog
 from reconciler.entitlements import Entitlements
@@ -11,8 +12,10 @@ from reconciler.entitlements.grants import marker
 from reconciler.entitlements.told import told
 from reconciler.ledger.annex import AnnexStore
 from reconciler.ledger.entry import Entry
+from reconciler.provider.records import read_records
 from reconciler.service.dashboard import numbers
 from reconciler.service.dashboard.overview import DAYS, MONTHS, Overview
+from reconciler.service.dashboard.places import Applies, Inbox
 from reconciler.service.dashboard.states import State
 from reconciler.service.dashboard.tenant import Line, TenantView
 from reconciler.service.dashboard.tenants import Tenants
@@ -22,9 +25,11 @@ from reconciler.service.figures.listing import Order, Place, number_of, row_of, 
 from reconciler.service.figures.notes import read_note
 from reconciler.service.figures.rounds import NAME as ROUND
 from reconciler.service.figures.summary import summary_of
+from reconciler.service.hooks.inbox import Depth
+from reconciler.service.service import Service
 
-#: Tenants on a page, entries on a page, and tenants that are told to be near their limits.
-ROWS, ENTRIES, _TIGHT = 50, 40, 6
+#: Tenants or events on a page, entries on a page, applies, and tenants that are told to be near their limits.
+ROWS, ENTRIES, APPLIES, _TIGHT = 50, 40, 200, 6
 #: From so many ten thousandths of its tightest allowance on a tenant is told.
 _NEAR = 5_000
 _INVOICES = 6
@@ -96,6 +101,45 @@ def states(store: AnnexStore) -> list[State]:
             else State(words, f"read {numbers.ago(note.at, now)}", "good")
         )
     return found
+
+
+def more_states(service: Service) -> list[State]:
+    """Return how the inbox of webhooks is, and what is known of the account beside the files."""
+    store, found = service.runtime.ledger.store, list[State]()
+    if service.hooks is None:
+        found.append(State("Webhooks", "this service takes none"))
+    else:
+        found.append(_hooks_state(service.hooks.inbox.depths(), store.now()))
+    return [*found, *account_states(store)]
+
+
+def _hooks_state(depths: Sequence[Depth], now: int) -> State:
+    by_state = {each.state: each for each in depths}
+    dead, pending = by_state.get("dead"), by_state.get("pending")
+    if dead is not None:
+        return State("Webhooks", f"{numbers.whole(dead.events)} could not be worked off", "bad")
+    if pending is None:
+        return State("Webhooks", "nothing is waiting", "good")
+    kind = "warn" if now - pending.oldest > _LATE else "good"
+    return State("Webhooks", f"{numbers.whole(pending.events)} waiting since {numbers.ago(pending.oldest, now)}", kind)
+
+
+def inbox(service: Service, before: int | None, done: str = "") -> Inbox:
+    """Read a page of the inbox of webhooks."""
+    if service.hooks is None:
+        return Inbox(None)
+    kept = service.hooks.inbox
+    rows = kept.listed(None, before, ROWS + 1)
+    last = rows[ROWS - 1].received if len(rows) > ROWS else None
+    return Inbox(rows[:ROWS], kept.depths(), last, before is None, done)
+
+
+def applies(file: Path | None) -> Applies:
+    """Read the latest applies of a history file, newest first."""
+    if file is None:
+        return Applies((), "")
+    records, unread = read_records(file, APPLIES)
+    return Applies(records, str(file), unread)
 
 
 def account_states(store: AnnexStore) -> list[State]:

@@ -13,7 +13,7 @@ from reconciler.service.dashboard.acts import DONE, Acts
 from reconciler.service.dashboard.catalogue import catalogue_page
 from reconciler.service.dashboard.desk import Desk, Visit, WrongError, form_of, html, own_origin
 from reconciler.service.dashboard.overview import overview_page
-from reconciler.service.dashboard.places import signin_page
+from reconciler.service.dashboard.places import history_page, inbox_page, signin_page
 from reconciler.service.dashboard.sessions import COOKIE, LASTS
 from reconciler.service.dashboard.tenant import tenant_page
 from reconciler.service.dashboard.tenants import tenants_page
@@ -37,6 +37,9 @@ def routes(service: Service) -> tuple[Route, ...]:
         Route("/tenant", desk.page("tenant", pages.tenant), methods=["GET"]),
         Route("/tenant/grant", desk.act("grant", acts.grant), methods=["POST"]),
         Route("/tenant/adjust", desk.act("adjust", acts.adjust), methods=["POST"]),
+        Route("/webhooks", desk.page("webhooks", pages.webhooks), methods=["GET"]),
+        Route("/webhooks/replay", desk.act("replay", acts.replay), methods=["POST"]),
+        Route("/history", desk.page("history", pages.history), methods=["GET"]),
         Route("/catalogue", desk.page("catalogue", pages.catalogue), methods=["GET"]),
     )
 
@@ -50,7 +53,8 @@ class Pages:
 
     def overview(self, visit: Visit) -> Response:
         """Answer with the first page."""
-        return html(overview_page(visit.seat, reading.overview(self._desk.figures)))
+        known = reading.overview(self._desk.figures, reading.more_states(self._service))
+        return html(overview_page(visit.seat, known))
 
     def tenants(self, visit: Visit) -> Response:
         """Answer with a page of tenants."""
@@ -75,6 +79,16 @@ class Pages:
         digest = self._service.runtime.policy.config_digest
         file = None if catalog is None else catalog.file
         return html(catalogue_page(visit.seat, file, digest, reading.account_states(self._desk.figures)))
+
+    def webhooks(self, visit: Visit) -> Response:
+        """Answer with a page of the inbox."""
+        done = DONE.get(visit.query.get("done", ""), "")
+        before = _number(visit.query.get("before"))
+        return html(inbox_page(visit.seat, reading.inbox(self._service, before, done)))
+
+    def history(self, visit: Visit) -> Response:
+        """Answer with the applies of the files."""
+        return html(history_page(visit.seat, reading.applies(self._service.settings.history)))
 
     async def signin(self, request: Request) -> Response:
         """Show the form that takes an operator's key, or take one and begin a session."""

@@ -100,3 +100,10 @@ def active(store: AnnexStore, month: int) -> int:
     """Return how many tenants made a call in a month."""
     ((number,),) = store.ask("SELECT COUNT(*) FROM figure_month WHERE month = ? AND calls > 0", (month,))
     return int(number)
+
+
+def active_in(store: AnnexStore, first: int, last: int) -> int:
+    """Return how many tenants made a call in some months, the last included."""
+    sql = "SELECT COUNT(DISTINCT tenant) FROM figure_month WHERE month >= ? AND month <= ? AND calls > 0"
+    ((number,),) = store.ask(sql, (first, last))
+    return int(number)

@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from reconciler.entitlements.daily import Figures
+from reconciler.entitlements.periods import LENGTH
 from reconciler.ledger.annex import AnnexStore
 
 _EPOCH = date(1970, 1, 1)
@@ -88,10 +89,20 @@ def prepared(store: AnnexStore) -> AnnexStore:
     return store
 
 
+def there(store: AnnexStore) -> bool:
+    """Tell whether the tables were made, by whoever may write."""
+    return bool(store.ask("SELECT version FROM annex WHERE name = ?", (NAME,)))
+
+
 def month_of_day(day: int) -> int:
     """Return the month a day lies in, both counted from January 1970 in UTC."""
     found = _EPOCH + timedelta(days=day)
     return (found.year - _EPOCH.year) * 12 + found.month - 1
+
+
+def month_now(now: int) -> int:
+    """Return the month an instant in microseconds lies in."""
+    return month_of_day(now // LENGTH["day"])
 
 
 def first_day(month: int) -> int:
