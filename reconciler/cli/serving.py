@@ -53,6 +53,7 @@ class ServeOptions:
     hosts: tuple[str, ...] = ()
     return_origins: tuple[str, ...] = ()
     pace: int | None = None
+    history: Path | None = None
     buy_url: str | None = None
     public_url: str | None = None
     jwt_issuer: str | None = None
@@ -107,6 +108,13 @@ def serve_options(function: Command) -> Command:
                 " machine.",
             ),
             click.option(
+                "--history",
+                type=click.Path(path_type=Path, dir_okay=False),
+                metavar="FILE",
+                envvar="RECONCILER_HISTORY",
+                help="The file `apply --history` appends to, for the dashboard to show.",
+            ),
+            click.option(
                 "--buy-url",
                 metavar="URL",
                 help="Another page where a tenant buys what a refusal names, with {kind}, {id} and {tenant} in it.",
@@ -147,6 +155,7 @@ def settings_of(options: ServeOptions, *, simulated: bool, environ: Mapping[str,
         hosts=frozenset(host.lower() for host in options.hosts),
         return_origins=frozenset(map(_origin, options.return_origins)),
         local_returns=simulated,
+        history=options.history,
         principal_pace=PRINCIPAL_PACE if options.pace is None else Pace(options.pace, 2 * options.pace),
     )
 

@@ -305,3 +305,16 @@ def test_the_number_of_writes_is_known_before(shell: Shell) -> None:
     write(SIMPLE)
     shell.stored("plan", "--out", "plan.json")
     assert sum(len(steps(change)) for change in read(Path("plan.json")).changes) == 3
+
+
+def test_an_apply_is_remembered(shell: Shell, here: Path) -> None:
+    """With a history every apply that ends appends a line to it; one that cannot be appended to stops it before."""
+    write(SIMPLE)
+    assert shell.stored("apply", "--auto-approve", "--history", "no/such/folder.jsonl").code == 1
+    assert not (here / "no").exists()
+    assert "create" in shell.stored("plan").out
+    for _ in range(2):
+        assert shell.stored("apply", "--auto-approve", "--history", "history.jsonl").code == 0
+    first, *rest = map(json.loads, Path("history.jsonl").read_text().splitlines())
+    assert (first["ending"], first["changes"], first["mode"]) == ("complete", {"create": 2}, "test")
+    assert [each["changes"] for each in rest] in ([], [{}])

@@ -1,17 +1,22 @@
 """The pages over HTTP: who may see them, what they show, what their forms do, and that nothing in them acts."""
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 
+from reconciler.ledger.annex import Statement
+from reconciler.provider.webhooks.signature import Notice
 from reconciler.service.dashboard.style import POLICY, STYLE
 from reconciler.service.figures.listing import SORTS
 from reconciler.service.figures.rounds import Figures
+from reconciler.service.hooks.inbox import Inbox
 from tests.ledger.databases import database
 from tests.service.client import Client, Reply
 from tests.service.markup import Markup
@@ -378,6 +383,70 @@ def test_pages_below_a_path(served: Served) -> None:
         assert targets
         assert all(target.startswith(("/billing/", "#")) for target in targets), targets
     person.close()
+
+
+def test_the_history_of_applies_is_shown(served: Served, person: Person, tmp_path: Path) -> None:
+    """Applies stand there newest first; without a file it is said how to have one, and lines that are none are told."""
+    assert "No history is known" in person.page("/history").text
+    file = tmp_path / "history.jsonl"
+    served.service.settings = replace(served.service.settings, history=file)
+    assert "Nothing was applied yet." in person.page("/history").text
+    record = {
+        "at": "2027-01-02T03:04:05+00:00",
+        "ending": "complete",
+        "changes": {"create": 3, "retire": 0},
+        "by": EVIL,
+    }
+    older = {**record, "ending": "partly", "changes": {}, "account": "acct_1", "mode": "test", "environment": "prod"}
+    file.write_text("".join(json.dumps(each) + "\n" for each in (older, record)) + "rubbish\n")
+    page = person.page("/history")
+    assert [row[:3] for row in page.rows()] == [
+        ["2027-01-02 03:04", "complete", "3 create"],
+        ["2027-01-02 03:04", "partly", "none"],
+    ]
+    assert "1 lines of the history could not be read" in page.text
+
+
+def test_webhooks_are_shown_and_replayed(served: Served, person: Person) -> None:
+    """What Stripe has told stands there newest first, with what became of it; a form replays it."""
+    assert "This service takes no webhooks" in person.page("/webhooks").text
+    inbox = Inbox(served.runtime.ledger.store)
+    served.service.hooks = SimpleNamespace(inbox=inbox)  # type: ignore[assignment]  the inbox alone is asked
+    assert "Nothing was received yet." in person.page("/webhooks").text
+    for number in range(60):
+        served.clock.now += 1_000_000
+        inbox.add(
+            [
+                Notice(
+                    f"evt_{number}",
+                    "checkout.session.completed",
+                    1,
+                    False,
+                    None,
+                    None,
+                    "cs_1",
+                    "session",
+                    "cus_1",
+                    None,
+                )
+            ]
+        )
+    dead = "UPDATE hook SET state = 'dead', error = ?, tenant = 'acme', attempts = 9 WHERE id = 'evt_59'"
+    served.runtime.ledger.store.alongside([Statement(dead, (EVIL,))])
+    page = person.page("/webhooks")
+    assert len(page.rows()) == 50
+    assert page.rows()[0][2] == "dead 9 tries"
+    assert "59 , the oldest from" in page.text or "59, the oldest from" in page.text
+    assert page.links()["acme"] == "/tenant?id=acme"
+    assert len(person.page(page.links()["Older \u2192"]).rows()) == 10
+    assert "1 could not be worked off" in person.page("/").text
+    csrf = page.fields("/webhooks/replay")["csrf"]
+    assert person.send("/webhooks/replay", csrf="", id="evt_59").status == 403
+    assert person.send("/webhooks/replay", csrf=csrf, id="evt_none").status == 409
+    assert inbox.show("evt_59").state == "dead"
+    assert person.send("/webhooks/replay", csrf=csrf, id="evt_59").status == 303
+    assert inbox.show("evt_59").state == "pending"
+    assert "worked off once more" in person.page("/webhooks?done=replayed").text
 
 
 def test_postgres_serves_the_same_pages() -> None:

@@ -1,7 +1,6 @@
 """Figures over HTTP, for operators: the first page of the dashboard as data, and reports of some months."""
 
 import asyncio
-import re
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -14,25 +13,25 @@ from reconciler.service.figures.tables import month_now, prepared
 from reconciler.service.problems import ProblemError, invalid
 from reconciler.service.service import Service
 
-_MONTH = re.compile(r"(19[7-9][0-9]|[2-9][0-9]{3})-(0[1-9]|1[0-2])")
+_MONTH = "^(19[7-9][0-9]|[2-9][0-9]{3})-(0[1-9]|1[0-2])$"
 _MOST = 120
 
 
 class ReportAsked(BaseModel):
-    """The first and the last month, both included; the running one where none is named."""
+    """The first and the last month, both included; the first alone where no last, the running one where none is."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    first: Annotated[str, Field(alias="from", pattern=f"^{_MONTH.pattern}$")] | None = None
-    last: Annotated[str, Field(alias="to", pattern=f"^{_MONTH.pattern}$")] | None = None
+    first: Annotated[str, Field(pattern=_MONTH)] | None = None
+    last: Annotated[str, Field(pattern=_MONTH)] | None = None
 
 
 class ReportAnswer(BaseModel):
     """Rows of a report; money is decimal text in major units of the row's currency; ``unknown`` is what is missing."""
 
     report: str
-    first: Annotated[str, Field(alias="from")]
-    last: Annotated[str, Field(alias="to")]
+    first: str
+    last: str
     rows: list[dict[str, Any]]
     notes: list[str]
     unknown: list[str]

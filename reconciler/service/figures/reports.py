@@ -70,8 +70,8 @@ class Report(NamedTuple):
         """Return the report as JSON values."""
         return {
             "report": self.name,
-            "from": month_text(self.span.first),
-            "to": month_text(self.span.last),
+            "first": month_text(self.span.first),
+            "last": month_text(self.span.last),
             "rows": self.rows,
             "notes": list(self.notes),
             "unknown": list(self.unknown),
