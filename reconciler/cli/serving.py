@@ -64,6 +64,70 @@ class ServeOptions:
     jwt_algorithms: tuple[str, ...] = ()
 
 
+#: The options of the command, in the order of its help.
+_OPTIONS = (
+    click.option(
+        "--operator-keys",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help=f"Hashes of operators' keys; default {OPERATOR_KEYS}.",
+    ),
+    click.option(
+        "--allow-host",
+        "hosts",
+        multiple=True,
+        metavar="HOST",
+        help="Name requests may be made to; default any.",
+    ),
+    click.option(
+        "--return-origin",
+        "return_origins",
+        multiple=True,
+        metavar="ORIGIN",
+        help="Where pages of Stripe may lead back to, such as https://shop.example; repeatable.",
+    ),
+    click.option(
+        "--pace",
+        type=click.IntRange(1),
+        metavar="N",
+        help="Requests a second of one credential; default 500, twice as many at once.",
+    ),
+    click.option(
+        "--public-url",
+        metavar="URL",
+        help="Where the public reaches the service: refusals lead to its pages; default the address on this machine.",
+    ),
+    click.option(
+        "--history",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        envvar="RECONCILER_HISTORY",
+        help="The file `apply --history` appends to, for the dashboard to show.",
+    ),
+    click.option(
+        "--buy-url",
+        metavar="URL",
+        help="Another page where a tenant buys what a refusal names, with {kind}, {id} and {tenant} in it.",
+    ),
+    click.option("--jwt-issuer", metavar="ISSUER", help="Issuer of the tokens that are believed."),
+    click.option("--jwt-audience", metavar="AUDIENCE", help="Audience the tokens have to name."),
+    click.option("--jwt-keys", metavar="URL|FILE", help="JWKS address, or PEM file of one public key."),
+    click.option(
+        "--jwt-tenant-claim",
+        default="tenant",
+        show_default=True,
+        metavar="CLAIM",
+        help="Claim naming the tenant.",
+    ),
+    click.option(
+        "--jwt-operator", metavar="CLAIM=VALUE", help="Claim and exact value that make a token an operator's."
+    ),
+    click.option(
+        "--jwt-algorithm", "jwt_algorithms", multiple=True, metavar="ALG", help="Default RS256, ES256, EdDSA."
+    ),
+)
+
+
 def serve_options(function: Command) -> Command:
     """Add the options of :class:`ServeOptions`; the command takes ``options``."""
     names = ServeOptions.__dataclass_fields__
@@ -73,70 +137,7 @@ def serve_options(function: Command) -> Command:
         chosen = {name: kwargs.pop(name) for name in names}
         return function(*args, options=ServeOptions(**chosen), **kwargs)
 
-    for option in reversed(
-        (
-            click.option(
-                "--operator-keys",
-                type=click.Path(path_type=Path, dir_okay=False),
-                metavar="FILE",
-                help=f"Hashes of operators' keys; default {OPERATOR_KEYS}.",
-            ),
-            click.option(
-                "--allow-host",
-                "hosts",
-                multiple=True,
-                metavar="HOST",
-                help="Name requests may be made to; default any.",
-            ),
-            click.option(
-                "--return-origin",
-                "return_origins",
-                multiple=True,
-                metavar="ORIGIN",
-                help="Where pages of Stripe may lead back to, such as https://shop.example; repeatable.",
-            ),
-            click.option(
-                "--pace",
-                type=click.IntRange(1),
-                metavar="N",
-                help="Requests a second of one credential; default 500, twice as many at once.",
-            ),
-            click.option(
-                "--public-url",
-                metavar="URL",
-                help="Where the public reaches the service: refusals lead to its pages; default the address on this"
-                " machine.",
-            ),
-            click.option(
-                "--history",
-                type=click.Path(path_type=Path, dir_okay=False),
-                metavar="FILE",
-                envvar="RECONCILER_HISTORY",
-                help="The file `apply --history` appends to, for the dashboard to show.",
-            ),
-            click.option(
-                "--buy-url",
-                metavar="URL",
-                help="Another page where a tenant buys what a refusal names, with {kind}, {id} and {tenant} in it.",
-            ),
-            click.option("--jwt-issuer", metavar="ISSUER", help="Issuer of the tokens that are believed."),
-            click.option("--jwt-audience", metavar="AUDIENCE", help="Audience the tokens have to name."),
-            click.option("--jwt-keys", metavar="URL|FILE", help="JWKS address, or PEM file of one public key."),
-            click.option(
-                "--jwt-tenant-claim",
-                default="tenant",
-                show_default=True,
-                metavar="CLAIM",
-                help="Claim naming the tenant.",
-            ),
-            click.option(
-                "--jwt-operator", metavar="CLAIM=VALUE", help="Claim and exact value that make a token an operator's."
-            ),
-            click.option(
-                "--jwt-algorithm", "jwt_algorithms", multiple=True, metavar="ALG", help="Default RS256, ES256, EdDSA."
-            ),
-        )
-    ):
+    for option in reversed(_OPTIONS):
         bundled = option(bundled)
     return bundled
 
