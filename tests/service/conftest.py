@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.conftest import here, shell
 from tests.ledger.databases import database
 from tests.service.world import Served
+
+__all__ = ["here", "shell"]
 
 
 @pytest.fixture(params=["memory", "postgres"])
