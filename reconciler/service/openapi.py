@@ -34,7 +34,7 @@ _WHAT = {
     503: "The ledger or Stripe cannot be reached; with a key it is safe to ask again.",
 }
 #: What any operation may be answered with, and those that take a body.
-_ANY, _WITH_BODY = (400, 401, 403, 429, 431, 503), (413, 415, 422)
+_ANY, _WITH_BODY = (400, 401, 403, 429, 431, 503), (413, 415)
 _PROBLEM: dict[str, Any] = {
     "type": "object",
     "description": "Problem details (RFC 9457). `code` is stable.",
@@ -153,6 +153,8 @@ def _responses(operation: Operation, names: Names) -> dict[str, Any]:
     answer = {"application/json": {"schema": {"$ref": names[operation.returns]}}}
     found: dict[str, Any] = {"200": {"description": operation.summary + ".", "content": answer}}
     statuses = {*_ANY, *operation.problems, *(_WITH_BODY if operation.body is not None else ())}
+    if operation.body is not None or operation.query is not None or _PARAMETER.search(operation.path):
+        statuses.add(422)
     if operation.who == "anyone":
         statuses -= {401, 403}
     for status in sorted(statuses):

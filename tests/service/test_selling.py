@@ -27,9 +27,9 @@ BUY = {"plan": "flat", "price": "monthly", "success_url": OK}
 class Shop:
     """A market behind the service: acme and paris have keys, and paris stands for a rival."""
 
-    def __init__(self, **changes: Any) -> None:
+    def __init__(self, files: Any = SOLD, **changes: Any) -> None:
         self.market = Market()
-        self.served = Served(files=SOLD, sell=self._desk, **changes)
+        self.served = Served(files=files, sell=self._desk, **changes)
         self.acme, self.paris, self.operator = self.served.acme, self.served.rival, self.served.operator
 
     def _desk(self, _catalog: Any) -> Payments:

@@ -75,7 +75,7 @@ Credits = Annotated[
     WithJsonSchema(
         {
             "anyOf": [
-                {"type": "string", "pattern": f"^{_AMOUNT}$"},
+                {"type": "string", "pattern": f"^(?!0(\\.0*)?$){_AMOUNT}$"},
                 {"type": "integer", "minimum": 1, "maximum": MOST_CREDITS},
             ]
         }

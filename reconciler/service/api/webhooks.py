@@ -129,12 +129,14 @@ def _operation(
     name: str, method: str, path: str, summary: str, handle: Any, returns: type[BaseModel], **more: Any
 ) -> Operation:
     action = name.removesuffix("Webhooks").removesuffix("Webhook")
-    return Operation(name, method, path, summary, handle, returns, "webhooks", action, who="operator", **more)
+    return Operation(
+        name, method, path, summary, handle, returns, "webhooks", action, who="operator", problems=(404,), **more
+    )
 
 
 OPERATIONS = (
     _operation("listWebhooks", "GET", "/v1/webhooks", "List events of the inbox", _list, InboxAnswer, query=InboxQuery),
-    _operation("showWebhook", "GET", "/v1/webhooks/{id}", "Show an event", _show, HookAnswer, problems=(404,)),
+    _operation("showWebhook", "GET", "/v1/webhooks/{id}", "Show an event", _show, HookAnswer),
     _operation(
         "replayWebhook",
         "POST",
@@ -143,6 +145,5 @@ OPERATIONS = (
         _replay,
         HookAnswer,
         body=ReplayAsked,
-        problems=(404,),
     ),
 )
