@@ -20,6 +20,8 @@ class Stage:
 
     def __init__(self, app: App, folder: Path) -> None:
         self.folder = folder
+        #: Set for commands beside what a user has.
+        self.environ: dict[str, str] = {}
         self._out = app.out
 
     def say(self, text: str) -> None:
@@ -39,7 +41,7 @@ class Stage:
         done = subprocess.run(  # noqa: S603  our own command
             [sys.executable, "-m", "reconciler", *arguments],
             cwd=self.folder,
-            env=self._environ(),
+            env=self.environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -51,13 +53,14 @@ class Stage:
         if not promised:
             raise ReconcilerError("E1040", f"`{arguments[0]}` ended with exit code {done.returncode}, not {expect:d}")
 
-    def _environ(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
+        """Return the environment of a command."""
         environ = {name: value for name, value in os.environ.items() if not name.startswith(_PRIVATE)}
         packages = [str(Path(reconciler.__file__).parents[1]), environ.get("PYTHONPATH", "")]
         environ |= {"PYTHONPATH": os.pathsep.join(filter(None, packages)), "COLUMNS": str(self._out.width)}
         # The output goes through a pipe, and is to look as it would without.
         environ |= {"PYTHONIOENCODING": "utf-8:backslashreplace"}
-        return environ | ({"FORCE_COLOR": "1"} if self._out.colors(sys.stdout) else {})
+        return environ | self.environ | ({"FORCE_COLOR": "1"} if self._out.colors(sys.stdout) else {})
 
 
 def _brief(text: str, head: int) -> str:

@@ -23,7 +23,8 @@ _SANDBOX = "story.db"
 _CUSTOMERS = "customers.json"
 _TENANT = "acme"
 _CALLS = 5
-_FILES = """\
+#: A small catalogue of a plan, a free one, and a pack.
+FILES = """\
 settings: {namespace: story, default_meter: calls, default_plan: free}
 meters: {calls: {name: Tool calls}}
 plans:
@@ -52,8 +53,8 @@ class Story:
         stage = self._stage
         stage.say("The same files decide inside a service. A small catalogue:")
         (self._folder / NAME).mkdir()
-        (self._folder / NAME / "all.yaml").write_text(_FILES, encoding="utf-8")
-        stage.show(_FILES)
+        (self._folder / NAME / "all.yaml").write_text(FILES, encoding="utf-8")
+        stage.show(FILES)
         stage.call("apply", f"--sandbox={_SANDBOX}", "--auto-approve", "--quiet", head=0)
         stage.say("zoe is on the free plan. A call is refused, with what would help.")
         stage.call("consume", "zoe", "translate")
@@ -101,12 +102,12 @@ class Story:
         billed = [int(each["total"]) for each in reversed(listed)]
         contract = contract_of(load_catalog(self._folder / NAME).file, _TENANT, since)
         priced = list(invoices_of(contract, later, lambda _: Usage({"calls": _CALLS})))
-        self._stage.show(_bills(priced, billed))
+        self._stage.show(bills(priced, billed))
         if [each.total for each in priced] != billed:
             raise ReconcilerError("E1040", "the sandbox bills otherwise than the files say")
 
 
-def _bills(priced: list[Invoice], billed: list[int]) -> str:
+def bills(priced: list[Invoice], billed: list[int]) -> str:
     """Return each invoice with its lines by the files, and its total beside the sandbox's."""
     rows = [("invoice of", "line", "by the files", "at the sandbox")]
     for bill, total in zip(priced, billed, strict=False):

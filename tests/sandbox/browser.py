@@ -118,6 +118,11 @@ class Browser:
         button = f"document.querySelector('input[name=do][value={do}]').form.querySelector('button')"
         self._load(lambda: self._run(f"{button}.click()"))
 
+    def press(self, label):
+        """Press the button with this label, and wait for the next page."""
+        buttons = f"[...document.querySelectorAll('button')].filter(b => b.innerText.trim() == {json.dumps(label)})"
+        self._load(lambda: self._run(f"{buttons}[0].click()"))
+
     def text(self):
         """Return the words of the page."""
         return self._run("document.body.innerText")

@@ -15,10 +15,11 @@ from reconciler.cli.account import sandbox_connection
 from reconciler.cli.config import NAME
 from reconciler.cli.context import App, common_options, pass_app
 from reconciler.cli.exits import Exit
+from reconciler.cli.living import Living
 from reconciler.cli.stage import Stage
 from reconciler.cli.story import Story
 from reconciler.config.catalog import Catalog, load_catalog
-from reconciler.diagnostics import ReconcilerError, SourceRange
+from reconciler.diagnostics import ReconcilerError, SourceRange, UsageError
 from reconciler.provider.gateway import Gateway
 
 SANDBOX = "sandbox.db"
@@ -26,11 +27,20 @@ _RISE = Decimal("1.1")
 
 
 @click.command("demo")
+@click.option("--serve", is_flag=True, help="Play with a running service: you pay on its pages and look around.")
+@click.option("--pays", is_flag=True, help="With --serve: pay without you, and end.")
 @common_options
 @pass_app
-def command(app: App) -> int:
+def command(app: App, *, serve: bool, pays: bool) -> int:
     """Show the whole loop, with ./billing.d if it is there, and the runtime; needs no Stripe account."""
+    if pays and not serve:
+        raise UsageError("E1033", "--pays goes with --serve")
     started = time.monotonic()
+    if serve:
+        with tempfile.TemporaryDirectory(prefix="reconciler-demo-") as folder:
+            Living(Stage(app, Path(folder)), waits=not pays).run()
+        app.out.data(f"\nEverything happened as promised, in {time.monotonic() - started:.0f} s.\n")
+        return Exit.OK
     with tempfile.TemporaryDirectory(prefix="reconciler-demo-") as folder:
         for name, play in (("loop", _Loop), ("story", Story)):
             stage = Stage(app, Path(folder) / name)
