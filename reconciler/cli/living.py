@@ -30,6 +30,8 @@ from reconciler.service.identity.keys import OPERATOR, new_key, sha256_of
 _KEY = "sk_test_sandbox"
 _LEDGER = "usage.db"
 _CALLS = 5
+#: What of an answer a reader wants to see here.
+_SHOWN = ("code", "detail", "allowed", "paid_by", "cost", "unit", "remaining", "replayed", "accepts")
 _MONTH_AND_MORE = 32 * 86_400
 #: Seconds a webhook may take here, and a person to pay.
 _PATIENCE, _PERSON = 30, 900
@@ -72,7 +74,8 @@ class Living:
             "STRIPE_WEBHOOK_SECRET": hook["secret"],
             "RECONCILER_OPERATOR_KEYS": f"demo:{sha256_of(self._operator)}",
         }
-        command = ("serve", "--port", self._url.rpartition(":")[2], "--ledger", f"sqlite:///{_LEDGER}")
+        command = ["serve", "--port", self._url.rpartition(":")[2], "--ledger", f"sqlite:///{_LEDGER}"]
+        command += ["--return-origin", self._url]
         self._stage.say(f"The service takes webhooks and answers at {self._url}.")
         self._stage.show(f"$ reconciler {' '.join(command)}\n")
         with (self._stage.folder / "serve.log").open("wb") as log:
@@ -103,8 +106,8 @@ class Living:
 
     def _subscribe(self) -> None:
         self._stage.say("acme subscribes to Pro on a page of its own, and makes 5 calls.")
-        asked = {"tenant": "acme", "plan": "pro", "success_url": f"{self._url}/healthz"}
-        self._pay(self._ask("POST", "/v1/checkout", asked, expect=201)["url"])
+        asked = {"tenant": "acme", "plan": "pro", "success_url": f"{self._url}/"}
+        self._pay(self._ask("POST", "/v1/checkout", asked)["url"])
         self._until("the subscription is known", lambda: self._ask("GET", "/v1/tenants/acme/balance")["subscription"])
         (found,) = self._gateway.get("/v1/subscriptions", {"limit": 2})["data"]
         for number in range(_CALLS):
@@ -127,13 +130,14 @@ class Living:
         self._call("zoe", expect=402)
 
     def _look_around(self) -> None:
-        self._stage.say("Every figure of this stands on the service's pages.")
-        self._stage.show(f"Open {self._url}/ and sign in with the operator's key {self._operator}\n")
-        if self._waits:
-            self._stage.show("Ctrl-C ends it.\n")
-            with contextlib.suppress(KeyboardInterrupt):
-                while True:
-                    time.sleep(1)
+        """Leave everything running for a person to look at."""
+        if not self._waits:
+            return
+        self._stage.say("Every figure of this stands on the service's pages. Ctrl-C ends it.")
+        self._stage.secret(f"Open {self._url}/ and sign in with the operator's key {self._operator}\n")
+        with contextlib.suppress(KeyboardInterrupt):
+            while True:
+                time.sleep(1)
 
     def _pay(self, page: str) -> None:
         """Let somebody pay on a page."""
@@ -168,16 +172,21 @@ class Living:
 
     def _call(self, tenant: str, *, key: str | None = None, expect: int = 200, quiet: bool = False) -> dict[str, Any]:
         """Make a call through the service and show the answer."""
-        asked = {"tenant": tenant, "tool": "translate", **({"key": key} if key else {})}
-        answer = self._ask("POST", "/v1/consume", asked, expect=expect)
+        asked = {"tenant": tenant, "tool": "translate"}
+        answer = self._ask("POST", "/v1/consume", asked, expect=expect, key=key)
         if not quiet:
-            self._stage.show(f"POST /v1/consume {json.dumps(asked)}\n{expect} {json.dumps(answer, indent=2)}\n")
+            shown = json.dumps({name: answer[name] for name in _SHOWN if answer.get(name) is not None}, indent=2)
+            once = f"\nIdempotency-Key: {key}" if key else ""
+            self._stage.show(f"POST /v1/consume{once}\n{json.dumps(asked)}\n\n{expect} {shown}\n")
         return answer
 
-    def _ask(self, method: str, path: str, body: Any = None, *, expect: int = 200) -> dict[str, Any]:
+    def _ask(
+        self, method: str, path: str, body: Any = None, *, expect: int = 200, key: str | None = None
+    ) -> dict[str, Any]:
         """Ask the service as its operator; ReconcilerError for another status than is promised."""
         content = None if body is None else json.dumps(body).encode()
         headers = {"Authorization": f"Bearer {self._operator}", "Content-Type": "application/json"}
+        headers |= {"Idempotency-Key": key} if key else {}
         request = urllib.request.Request(self._url + path, content, headers, method=method)  # noqa: S310  our server
         try:
             with urllib.request.urlopen(request, timeout=_PATIENCE) as answer:  # noqa: S310  as above

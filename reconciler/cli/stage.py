@@ -32,6 +32,10 @@ class Stage:
         """Show something that no command prints."""
         self._out.data(text)
 
+    def secret(self, text: str) -> None:
+        """Show something with a key in it, as the only place where it is shown."""
+        self._out.secret(text)
+
     def call(self, *arguments: str, expect: Exit = Exit.OK, head: int = _HEAD) -> None:
         """Run a command; ReconcilerError, after its whole output, where it ends otherwise than promised.
 

@@ -370,4 +370,4 @@ def test_the_runtime_is_what_the_language_says() -> None:
 @pytest.mark.timeout(3600)
 def test_the_runtime_is_what_the_language_says_for_long() -> None:
     """The same for many and long runs."""
-    run_state_machine_as_test(Machine, settings=settings(max_examples=1000, stateful_step_count=80, deadline=None))
+    run_state_machine_as_test(Machine, settings=settings(max_examples=500, stateful_step_count=80, deadline=None))

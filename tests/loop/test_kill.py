@@ -108,5 +108,5 @@ def test_a_killed_apply_is_finished_at_every_write(tmp_path: Path) -> None:
 def test_a_killed_apply_is_finished_under_every_setting(tmp_path: Path, settings: Settings) -> None:
     """The same for some writes under each setting."""
     prepared = Prepared(tmp_path, settings)
-    for death in prepared.some_deaths(8):
+    for death in prepared.some_deaths(4):
         survives(prepared, death, tmp_path / "plan.json")

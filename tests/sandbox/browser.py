@@ -107,10 +107,11 @@ class Browser:
         self._load(lambda: self._ask("Page.navigate", url=url))
 
     def fill(self, values):
-        """Type texts into the fields with these names."""
+        """Type texts into the fields with these ids, else names."""
         for name, value in values.items():
-            self._run(f"document.getElementById({json.dumps(name)}).focus()")
-            self._run(f"document.getElementById({json.dumps(name)}).select()")
+            field = f"[document.getElementById({json.dumps(name)}), ...document.getElementsByName({json.dumps(name)})]"
+            self._run(f"{field}.find(each => each).focus()")
+            self._run(f"{field}.find(each => each).select()")
             self._ask("Input.insertText", text=value)
 
     def submit(self, do):
@@ -118,7 +119,7 @@ class Browser:
         button = f"document.querySelector('input[name=do][value={do}]').form.querySelector('button')"
         self._load(lambda: self._run(f"{button}.click()"))
 
-    def press(self, label):
+    def click(self, label):
         """Press the button with this label, and wait for the next page."""
         buttons = f"[...document.querySelectorAll('button')].filter(b => b.innerText.trim() == {json.dumps(label)})"
         self._load(lambda: self._run(f"{buttons}[0].click()"))

@@ -125,7 +125,10 @@ async def _portal(asked: Asked) -> dict[str, Any]:
 
 
 def check_return(settings: Settings, url: str, pointer: str) -> None:
-    """Refuse an address a page may not lead back to: one of another origin than the allowed ones, or not https."""
+    """Refuse an address a page may not lead back to: one of another origin than the allowed ones, or not https.
+
+    This machine may be named with http.
+    """
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -138,7 +141,8 @@ def check_return(settings: Settings, url: str, pointer: str) -> None:
         return
     shown = f"[{host}]" if ":" in host else host
     origin = f"{parts.scheme}://{shown}" + (f":{port}" if port not in (None, _HTTPS_PORT) else "")
-    if parts.scheme != "https" or origin not in settings.return_origins:
+    secure = parts.scheme == "https" or (parts.scheme == "http" and host in _LOCAL)
+    if not secure or origin not in settings.return_origins:
         raise invalid("Pages do not lead back to this origin; the service allows others.", pointer)
 
 

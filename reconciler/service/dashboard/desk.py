@@ -145,4 +145,6 @@ async def form_of(request: Request) -> Mapping[str, str]:
 
 def html(text: str, status: int = 200) -> HTMLResponse:
     """Answer with a page, under the policy of all pages."""
-    return HTMLResponse(text, status, {"content-security-policy": POLICY})
+    # Without a referrer browsers send forms as from nowhere (``Origin: null``), which no page of ours is.
+    headers = {"content-security-policy": POLICY, "referrer-policy": "same-origin"}
+    return HTMLResponse(text, status, headers)

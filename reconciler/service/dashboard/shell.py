@@ -36,7 +36,7 @@ def page(seat: Seat, title: str, here: str | None, *body: Child) -> str:
         "head",
         tag("meta", charset="utf-8"),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="referrer", content="no-referrer"),
+        tag("meta", name="referrer", content="same-origin"),
         tag("meta", name="robots", content="noindex"),
         tag("title", f"{title} \u00b7 reconciler"),
         Html(f"<style>{STYLE}</style>"),
