@@ -3,9 +3,10 @@
 import asyncio
 import logging
 import re
+import secrets
 import time
-import uuid
 from collections.abc import Iterable, MutableMapping
+from itertools import count
 from typing import Any, NamedTuple
 
 from starlette.exceptions import HTTPException
@@ -21,6 +22,8 @@ log = logging.getLogger("reconciler.service")
 OPERATION, REQUEST_ID, SERVICE = "reconciler.operation", "reconciler.request_id", "reconciler.service"
 #: Paths below which anybody may ask as often as the load balancer and Stripe do.
 _UNPACED = ("/healthz", "/readyz", "/v1/webhooks/stripe")
+#: Request ids of this process: asking the system for randomness each time would let other threads in between.
+_PROCESS, _NUMBER = secrets.token_hex(8), count(1)
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,128}")
 _HEADERS = (
     (b"cache-control", b"no-store"),
@@ -39,6 +42,7 @@ class _Read(NamedTuple):
     authorization: bytes | None
     length: bytes
     host: str
+    size: int
 
 
 class _Reply:
@@ -134,9 +138,8 @@ class Guard:
             _tell(scope, read, reply.status, time.perf_counter() - began)
 
     def _check(self, scope: Scope, read: _Read) -> None:
-        settings, headers = self._settings, scope["headers"]
-        size = sum(len(name) + len(value) for name, value in headers)
-        if len(headers) > settings.header_limit or size > settings.header_bytes:
+        settings = self._settings
+        if len(scope["headers"]) > settings.header_limit or read.size > settings.header_bytes:
             detail = f"At most {settings.header_limit} headers, {settings.header_bytes} bytes in all."
             raise ProblemError(431, "headers_too_large", detail, headers={"Connection": "close"})
         check_host(read.host, settings.hosts)
@@ -173,8 +176,9 @@ class Guard:
 
 def _read(headers: Iterable[tuple[bytes, bytes]]) -> _Read:
     """Read what concerns the outer layer; of a header that may stand there once only, two are none that is valid."""
-    request_id, authorization, length, host = b"", None, b"", b""
+    request_id, authorization, length, host, size = b"", None, b"", b"", 0
     for name, value in headers:
+        size += len(name) + len(value)
         if name == b"authorization":
             authorization = value if authorization is None else b""
         elif name == b"content-length":
@@ -183,8 +187,8 @@ def _read(headers: Iterable[tuple[bytes, bytes]]) -> _Read:
             host = value
         elif name == b"x-request-id":
             request_id = value
-    known = _REQUEST_ID.fullmatch(request_id)
-    return _Read(request_id.decode() if known else uuid.uuid4().hex, authorization, length, host.decode("latin-1"))
+    known = request_id.decode() if _REQUEST_ID.fullmatch(request_id) else f"{_PROCESS}{next(_NUMBER):016x}"
+    return _Read(known, authorization, length, host.decode("latin-1"), size)
 
 
 def _problem_of(error: HTTPException) -> ProblemError:

@@ -12,6 +12,7 @@ import uvicorn
 
 from reconciler.diagnostics import ConfigError, ReconcilerError
 from reconciler.service.app import create_app
+from reconciler.service.connection import Connection
 from reconciler.service.service import Service
 
 log = logging.getLogger("reconciler.service")
@@ -96,6 +97,7 @@ def server_of(service: Service) -> uvicorn.Server:
     """Return a server of the app, to be run on a socket."""
     config = uvicorn.Config(
         create_app(service),
+        http=Connection,
         loop="asyncio",
         lifespan="on",
         ws="none",

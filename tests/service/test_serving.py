@@ -5,6 +5,7 @@ import signal
 import socket
 import sqlite3
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,12 @@ import pytest
 from reconciler.cli.serving import METRICS_KEY, OPERATOR_KEYS, ServeOptions, settings_of
 from reconciler.diagnostics import UsageError
 from reconciler.ledger.ledger import open_ledger
+from reconciler.service import connection
+from reconciler.service.serving import listen, server_of
 from tests.cli.support import Shell
 from tests.ledger.databases import database
 from tests.service.processes import OPERATOR_KEY, Callers, Serving, files
+from tests.service.world import Served
 
 DIGEST = "ab" * 32
 
@@ -112,6 +116,41 @@ def test_new_files_on_a_signal(tmp_path: Path) -> None:
         assert (status, refused["code"], refused["errors"][0]["code"]) == (409, "invalid_files", "E0201")
         assert cost() == "7"
         assert server.end(signal.SIGINT) == 0
+
+
+def test_heads_that_never_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A head that grows and grows is cut, and one that comes drop by drop, or never; others are answered meanwhile."""
+    monkeypatch.setattr(connection, "PATIENCE", 0.3)
+    served = Served()
+    listener = listen("127.0.0.1", 0)
+    server = server_of(served.service)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+
+    def ask() -> bytes:
+        with socket.create_connection(listener.getsockname()) as asking:
+            asking.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            return b"".join(iter(partial(asking.recv, 4096), b""))
+
+    def cut(*parts: bytes) -> bool:
+        with socket.create_connection(listener.getsockname(), timeout=10) as asking:
+            try:
+                for part in parts:
+                    asking.sendall(part)
+                return asking.recv(4096) == b""
+            except ConnectionError:
+                return True
+
+    head = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
+    assert cut(head, *[b"x: " + b"y" * 60_000 + b"\r\n"] * 50)
+    assert cut(head, b"x: ", *[b"y" * 60_000] * 50)
+    assert cut()
+    assert cut(head)
+    assert ask().startswith(b"HTTP/1.1 200")
+    server.should_exit = True
+    thread.join()
+    listener.close()
+    served.close()
 
 
 def test_instances_share_one_ledger(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """An operation of the API as data, and the route that carries it out: who may, what is read, what is answered."""
 
-import json
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from starlette.routing import Route
 from reconciler.entitlements import KeyConflictError, MeasureError
 from reconciler.entitlements.acts import NameRefusedError
 from reconciler.ledger.base import LedgerError, RefusedError
+from reconciler.ledger.entry import encode
 from reconciler.service.api.reading import parse, validated
 from reconciler.service.guard import OPERATION
 from reconciler.service.identity import Principal, identify, require_operator
@@ -120,7 +120,7 @@ class _Endpoint:
             _key(operation, key),
         )
         body = await _carried_out(operation, asked)
-        answer = json.dumps(body, separators=(",", ":")).encode()
+        answer = encode(body).encode()
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(answer)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": answer})

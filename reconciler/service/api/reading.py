@@ -23,7 +23,7 @@ def parse(body: bytes) -> Any:
     if text.count("{") + text.count("[") > DEEPEST:
         _measure(text)
     try:
-        value = json.loads(text, object_pairs_hook=_object, parse_constant=_constant, parse_float=Decimal)
+        value = _DECODER.decode(text)
     except json.JSONDecodeError as error:
         raise invalid(f"The body is not JSON: line {error.lineno}, column {error.colno}.", status=400) from None
     except (ValueError, ArithmeticError, RecursionError):
@@ -55,6 +55,9 @@ def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
 
 def _constant(name: str) -> NoReturn:
     raise invalid(f"{name} is no JSON.", status=400)
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_float=Decimal)
 
 
 def _storable(value: Any) -> None:

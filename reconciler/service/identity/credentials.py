@@ -26,13 +26,13 @@ class Credentials:
 
     def by_key(self, secret: str) -> Principal | None:
         """Return the principal of an API key, ``None`` where it is none that is known."""
-        if not well_formed(secret):
-            return None
         tenant = self._runtime.tenant_of_key(secret)
         return Principal("tenant", *tenant) if tenant is not None else self._operators.find(secret)
 
     async def by_token(self, secret: str) -> Principal:
         """Return the principal of a JSON Web Token; a 401 or 403 problem for anything else."""
+        if not well_formed(secret):
+            raise unauthenticated("The key is mistyped: its checksum is not right.")
         if self._tokens is None:
             raise unauthenticated("The key is not known.")
         return await self._tokens.principal(secret)

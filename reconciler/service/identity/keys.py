@@ -18,7 +18,7 @@ _SHA256 = 64
 
 
 def new_key(prefix: str) -> str:
-    """Return a fresh key: its prefix, 256 random bits, and a checksum that tells a mistyped one without a lookup."""
+    """Return a fresh key: its prefix, 256 random bits, and a checksum that tells a mistyped one from an unknown one."""
     body = prefix + "".join(secrets.choice(_LETTERS) for _ in range(_SECRET))
     return body + _checksum(body)
 

@@ -18,6 +18,8 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        # Looking a series up by its labels takes longer than to count.
+        self._known: dict[tuple[tuple[str, str] | None, int], tuple[Counter, Histogram]] = {}
         self._operations = Counter(
             "reconciler_operations",
             "Requests answered, by what was asked for and the status of the answer.",
@@ -57,9 +59,13 @@ class Metrics:
 
     def answered(self, operation: tuple[str, str] | None, status: int, seconds: float) -> None:
         """Count an answer; what no route was found for is ``other``."""
-        resource, action = operation or ("other", "other")
-        self._operations.labels(resource, action, str(status)).inc()
-        self._seconds.labels(resource, action).observe(seconds)
+        known = self._known.get((operation, status))
+        if known is None:
+            labels = operation or ("other", "other")
+            known = self._operations.labels(*labels, str(status)), self._seconds.labels(*labels)
+            self._known[operation, status] = known
+        known[0].inc()
+        known[1].observe(seconds)
 
     def decided(self, action: str, decision: Decision) -> None:
         """Count a decision, and what the call costs where it was made now."""
