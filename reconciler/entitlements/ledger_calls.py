@@ -11,6 +11,9 @@ Find = Callable[[str], Entry | None]
 _METERED = "metered:"
 #: Kinds of entries that say a call was made.
 CALLS = frozenset({"consume", "commit", "owed", "settle"})
+#: Kinds that nothing looks for again once they are old: calls, and what belongs to one. Grants and whatever ends one
+#: stay for ever, since their keys keep a payment from being granted twice.
+PASSING = CALLS | {"reserve", "release", "lapse", "lease", "recall", "export", "refund", "refunded"}
 
 
 class Units(NamedTuple):

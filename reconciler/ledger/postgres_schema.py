@@ -56,6 +56,19 @@ _MIGRATIONS = (
     CREATE INDEX export_streamed ON export (due) WHERE state = 'streamed';
     """,
     'CREATE TABLE annex (name text COLLATE "C" PRIMARY KEY, version bigint NOT NULL);',
+    """
+    CREATE TABLE checkpoint (
+      tenant text COLLATE "C" PRIMARY KEY, seq bigint NOT NULL, head text NOT NULL, at bigint NOT NULL,
+      state text NOT NULL
+    );
+    CREATE OR REPLACE FUNCTION entries_stay() RETURNS trigger LANGUAGE plpgsql AS
+      $$ BEGIN
+        IF TG_OP = 'DELETE' THEN
+          IF EXISTS (SELECT 1 FROM checkpoint WHERE tenant = OLD.tenant AND seq >= OLD.seq) THEN RETURN OLD; END IF;
+        END IF;
+        RAISE EXCEPTION 'entries are append-only';
+      END $$;
+    """,
 )
 
 

@@ -47,6 +47,15 @@ MIGRATIONS = (
     CREATE INDEX export_streamed ON export (due) WHERE state = 'streamed';
     """,
     "CREATE TABLE annex (name TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT, WITHOUT ROWID;",
+    """
+    CREATE TABLE checkpoint (
+      tenant TEXT PRIMARY KEY, seq INTEGER NOT NULL, head TEXT NOT NULL, at INTEGER NOT NULL, state TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    DROP TRIGGER entry_kept;
+    CREATE TRIGGER entry_kept BEFORE DELETE ON entry
+    WHEN NOT EXISTS (SELECT 1 FROM checkpoint WHERE tenant = OLD.tenant AND seq >= OLD.seq)
+    BEGIN SELECT RAISE(ABORT, 'entries are append-only'); END;
+    """,
 )
 #: Asks for the columns that can be asked for across tenants.
 COLUMNS = "SELECT tenant, seq, credits, held, due, unsent FROM tenant"

@@ -10,9 +10,11 @@ from heapq import merge
 from itertools import groupby
 from typing import Any, NamedTuple
 
+from reconciler.ledger.annex import AnnexStore
 from reconciler.ledger.base import Balance, Export, Store
 from reconciler.ledger.book import Book
-from reconciler.ledger.entry import GENESIS, Entry, seal
+from reconciler.ledger.checkpoint import START, Checkpoint, checkpoint_key, exported, last_checkpoint, wrong
+from reconciler.ledger.entry import Entry, seal
 from reconciler.ledger.fold import Fold
 
 PAGE = 1000
@@ -28,18 +30,28 @@ class Problem(NamedTuple):
     what: str
 
 
-def verify(store: Store) -> list[Problem]:
+def verify(store: AnnexStore) -> list[Problem]:
     """Return what does not add up in a ledger, which may be written to meanwhile; nothing for an honest one."""
     return [problem for tenant in _tenants(store) for problem in _look(store, tenant)]
 
 
 def audit(
-    book: Book, entries: Iterable[Entry], exports: Iterable[Export], columns: Balance | None = None
+    book: Book,
+    entries: Iterable[Entry],
+    exports: Iterable[Export],
+    columns: Balance | None = None,
+    checkpoint: Checkpoint = START,
 ) -> list[Problem]:
-    """Return what does not add up between one tenant's book, entries, exports and columns of the same moment."""
-    fold, tenant = Fold(), book.tenant
+    """Return what does not add up between one tenant's book, entries, exports and columns of the same moment.
+
+    Where entries were archived, those behind the ``checkpoint`` are read, and what it says goes before them.
+    """
+    fold, tenant, exports = checkpoint.fold(), book.tenant, list(exports)
     problems = [Problem(tenant, seq, what) for seq, what in _read(tenant, entries, fold)]
-    found = [*_ends(book, fold), *_lots(book, fold), *_units(book, fold), *_exports(fold, exports)]
+    later = [export for export in exports if export.seq > checkpoint.seq]
+    found = [*_ends(book, fold), *_lots(book, fold), *_units(book, fold), *_exports(fold, later)]
+    if exported(exports, checkpoint.seq) != checkpoint.handed():
+        found.append(f"the exports up to entry {checkpoint.seq} are not those that were archived")
     if columns is not None:
         found += _columns(book, columns)
     return problems + [Problem(tenant, None, what) for what in found]
@@ -60,15 +72,29 @@ def _paged(page: Callable[[str], list[str]]) -> Iterator[str]:
         after = found[-1]
 
 
-def _look(store: Store, tenant: str) -> list[Problem]:
+def _look(store: AnnexStore, tenant: str) -> list[Problem]:
+    """Audit a tenant; once more where entries of it were archived meanwhile."""
+    for _ in range(LOOKS):
+        checkpoint = last_checkpoint(store, tenant)
+        problems = _audited(store, tenant, checkpoint)
+        if last_checkpoint(store, tenant) == checkpoint:
+            return problems
+    return [Problem(tenant, None, "it is archived all the time")]
+
+
+def _audited(store: AnnexStore, tenant: str, checkpoint: Checkpoint | None) -> list[Problem]:
     """Audit a tenant as of the moment of its book, and its columns where they are of the same moment."""
     try:
         book, columns = _moment(store, tenant)
     except (ValueError, TypeError, LookupError) as error:
         return [Problem(tenant, None, f"its book cannot be read: {error!r}")]
-    entries = _entries(store, tenant, book.seq)
+    begun = checkpoint or START
+    entries = _entries(store, tenant, book.seq, begun.seq)
     exports = [export for export in store.exports(tenant) if columns is None or export.seq <= book.seq]
-    problems = audit(book, entries, exports, columns)
+    problems = audit(book, entries, exports, columns, begun)
+    if checkpoint is not None:
+        kept, said = _entries(store, tenant, checkpoint.seq), store.entry(tenant, checkpoint_key(checkpoint.seq))
+        problems += [Problem(tenant, checkpoint.seq, f"checkpoint: {what}") for what in wrong(checkpoint, kept, said)]
     if columns is None:
         problems.insert(0, Problem(tenant, None, "has entries and no book"))
     elif store.entries(tenant, book.seq, 1) and store.balance(tenant) == columns:
@@ -85,9 +111,8 @@ def _moment(store: Store, tenant: str) -> tuple[Book, Balance | None]:
     raise LookupError("it is written to all the time")
 
 
-def _entries(store: Store, tenant: str, last: int) -> Iterator[Entry]:
-    """Yield a tenant's entries up to a number; without a book, all of them."""
-    after = 0
+def _entries(store: Store, tenant: str, last: int, after: int = 0) -> Iterator[Entry]:
+    """Yield a tenant's entries behind a number, up to another; without a book, all of them."""
     while page := store.entries(tenant, after, PAGE):
         for entry in page:
             if last and entry.seq > last:
@@ -98,7 +123,7 @@ def _entries(store: Store, tenant: str, last: int) -> Iterator[Entry]:
 
 def _read(tenant: str, entries: Iterable[Entry], fold: Fold) -> Iterator[tuple[int, str]]:
     """Fold entries and yield what is wrong with the chain and with their transfers."""
-    seq, head, keys = 0, GENESIS, set[str]()
+    seq, head, keys = fold.seq, fold.head, set[str]()
     for entry in entries:
         if entry.seq != seq + 1:
             yield entry.seq, f"follows entry {seq}"

@@ -121,4 +121,18 @@ CODES = {
         "reconciler report revenue, before a service was ever started on the ledger",
         "reconciler report revenue --refresh",
     ),
+    "E1135": prose(
+        "an archive does not fit",
+        "The entries in an archive of the ledger are not those that were written: a line is missing or was changed, "
+        "the file is another tenant's, or another process writes it. Nothing is deleted from the ledger then.",
+        "an archive whose last file was lost with its disk",
+        "the file as it was written, from a backup",
+    ),
+    "E1136": prose(
+        "entries were archived",
+        "The calls of that time are no more in the ledger: they were archived, and what they add up to was kept. A "
+        "report of them would be too small, so none is made.",
+        "reconciler usage report --month 2025-01",
+        "reconciler usage report --month 2027-01",
+    ),
 }
