@@ -20,7 +20,9 @@ from reconciler.entitlements import Entitlements, Policy
 from reconciler.entitlements.compile import compile_catalog
 from reconciler.entitlements.periods import Calendar, micros, zone_of
 from reconciler.entitlements.policy import read_policy
+from reconciler.ledger.annex import AnnexStore
 from reconciler.ledger.base import Store
+from reconciler.ledger.compaction import whole
 from reconciler.ledger.entry import Entry
 from reconciler.ledger.ledger import FILE, Ledger, open_ledger
 
@@ -165,8 +167,9 @@ def names_of(store: Store) -> Iterator[str]:
         after = page[-1]
 
 
-def entries_of(store: Store, tenant: str) -> Iterator[Entry]:
-    """Yield a tenant's entries, oldest first."""
+def entries_of(store: AnnexStore, tenant: str, since: int | None) -> Iterator[Entry]:
+    """Yield a tenant's entries, oldest first; ArchivedError where some from an instant on, or any, are archived."""
+    whole(store, tenant, since)
     after = 0
     while page := store.entries(tenant, after, _PAGE):
         yield from page

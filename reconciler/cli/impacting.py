@@ -28,6 +28,7 @@ from reconciler.impact.result import Impact, Note
 from reconciler.impact.rows import gathered
 from reconciler.impact.side import Side
 from reconciler.impact.used import Recorded
+from reconciler.ledger.annex import AnnexStore
 from reconciler.ledger.base import Store, system_clock
 from reconciler.ledger.ledger import FILE
 
@@ -132,13 +133,13 @@ def _refused(app: App, problems: Sequence[Diagnostic], text: str) -> click.excep
     return click.exceptions.Exit(Exit.CONFIG)
 
 
-def _by_ledger(base: Named, head: Named, sides: tuple[Side, Side], store: Store, month: str | None) -> Impact:
+def _by_ledger(base: Named, head: Named, sides: tuple[Side, Side], store: AnnexStore, month: str | None) -> Impact:
     chosen = None if month is None else month_of(month, sides[0].policy.zone)
     now = store.now()
-    usage = {
-        tenant: recorded(sides[0], entries_of(store, tenant), _period(sides[0], store, tenant, chosen, now))
-        for tenant in names_of(store)
-    }
+    usage = {}
+    for tenant in names_of(store):
+        period = _period(sides[0], store, tenant, chosen, now)
+        usage[tenant] = recorded(sides[0], entries_of(store, tenant, period[0]), period)
     start, end = chosen or _month(sides[0], None, None)
     label = month or "the last billing month of each tenant"
     return compare(*sides, usage, Recorded(start, end), Question(base.name, head.name, label, "the ledger"))

@@ -21,7 +21,7 @@ from reconciler.entitlements.periods import instant, micros
 from reconciler.entitlements.standing import subscription_of
 from reconciler.entitlements.terms import Terms
 from reconciler.entitlements.usage_billed import BilledUse
-from reconciler.ledger.base import Store
+from reconciler.ledger.annex import AnnexStore
 from reconciler.pricing.invoice import Line
 from reconciler.provider.binding import check_account, check_mode
 from reconciler.provider.gateway import Connection, Gateway
@@ -61,7 +61,7 @@ def _connection(catalog: Catalog, account: AccountOptions) -> Connection | None:
 
 
 def statement_in(
-    catalog: Catalog, store: Store, tenant: str, month: str | None = None, connection: Connection | None = None
+    catalog: Catalog, store: AnnexStore, tenant: str, month: str | None = None, connection: Connection | None = None
 ) -> Statement:
     """Return a tenant's statement by a catalogue, a ledger, and the account, where one may be asked."""
     subscription = subscription_of(store.read(tenant).facts)
@@ -75,7 +75,7 @@ def statement_in(
         asked = chosen == running
         stripe = preview_of(connection, catalog.namespace, tenant) if asked else NoPreview(_OTHER_PERIOD)
     contract = contract_in(catalog, tenant, subscription, stripe)
-    used = BilledUse(entries_of(store, tenant), partial(store.entry, tenant))
+    used = BilledUse(entries_of(store, tenant, micros(period[0])), partial(store.entry, tenant))
     invoice = invoice_due(tenant, contract, used, period)
     rows = beside(contract, invoice, stripe, sent_of(used, store.exports(tenant)), period)
     own = catalog.file.tenants.get(tenant)

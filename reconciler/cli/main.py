@@ -43,7 +43,7 @@ COMMANDS = {
     "grant": "Give a tenant credits or a credit pack.",
     "usage": "Report, export and send what was used.",
     "report": "Tell revenue, usage, customers and tools of some months.",
-    "ledger": "Prove the books.",
+    "ledger": "Prove the books, and archive old calls.",
     "webhooks": "Show what came from Stripe, work it off again, look for what never came.",
     "notices": "Show what the service told a callback URL, and send it again.",
     "invoice": "Show what a tenant will be billed, beside what Stripe says.",

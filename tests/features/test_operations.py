@@ -11,10 +11,14 @@ import pytest
 import stripe
 
 from reconciler.diagnostics.redact import redact
+from reconciler.entitlements.retention import archive_old
+from reconciler.ledger.compaction import proved
+from reconciler.ledger.verify import verify
 from reconciler.resources.version import API_VERSION
 from tests.cli.support import SIMPLE, Shell, write
 from tests.entitlements.audit import audit
 from tests.entitlements.worlds import runtime
+from tests.ledger.test_compaction import Books
 
 from .support import PRO, applied, price
 
@@ -78,6 +82,19 @@ def test_row_2_12_an_export_of_a_period(used: Shell) -> None:
     everything = used("usage", "export", "--from", "2020-01-01", "--to", "2120-01-01", "--format", "jsonl").out
     assert len(everything.splitlines()) == 8
     assert used("usage", "export", "--from", "2020-01-01", "--to", "2020-01-02", "--format", "jsonl").out == ""
+
+
+def test_row_2_12_retention(tmp_path: Path) -> None:
+    """Calls older than 90 days leave for an archive; balances stay, and ledger and archive prove every one of them."""
+    books = Books("sqlite://", tmp_path)
+    books.live(days=125)
+    policy, store, before = books.runtime.policy, books.store, books.runtime.balance("acme")
+    parts = list(archive_old(store, policy, "acme", 90, books.archive))
+    assert sum(part.archived for part in parts) > 10
+    assert books.runtime.balance("acme").lots == before.lots
+    assert (verify(store), proved(store, "acme", books.archive)) == ([], [])
+    calls = [entry for entry in store.entries("acme", 0, 10_000) if entry.kind == "consume"]
+    assert min(entry.at for entry in calls) <= books.clock.now - 90 * 86_400_000_000
 
 
 def test_row_0_19_an_audit_log_that_proves_itself(used: Shell) -> None:

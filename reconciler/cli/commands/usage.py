@@ -43,7 +43,7 @@ from reconciler.entitlements.periods import SECOND, micros
 from reconciler.entitlements.standing import subscription_of
 from reconciler.entitlements.usage_export import export_rows
 from reconciler.entitlements.usage_report import TenantUsage, current_period, usage_of
-from reconciler.ledger.base import Store
+from reconciler.ledger.annex import AnnexStore
 from reconciler.provider.binding import check_mode
 from reconciler.provider.delivery import HOUR
 from reconciler.provider.gateway import Gateway
@@ -103,12 +103,14 @@ def _report(
     app.out.data("\n".join(usage_text(usage) for usage in found) + sums_text(found))
 
 
-def _usage(policy: Policy, store: Store, tenant: str, period: tuple[int, int] | None, *, previous: bool) -> TenantUsage:
+def _usage(
+    policy: Policy, store: AnnexStore, tenant: str, period: tuple[int, int] | None, *, previous: bool
+) -> TenantUsage:
     subscription = subscription_of(store.read(tenant).facts)
     chosen = period or current_period(policy, tenant, subscription, store.now())
     if previous:
         chosen = current_period(policy, tenant, subscription, chosen[0] - 1)
-    return usage_of(policy, tenant, entries_of(store, tenant), partial(store.entry, tenant), chosen)
+    return usage_of(policy, tenant, entries_of(store, tenant, chosen[0]), partial(store.entry, tenant), chosen)
 
 
 @command.command("export", short_help="Write every call and refund, a row for each meter.")
@@ -126,11 +128,11 @@ def _export(
     policy, _ = policy_of(app, books)
     period = _stretch(since, until, policy.zone)
     with open_reading(app, books) as ledger:
-        store = ledger.store
+        store, first = ledger.store, None if period is None else period[0]
         rows = (
             row
             for tenant in tenants or names_of(store)
-            for row in export_rows(entries_of(store, tenant), partial(store.entry, tenant), period)
+            for row in export_rows(entries_of(store, tenant, first), partial(store.entry, tenant), period)
         )
         for text in {"csv": csv_text, "json": json_text, "jsonl": jsonl_text}[form](rows):
             app.out.data(text)
@@ -271,7 +273,7 @@ def _tell(app: App, form: str, done: Round) -> None:
         app.out.data(report_text(done.report, done.late))
 
 
-def _ending(store: Store) -> int:
+def _ending(store: AnnexStore) -> int:
     """Return the exit code that the state of an outbox asks for, whoever left it so."""
     if any(True for _ in store.exports(state="dead")):
         return Exit.ERROR
