@@ -10,6 +10,7 @@ from reconciler.entitlements.explain import amount, moment
 from reconciler.entitlements.ledger_calls import Booked, call_of
 from reconciler.entitlements.policy import SPEND
 from reconciler.ledger.book import Lot
+from reconciler.ledger.checkpoint import KIND as CHECKPOINT
 from reconciler.ledger.entry import Entry
 
 _FILE = f"{OWN}file:"
@@ -30,6 +31,9 @@ def told(entry: Entry, following: Entry | None = None) -> Told:
     """Tell an entry in a sentence; of a refund the entry behind it says which call it was of."""
     if entry.kind == "refund":
         return _refund(entry, following)
+    if entry.kind == CHECKPOINT:
+        number = entry.answer["archived"]
+        return Told(f"Calls up to entry {entry.answer['seq']} were archived: {number:,} entries in all.")
     say = SENTENCES.get(entry.kind)
     return Told(f"An entry of the kind {entry.kind}.") if say is None else say(entry)
 

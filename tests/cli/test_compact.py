@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.entitlements.told import told
 from reconciler.ledger import ledger as opening
 from tests.entitlements.worlds import at
 
@@ -97,3 +98,14 @@ def test_calls_stay_for_a_while(used: tuple[Shell, Time]) -> None:
     assert shell("ledger", "compact", "--older-than", "39", *ARCHIVE).code == 64
     assert not Path("archive").exists()
     assert _kept(shell) == 12
+
+
+def test_a_checkpoint_is_told(used: tuple[Shell, Time]) -> None:
+    """Whoever reads the entries learns that calls were archived, and how many."""
+    shell, _ = used
+    shell("ledger", "compact", "acme", "--older-than", "50", *ARCHIVE)
+    with opening.open_ledger(f"sqlite:///{Path('usage.db').absolute()}", "read") as books:
+        entries = books.store.entries("acme")
+    assert [told(entry).text for entry in entries if entry.kind == "checkpoint"] == [
+        "Calls up to entry 8 were archived: 8 entries in all."
+    ]
