@@ -180,6 +180,15 @@ def _voided(entry: Entry) -> Told:
     return Told("From here on nothing comes back to a grant that was taken away.", _plain(entry.answer["lot"]))
 
 
+def _reversal(entry: Entry) -> Told:
+    answer = entry.answer
+    moved = sum(answer["lots"].values())
+    if moved < 0:
+        return Told(f"{amount(-moved, 'credit')} came back: the payment holds again.", _plain(answer["purchase"]), "in")
+    effect = "out" if moved else ""
+    return Told(f"Took back {amount(moved, 'credit')}, whose payment went back.", _plain(answer["purchase"]), effect)
+
+
 def _plain(key: str) -> str | None:
     """Return a key that a person gave; the ledger's own say nothing to anybody."""
     return None if key.startswith(OWN) else key
@@ -265,6 +274,7 @@ SENTENCES: Mapping[str, Callable[[Entry], Told]] = MappingProxyType(
         "renew": _renew,
         "reserve": _reserved,
         "reset": _reset,
+        "reversal": _reversal,
         "settle": _settled,
         "subscription": _subscription,
         "void": _voided_by,

@@ -81,7 +81,7 @@ def test_a_report_is_whole_or_refused(used: tuple[Shell, Time]) -> None:
         ("invoice", "acme", "--period", "2027-02"),
     ):
         done = shell(*words)
-        assert (done.code, "E1135" in done.err) == (1, True), (words, done)
+        assert (done.code, "E1136" in done.err) == (1, True), (words, done)
 
 
 def test_a_running_period_stays_whole(used: tuple[Shell, Time]) -> None:

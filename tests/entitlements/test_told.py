@@ -9,6 +9,7 @@ from hypothesis import given, settings
 
 from reconciler.entitlements import Entitlements
 from reconciler.entitlements.books import OWN
+from reconciler.entitlements.purchases import Purchase
 from reconciler.entitlements.told import SENTENCES, told
 
 from .audit import entries_of
@@ -98,3 +99,15 @@ def test_lent_calls_are_told(tmp_path: Path) -> None:
         r"Booked \d+ calls of chat that had been lent to a process for \d+ credits.*\.", found["settle"]
     )
     assert not any(OWN in text for text in found.values())
+
+
+def test_a_reversal_is_told() -> None:
+    """Credits whose payment went back, and those of a dispute that was won, say so with the purchase they came from."""
+    ent = runtime("plans: {c: {name: C, credits: {default: 1}}}\ncredit_packs: {p: {name: P, credits: 10, price: 5}}\n")
+    paid = Purchase("cs_1", "acme", ent.ledger.store.now(), (("p", 1),), 500)
+    for returned in (0, 250, 0):
+        ent.ledger.submit(ent.fulfilling(paid._replace(returned=returned)))
+    assert [(text, of) for kind, text, of in sentences(ent) if kind == "reversal"] == [
+        ("Took back 5 credits, whose payment went back.", "cs_1"),
+        ("5 credits came back: the payment holds again.", "cs_1"),
+    ]
