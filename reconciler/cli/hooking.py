@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from reconciler.cli.context import App
 from reconciler.provider.retry import Backoff
-from reconciler.service.hooks.room import CATCH_UP, LOOK, ROUND, WORK, Hooks
+from reconciler.service.hooks.room import WORK, Hooks
 from reconciler.service.operations.logs import told
 from reconciler.service.service import Service
 from reconciler.service.work.rounds import LONGEST_PAUSE, Round
@@ -37,12 +37,13 @@ def take_hooks(app: App, service: Service, *, works: bool) -> None:
     service.hooks = hooks = Hooks(service.runtime, gateway, secrets=secrets, moved=moved)
     if not works:
         return
-    within = {WORK: ROUND + LONGEST_PAUSE + _MINUTES, CATCH_UP: 2 * LOOK + LONGEST_PAUSE + _MINUTES}
+    within = {task.name: 2 * task.interval + LONGEST_PAUSE + _MINUTES for task in hooks.tasks()}
 
     def tell(done: Round) -> None:
         service.beat(done.name, within[done.name])
-        if done.error is not None or any(done.did):
-            told(done.name, done.error, None if done.did is None else done.did._asdict())
+        found = done.did._asdict() if hasattr(done.did, "_asdict") else {"number": done.did}
+        if done.error is not None or any(found.values()):
+            told(done.name, done.error, None if done.error is not None else found)
 
     for name, seconds in within.items():
         service.beat(name, seconds)

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 from stripe import WebhookSignature
 
+from reconciler.cli.hooking import SECRETS, secrets_of
 from reconciler.diagnostics import UsageError
 from reconciler.ledger.base import StoreUnavailableError
 from reconciler.sandbox.server import Server
 from reconciler.service.hooks.room import Hooks
+from reconciler.service.operations.gauges import gauges_of
 from reconciler.service.service import Service
 from reconciler.service.serving import listen, server_of
 from tests.service.world import Served
@@ -119,6 +121,14 @@ def test_what_cannot_be_kept_has_to_come_again(room: Room, monkeypatch: pytest.M
     assert room.stranger.post(HOOK, raw, headers=room.sign(raw)).json["duplicate"] is False
 
 
+def test_a_service_is_not_started_with_an_empty_secret(room: Room) -> None:
+    """A variable that is set and empty, or has an empty secret beside a good one, is an error; one not set is none."""
+    assert [secrets_of({}), secrets_of({SECRETS: f"{SECRET}, whsec_b"})] == [(), [SECRET, "whsec_b"]]
+    for text in ("", " ", f"{SECRET},"):
+        with pytest.raises(UsageError):
+            Hooks(room.runtime, room.shop.gateway(), secrets=secrets_of({SECRETS: text}))
+
+
 def test_without_a_secret_nothing_is_taken() -> None:
     """A service without a secret has no webhooks, and one with an empty one does not start."""
     room = Room(secrets=())
@@ -151,6 +161,19 @@ def test_operators_look_after_the_inbox(room: Room) -> None:
             client.post(f"/v1/webhooks/{event['id']}/replay", {}),
         ):
             assert reply.status == status
+
+
+def test_metrics_tell_depth_and_age(room: Room) -> None:
+    """What waits and what is dead is counted with its age, and names nobody; without an inbox there is nothing."""
+    raw = body(room)
+    room.stranger.post(HOOK, raw, headers=room.sign(raw))
+    room.clock.now += 90 * 1_000_000
+    found = {(each.name, *each.labels.values()): each.value for each in gauges_of(room.service)}
+    assert found["reconciler_inbox_events", "pending"] == 1
+    assert found["reconciler_inbox_age_seconds", "pending"] == 90
+    assert (found["reconciler_inbox_events", "dead"], found["reconciler_inbox_noted_events",]) == (0, 0)
+    room.service.hooks = None
+    assert not any("inbox" in each.name for each in gauges_of(room.service))
 
 
 def test_an_address_that_is_no_page_is_refused(room: Room) -> None:

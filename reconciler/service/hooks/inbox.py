@@ -24,6 +24,8 @@ HOLD = 180 * SECOND
 TRIES = 12
 #: Pauses between tries grow from the first to the longest, in microseconds.
 FIRST_PAUSE, LONGEST_PAUSE = 5 * SECOND, 3600 * SECOND
+#: How long events that are over are kept, in microseconds; Stripe lists them for 30 days.
+KEPT = 40 * 86_400 * SECOND
 _PAGE = 100
 
 
@@ -159,6 +161,10 @@ class Inbox:
         """Return how many events are in each state that any is in."""
         return [Depth(*row) for row in self._store.ask(tables.DEPTH)]
 
+    def noted(self) -> int:
+        """Return how many events are done with something that somebody should know."""
+        return int(self._store.ask(tables.NOTED)[0][0])
+
     def replay(self, hook_id: str, tenant: str | None = None) -> Hook:
         """Let an event be worked off once more and return it; ``tenant`` says whose it is where nothing else does."""
         written = self._store.alongside([Statement(tables.REPLAY, (tenant, hook_id))])
@@ -167,9 +173,12 @@ class Inbox:
         self._wake()
         return self.show(hook_id)
 
-    def clear(self, before: int) -> int:
-        """Forget events that are over and came before an instant; those that wait or are dead stay."""
-        return len(self._store.alongside([Statement(tables.CLEAR, (before,))]).rows[0])
+    def clear(self, age: int = KEPT) -> int:
+        """Forget events that are over and came so many microseconds ago; those that wait or are dead stay.
+
+        Stripe's list is shorter than what is kept, so that nothing of it is taken for new.
+        """
+        return len(self._store.alongside([Statement(tables.CLEAR, (self._store.now() - age,))]).rows[0])
 
 
 def ended(

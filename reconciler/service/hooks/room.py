@@ -14,10 +14,10 @@ from reconciler.service.hooks.inbox import Inbox
 from reconciler.service.hooks.processor import Processor
 from reconciler.service.work.rounds import Round, Task, Worker
 
-#: Seconds between two rounds where nothing comes in, and between two looks at Stripe's list.
-ROUND, LOOK = 2.0, 300.0
-#: How the two tasks are called.
-WORK, CATCH_UP = "webhooks", "webhooks-missing"
+#: Seconds between two rounds where nothing comes in, between two looks at Stripe's list, and two clearings.
+ROUND, LOOK, TIDY = 2.0, 300.0, 3600.0
+#: How the tasks are called.
+WORK, CATCH_UP, CLEAR = "webhooks", "webhooks-missing", "webhooks-tidy"
 
 
 class Hooks:
@@ -49,9 +49,13 @@ class Hooks:
         """Follow other renamed addresses from now on, as after a reload of the files."""
         self._owner.moved = moved
 
-    def tasks(self) -> tuple[Task, Task]:
+    def tasks(self) -> tuple[Task, ...]:
         """Return what is to be done again and again."""
-        return Task(WORK, ROUND, self.processor.round), Task(CATCH_UP, LOOK, self.catching.catch_up)
+        return (
+            Task(WORK, ROUND, self.processor.round),
+            Task(CATCH_UP, LOOK, self.catching.catch_up),
+            Task(CLEAR, TIDY, self.inbox.clear),
+        )
 
     def run(self, stop: threading.Event, tell: Callable[[Round], None] = lambda _round: None) -> None:
         """Work events off and look for missing ones until told to stop; what comes in is worked off at once."""

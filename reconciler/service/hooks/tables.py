@@ -19,7 +19,7 @@ _PATRON = """CREATE TABLE patron (tenant TEXT PRIMARY KEY, fence BIGINT NOT NULL
     marked BIGINT NOT NULL)"""
 STEPS = (
     _HOOK,
-    "CREATE INDEX hook_state ON hook (state, due)",
+    "CREATE INDEX hook_state ON hook (state, received)",
     "CREATE INDEX hook_subject ON hook (subject, state)",
     "CREATE INDEX hook_received ON hook (received)",
     _PATRON,

@@ -79,7 +79,23 @@ def gauges_of(service: "Service") -> Iterator[Gauge]:
         label = {"state": state}
         yield Gauge("reconciler_outbox_exports", "Exports that are not with Stripe for sure.", waiting.number, label)
         yield Gauge("reconciler_outbox_age_seconds", "Age of the oldest window among them.", age, label)
+    yield from _inbox(service, now)
     lent = 0 if runtime.leases is None else runtime.leases.stranded()
     yield Gauge("reconciler_lease_stranded_calls", "Calls this process has borrowed and not made.", lent)
     info = {"revision": runtime.policy.revision}
     yield Gauge("reconciler_policy_info", "The policy that decides, by the beginning of its digest.", 1, info)
+
+
+def _inbox(service: "Service", now: float) -> Iterator[Gauge]:
+    """Yield the figures of the inbox, where there is one."""
+    if service.hooks is None:
+        return
+    depths = {each.state: each for each in service.hooks.inbox.depths()}
+    for state in ("pending", "dead"):
+        depth = depths.get(state)
+        label = {"state": state}
+        age = 0.0 if depth is None else max(now - depth.oldest / MICRO, 0.0)
+        yield Gauge("reconciler_inbox_events", "Events that are not done.", depth.events if depth else 0, label)
+        yield Gauge("reconciler_inbox_age_seconds", "Age of the oldest among them.", age, label)
+    noted = service.hooks.inbox.noted()
+    yield Gauge("reconciler_inbox_noted_events", "Events done with a note, as of an unknown price.", noted)
