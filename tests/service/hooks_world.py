@@ -63,7 +63,11 @@ _APPLIED: list[bytes] = []
 class Hooked:
     """One account with everything a webhook passes through; ``url`` is the ledger's."""
 
-    def __init__(self, url: str = "sqlite://", *, step: Callable[[str], None] = lambda _name: None) -> None:
+    def __init__(
+        self, url: str = "sqlite://", *, step: Callable[[str], None] = lambda _name: None, ticking: bool = False
+    ) -> None:
+        #: Whether the ledger goes by the machine's clock.
+        self.ticking = ticking
         self.market = _market()
         self.sandbox: Sandbox = self.market.sandbox
         self.stripe = self.market.dashboard
@@ -77,7 +81,8 @@ class Hooked:
 
     def start(self, step: Callable[[str], None] = lambda _name: None) -> None:
         """Open the runtime, the inbox and a processor, as a process that starts does."""
-        self.ent = Entitlements.open(self.policy, self.url, mode="direct", clock=lambda: self.market.clock.now * MICRO)
+        clock = None if self.ticking else lambda: self.market.clock.now * MICRO
+        self.ent = Entitlements.open(self.policy, self.url, mode="direct", clock=clock)
         self.inbox = Inbox(
             self.ent.ledger.store, Verifier([SECRET], "test", lambda: self.market.clock.now), self._woken
         )

@@ -1,18 +1,24 @@
 """Deaths between any two steps, workers that stall, many at once: the same final state, nothing twice, none lost."""
 
 import contextlib
+import random
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from reconciler.entitlements.periods import SECOND
+from reconciler.ledger.verify import verify
 from reconciler.provider.gateway import Connection, Gateway
 from reconciler.provider.limiter import UNLIMITED
 from reconciler.provider.payments import Choice
 from reconciler.provider.webhooks.fetch import Source
 from reconciler.provider.webhooks.owner import Owner
+from reconciler.sandbox.server import Server
 from reconciler.service.hooks.inbox import HOLD
 from reconciler.service.hooks.patrons import TERM
 from reconciler.service.hooks.processor import Processor
@@ -212,4 +218,50 @@ def test_many_workers_at_once_grant_everything_once(kind: str, tmp_path: Any) ->
         world.another().round()
         assert [world.credits(tenant) for tenant in ("self", "other", "third")] == [220, 220, 220]
         assert {hook.state for hook in world.inbox.listed(limit=1000)} == {"done", "ignored"}
+        world.close()
+
+
+@contextlib.contextmanager
+def worker(url: str, api: str) -> Iterator[subprocess.Popen[str]]:
+    """Run a process that works an inbox off, and kill it in the end, as with ``kill -9``."""
+    command = [sys.executable, "-m", "tests.service.hooks_worker", url, api]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("kind", ["file", "postgres"])
+def test_processes_that_are_killed_lose_nothing(kind: str, tmp_path: Any) -> None:
+    """Two processes at a time are killed again and again while tenants buy and get money back: each unit is right."""
+    draw = random.Random(7)
+    with database(kind, tmp_path) as url:
+        world = Hooked(url, ticking=True)
+        wanted: dict[str, int] = {}
+        with Server(world.sandbox, port=0) as server:
+            for number in range(10):
+                tenant, quantity = f"t{number % 5}", draw.randint(1, 3)
+                session = world.buy(tenant, pack="starter", quantity=quantity)
+                returned = draw.randint(0, quantity)
+                if returned:
+                    intent = {"payment_intent": session.payment_intent, "amount": 999 * returned}
+                    world.stripe.v1.refunds.create(intent)
+                wanted[tenant] = wanted.get(tenant, 0) + 110 * (quantity - returned)
+                events = world.fresh()
+                draw.shuffle(events)
+                for event in [*events, *draw.sample(events, 2)]:
+                    world.receive(event)
+                with worker(url, server.url), worker(url, server.url):
+                    time.sleep(draw.random() / 4)
+            with worker(url, server.url):
+                ends = time.monotonic() + 60
+                while world.inbox.listed("pending") and time.monotonic() < ends:
+                    time.sleep(0.1)
+        assert {hook.state for hook in world.inbox.listed(limit=1000)} == {"done", "ignored"}
+        assert {tenant: world.credits(tenant) for tenant in wanted} == wanted
+        assert verify(world.ent.ledger.store) == []
         world.close()
