@@ -339,7 +339,7 @@ def test_what_cannot_be_paid_is_not_watched(market: Market, object_id: str) -> N
 
 def test_a_link_for_everybody_is_not_watched(market: Market) -> None:
     """It is paid any number of times, so never once and for all."""
-    page = market.desk.link("acme", Choice(pack="starter"))
+    page = market.desk.declared_link("acme", "starter")
     with pytest.raises(UsageError, match="any number of times"):
         market.watcher().watch(page.id)
 

@@ -59,6 +59,24 @@ def test_a_stranger_becomes_a_tenant_by_buying(world: Hooked) -> None:
     assert (hook.tenant, hook.note) == ("self", None)
 
 
+def test_who_only_buys_credits_has_a_customer_too(world: Hooked) -> None:
+    """A pack makes a customer that is marked, so that the next page and the portal are that customer's."""
+    for session in (world.buy(pack="starter"), world.market.session(_by_link(world))):
+        assert session.customer is not None
+    world.settle()
+    (marked,) = customers_of(world.gateway(), "acme", "self")
+    assert world.market.desk.portal("self").customer == marked
+    assert world.market.buy("self", pack="starter").customer == marked
+    assert world.credits() == 220
+
+
+def _by_link(world: Hooked) -> str:
+    page = world.market.desk.link("self", Choice(pack="starter"))
+    world.person.visit(page.url)
+    world.person.pay()
+    return str(world.stripe.v1.checkout.sessions.list({"payment_link": page.id}).data[0].id)
+
+
 def test_a_plan_leaves_a_self_service_tenant_alone(world: Hooked) -> None:
     """The next plan neither ends its subscription nor touches its customer; named in the files, it is that customer."""
     session = world.buy(plan="flat")

@@ -17,7 +17,7 @@ from reconciler.provider.payments.errors import NotForSaleError, PageError, Paym
 from reconciler.provider.payments.hurry import Hurry, OutOfTimeError, Within, Writing, within
 from reconciler.provider.payments.offer import Choice, Offer, offer_of
 from reconciler.provider.payments.page import Page
-from reconciler.provider.payments.shelf import purchase, shelf_of
+from reconciler.provider.payments.shelf import CUSTOMER, purchase, shelf_of
 from reconciler.provider.reads import Reader, refused
 from reconciler.resources.mark import read_mark
 from reconciler.resources.model import Values, digest
@@ -157,7 +157,7 @@ class Payments:
             ],
             "success_url": urls[0],
             **({"cancel_url": urls[1]} if urls[1] else {}),
-            **self._buyer(tenant, customer),
+            **self._buyer(tenant, customer, once=offer.every is None),
             **self._discounts(gateway, offer),
             **purchase(self._catalog, tenant, offer),
         }
@@ -171,13 +171,14 @@ class Payments:
             body, tenant, offer.sells, state=body["status"], customer=customer, key=key, notes=shelf.notes
         )
 
-    def _buyer(self, tenant: str, customer: str | None) -> Values:
+    def _buyer(self, tenant: str, customer: str | None, *, once: bool) -> Values:
         """Return who buys: the tenant's customer, else what a fulfilment finds the tenant by."""
         reference = {"client_reference_id": tenant} if len(tenant) <= _REFERENCE_LENGTH else {}
         if customer is not None:
             return {"customer": customer, **reference}
         known = self._catalog.file.tenants.get(tenant)
-        return {**reference, **({"customer_email": known.email} if known is not None and known.email else {})}
+        email = {"customer_email": known.email} if known is not None and known.email else {}
+        return {**reference, **email, **(CUSTOMER if once else {})}
 
     def _discounts(self, gateway: Gateway, offer: Offer) -> Values:
         if offer.coupon is None:

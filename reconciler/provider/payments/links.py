@@ -16,7 +16,7 @@ from reconciler.provider.gateway import Gateway
 from reconciler.provider.payments.errors import NotForSaleError, PaymentError
 from reconciler.provider.payments.offer import Offer, declared
 from reconciler.provider.payments.page import Page
-from reconciler.provider.payments.shelf import purchase, shelf_of
+from reconciler.provider.payments.shelf import CUSTOMER, purchase, shelf_of
 from reconciler.provider.reads import Reader
 from reconciler.resources.mark import read_mark
 from reconciler.resources.model import digest
@@ -103,6 +103,7 @@ def _own(sale: Sale, offer: Offer) -> Page:
         if params["metadata"].items() <= each["metadata"].items():
             return _page(sale, each, offer.sells, notes=shelf.notes)
     params |= {"line_items": lines, "restrictions": {"completed_sessions": {"limit": 1}}}
+    params |= CUSTOMER if offer.every is None else {}
     return _page(sale, _made(sale.gateway, params), offer.sells, notes=shelf.notes)
 
 

@@ -80,6 +80,10 @@ def told(catalog: Catalog, tenant: str, offer: Offer) -> dict[str, str]:
     }
 
 
+#: Whoever buys once becomes a customer too, so that its next purchase and the portal know it.
+CUSTOMER = {"customer_creation": "always"}
+
+
 def purchase(catalog: Catalog, tenant: str, offer: Offer) -> dict[str, Any]:
     """Return the parameters that checkout sessions and payment links have in common, lines apart."""
     metadata = told(catalog, tenant, offer)
