@@ -16,6 +16,7 @@ from reconciler.service.operations.logs import told
 from reconciler.service.service import Service
 from reconciler.service.work.caps import Caps
 from reconciler.service.work.delivering import Callback
+from reconciler.service.work.figures import gauges_of
 from reconciler.service.work.room import Work, WorkSettings
 from reconciler.service.work.rounds import LONGEST_PAUSE, Round
 from reconciler.service.work.sending import Sender
@@ -119,6 +120,7 @@ def join(service: Service, settings: WorkSettings, *, works: bool) -> None:
         urls=service.runtime.urls,
     )
     service.work = work
+    service.metrics.look(lambda: gauges_of(work, service.runtime.ledger.store.now()))
     if not works:
         return
     within = {task.name: max(3 * task.interval, LONGEST_PAUSE) + _MINUTE for task in work.tasks()}

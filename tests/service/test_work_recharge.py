@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reconciler.provider.webhooks.fetch import Source
+from reconciler.provider.webhooks.owner import Owner
 from reconciler.sandbox import Fault
 from reconciler.service.work.caps import Attempt, Caps, cool_until, since, why_not
 from reconciler.service.work.charging import KEY, REPEATABLE
@@ -224,6 +226,24 @@ def test_what_a_webhook_granted_is_not_granted_again(desk: Shop) -> None:
     desk.clock.now += 30
     assert desk.round() == Recharged(paid=1)
     assert desk.credits() == 110
+    desk.proved()
+
+
+def test_webhooks_and_worker_mean_the_same_purchase(desk: Shop) -> None:
+    """A refund that a webhook tells of takes back what the worker has granted; told of twice it changes nothing."""
+    desk.agreed()
+    desk.round()
+    (intent,) = desk.intents()
+    desk.dashboard.v1.refunds.create({"payment_intent": intent.id, "amount": 333})
+    source = Source(desk.gateway(), Owner("acme", {}))
+    for _ in range(2):
+        (read,) = source.session(intent.id)
+        sold = source.sold(read, "acme")
+        assert sold is not None
+        assert sold.purchase is not None
+        assert sold.purchase.key == intent.id
+        desk.runtime.ledger.submit(desk.runtime.fulfilling(sold.purchase))
+    assert desk.credits() == 5 + 105 - 35
     desk.proved()
 
 

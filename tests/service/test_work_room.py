@@ -6,8 +6,11 @@ from typing import Any
 import pytest
 
 from reconciler.diagnostics import UsageError
+from reconciler.sandbox import Fault
 from reconciler.service.work.caps import Caps
 from reconciler.service.work.delivering import Callback
+from reconciler.service.work.figures import gauges_of
+from reconciler.service.work.outbox import Outbox, notice_of
 from reconciler.service.work.room import Work, WorkSettings
 from reconciler.service.work.rounds import Round, Task
 from reconciler.service.work.sending import Sender
@@ -91,4 +94,53 @@ def test_a_worker_does_all_of_it() -> None:
     assert {name: standing.failures for name, standing in work.standing().items()} == dict.fromkeys(
         ["sweep", "watch", "notices", "tidy", "recharge", "more"], 0
     )
+    shop.runtime.close()
+
+
+def test_figures_tell_what_waits() -> None:
+    """Notices by state with the age of the oldest, and open purchases; no label names a tenant."""
+    shop = Shop()
+    work = Work(shop.runtime, WorkSettings())
+    now = shop.clock.now * 10**6
+    first, second = (notice_of("acme", "acme", "credits_low", str(number), now, 1, {}) for number in range(2))
+    shop.runtime.ledger.alongside([Outbox.put(first, 1), Outbox.put(second, now + 1)])
+    work.outbox.settle(work.outbox.claim(1)[0], "away")
+    shop.agreed()
+    shop.sandbox.faults.add(Fault("POST", "/v1/payment_intents", "drop_before"))
+    shop.round()
+    found = {(each.name, *each.labels.values()): each.value for each in gauges_of(work, now + 7 * 10**6)}
+    assert found == {
+        ("reconciler_notices", "pending"): 1,
+        ("reconciler_notices_age_seconds", "pending"): 7,
+        ("reconciler_notices", "dead"): 1,
+        ("reconciler_notices_age_seconds", "dead"): 7,
+        ("reconciler_recharges_open",): 1,
+    }
+    shop.runtime.close()
+
+
+def test_low_credits_are_bought_soon() -> None:
+    """A decision that says so lets the purchase be made at once, and not a round for every such decision."""
+    shop = Shop()
+    shop.agreed(credits_=15)
+    done, stop, rounds = threading.Event(), threading.Event(), list[Round]()
+
+    def tell(ended: Round) -> None:
+        if ended.name == "recharge":
+            rounds.append(ended)
+            done.set()
+
+    work = Work(shop.runtime, WorkSettings(caps=Caps(monthly=3)), gateway=shop.gateway(), catalog=lambda: _CATALOG)
+    work.low()
+    ends = threading.Thread(target=work.run, args=(stop, tell))
+    ends.start()
+    assert done.wait(20)
+    done.clear()
+    assert shop.runtime.consume("acme", "call", quantity=10).recharge == "small"
+    for _ in range(100):
+        work.low()
+    assert done.wait(20)
+    stop.set()
+    ends.join(20)
+    assert (len(rounds), shop.credits()) == (2, 110)
     shop.runtime.close()

@@ -41,6 +41,8 @@ async def look(service: Service, tenant: str) -> None:
 def _decided(asked: Asked, action: str, found: Decision) -> dict[str, Any]:
     """Return a decision as JSON; a refusal is a problem."""
     asked.service.metrics.decided(action, found)
+    if found.recharge is not None and asked.service.work is not None:
+        asked.service.work.low()
     if found.allowed:
         return decision_json(found)
     raise refusal(found, asked.service.runtime.ledger.store.now())

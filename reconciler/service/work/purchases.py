@@ -100,3 +100,7 @@ class Purchases:
         """Return a tenant's purchases, the newest first."""
         question = f"SELECT {_COLUMNS} FROM recharge WHERE tenant = ? ORDER BY number DESC LIMIT ?"  # noqa: S608  fixed
         return [Purchase(*row) for row in self._store.ask(question, (tenant, limit))]
+
+    def open(self) -> int:
+        """Return how many purchases are not decided."""
+        return int(self._store.ask("SELECT count(*) FROM recharge WHERE state = 'open'")[0][0])

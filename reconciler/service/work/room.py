@@ -1,6 +1,7 @@
 """Everything the service does by itself for one runtime: which tasks there are, how often, and how they fare."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,6 +31,8 @@ INTERVALS: Mapping[str, float] = {"sweep": 5, "watch": 10, "notices": 5, "rechar
 #: The task that buys credits, for who knows that somebody runs low.
 RECHARGE = "recharge"
 NOTICES = "notices"
+#: Seconds between two purchases that are looked for because somebody runs low.
+_SOON = 1.0
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,7 @@ class Work:
         self._urls = urls
         self._stop = threading.Event()
         self._worker: Worker | None = None
+        self._wanted = float("-inf")
 
     @property
     def recharges(self) -> bool:
@@ -110,8 +114,12 @@ class Work:
         return {} if self._worker is None else self._worker.standing()
 
     def low(self) -> None:
-        """Say that somebody runs low on credits: what is to be bought is bought now rather than in the interval."""
-        if self._worker is not None:
+        """Say that somebody runs low on credits: what is to be bought is bought within a second, not the interval."""
+        if self._worker is None or not self.recharges:
+            return
+        now = time.monotonic()
+        if now - self._wanted >= _SOON:
+            self._wanted = now
             self._worker.want(RECHARGE)
 
     def sweep(self) -> int:
