@@ -92,7 +92,11 @@ def test_a_stranger_is_shown_the_way_in(served: Served, path: str) -> None:
     stranger.close()
 
 
-@pytest.mark.parametrize("key", ["", "nonsense", ACME_KEY, RIVAL_KEY, OPERATOR_KEY[:-1] + "x"])
+@pytest.mark.parametrize(
+    "key",
+    ["", "nonsense", ACME_KEY, RIVAL_KEY, OPERATOR_KEY[:-1] + "x"],
+    ids=["none", "nonsense", "a tenant's", "another tenant's", "mistyped"],
+)
 def test_only_an_operators_key_opens(served: Served, key: str) -> None:
     """A tenant's key, a wrong one and none open nothing; an operator's does."""
     stranger = Person(served)
