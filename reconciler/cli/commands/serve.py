@@ -1,5 +1,7 @@
 """``reconciler serve``: the runtime over HTTP."""
 
+from contextlib import ExitStack
+
 import click
 
 from reconciler.cli.account import is_loopback
@@ -59,15 +61,17 @@ def command(
     """
     configure(log_level)
     work = work_settings(doing)
-    with listen(host, port) as listener:
-        here = address_of(listener) if is_loopback(host) else None
-        with opened(app, books, account, options, mode=mode, worker=not no_worker, here=here) as service:
-            if here is None and not service.credentials.any:
-                raise UsageError(
-                    "E1504",
-                    f"{host} can be reached by others, and there is nothing to tell them apart by",
-                    remedy="Make a key with `reconciler key new`, or listen on 127.0.0.1.",
-                )
-            join(service, work, works=not no_worker)
-            take_hooks(app, service, works=not no_worker)
-            serve(service, listener, lambda url: app.out.data(f"{url}\n"))
+    with ExitStack() as stack:
+        listener = stack.enter_context(listen(host, port)) if is_loopback(host) else None
+        here = None if listener is None else address_of(listener)
+        service = stack.enter_context(opened(app, books, account, options, mode=mode, worker=not no_worker, here=here))
+        if listener is None and not service.credentials.any:
+            raise UsageError(
+                "E1504",
+                f"{host} can be reached by others, and there is nothing to tell them apart by",
+                remedy="Make a key with `reconciler key new`, or listen on 127.0.0.1.",
+            )
+        join(service, work, works=not no_worker)
+        take_hooks(app, service, works=not no_worker)
+        listener = listener or stack.enter_context(listen(host, port))
+        serve(service, listener, lambda url: app.out.data(f"{url}\n"))
