@@ -162,6 +162,9 @@ def test_an_event_that_never_came_is_named(inbox: Inbox, act: str) -> None:
     """Asking for what is not there is an error that says where to look."""
     with pytest.raises(UsageError, match="no event 'evt_x' is in the inbox"):
         getattr(inbox, act)("evt_x")
+    for strange in ("evt\0x", "' OR 1=1 --", "\ud800", "é", ""):
+        with pytest.raises(UsageError, match="is in the inbox"):
+            getattr(inbox, act)(strange)
 
 
 def test_nothing_comes_in_without_proof() -> None:

@@ -129,6 +129,26 @@ def test_late_payments_are_forgiven_from_the_invoice_on(world: Hooked) -> None:
     assert world.ent.check("self", "any").reason is Reason.SUBSCRIPTION_INACTIVE
 
 
+def test_a_thin_event_is_worked_off_alike(world: Hooked) -> None:
+    """A notification that names a subscription and nothing else brings what the subscription says now."""
+    session = world.buy(plan="flat")
+    found = subscription(world, session.customer)
+    world.receive(
+        {
+            "id": "evt_thin",
+            "object": "v2.core.event",
+            "created": "2027-01-01T00:00:00.000Z",
+            "livemode": False,
+            "context": None,
+            "related_object": {"id": found.id, "type": "subscription", "url": f"/v1/subscriptions/{found.id}"},
+            "type": "v1.customer.subscription.active",
+        }
+    )
+    assert world.processor.round().done == 1
+    assert world.ent.subscription("self").plan == "flat"  # type: ignore[union-attr]
+    assert world.inbox.show("evt_thin").tenant == "self"
+
+
 def test_a_trial_entitles(world: Hooked) -> None:
     """Who tries a plan has it, to the end of the trial."""
     world.buy(plan="pro")

@@ -127,7 +127,8 @@ class Source:
     def _since(self, subscription: Object) -> int:
         """Return when a subscription came to its status, in seconds, by what Stripe says now.
 
-        Payments are late since the oldest invoice that is open was charged in vain or should have been paid.
+        Payments are late since the oldest invoice that is open was charged in vain or should have been paid; where none
+        is open, as after it was written off, since the last one.
         """
         status, began = subscription["status"], int(subscription["start_date"])
         if status in {"canceled", "incomplete_expired"}:
@@ -136,7 +137,9 @@ class Source:
             return int(subscription.get("trial_end") or began)
         if status in {"past_due", "unpaid"}:
             params = {"subscription": subscription["id"], "status": "open"}
-            return min((_late(invoice) for invoice in self.pages("/v1/invoices", params)), default=began)
+            latest = subscription.get("latest_invoice")
+            late = list(self.pages("/v1/invoices", params)) or (self._there(f"/v1/invoices/{latest}") if latest else [])
+            return min((_late(invoice) for invoice in late), default=began)
         return began
 
     def sold(self, session: Object, tenant: str | None) -> Sold | None:

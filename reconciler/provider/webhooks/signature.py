@@ -123,6 +123,11 @@ def _parsed(raw: bytes) -> Mapping[str, Any]:
     return event
 
 
+def is_id(text: str) -> bool:
+    """Tell whether a text can be an id of Stripe's."""
+    return bool(_ID.fullmatch(text))
+
+
 def notice_of(event: Mapping[str, Any]) -> Notice:
     """Return what an event is about, be it a snapshot or a thin one; NotAnEventError where it is neither."""
     kind = event.get("object")

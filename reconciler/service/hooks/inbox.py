@@ -11,7 +11,7 @@ from reconciler.diagnostics import UsageError
 from reconciler.diagnostics.visible import quoted
 from reconciler.entitlements.periods import SECOND
 from reconciler.ledger.annex import AnnexStore, LostClaimError, Statement
-from reconciler.provider.webhooks.signature import Notice, Verifier
+from reconciler.provider.webhooks.signature import Notice, Verifier, is_id
 from reconciler.provider.webhooks.types import matters
 from reconciler.service.hooks import tables
 
@@ -144,7 +144,7 @@ class Inbox:
 
     def show(self, hook_id: str) -> Hook:
         """Return an event; UsageError where there is none."""
-        rows = self._store.ask(f"{tables.SHOW} WHERE id = ?", (hook_id,))
+        rows = self._store.ask(f"{tables.SHOW} WHERE id = ?", (hook_id,)) if is_id(hook_id) else []
         if not rows:
             raise no_such_event(hook_id)
         return Hook(*rows[0])
@@ -167,8 +167,8 @@ class Inbox:
 
     def replay(self, hook_id: str, tenant: str | None = None) -> Hook:
         """Let an event be worked off once more and return it; ``tenant`` says whose it is where nothing else does."""
-        written = self._store.alongside([Statement(tables.REPLAY, (tenant, hook_id))])
-        if not written.rows[0]:
+        again = [Statement(tables.REPLAY, (tenant, hook_id))]
+        if not is_id(hook_id) or not self._store.alongside(again).rows[0]:
             raise no_such_event(hook_id)
         self._wake()
         return self.show(hook_id)
