@@ -240,6 +240,29 @@ def test_nobody_is_sold_a_second_subscription(market: Market) -> None:
     assert market.buy(plan="flat").customer == mine
 
 
+def test_a_trial_is_had_once(market: Market) -> None:
+    """Whoever cancels in the trial and buys anew pays from the first day, on a page or by a link."""
+    mine, person = market.customer(), Person(market.sandbox)
+
+    def bought() -> Any:
+        page = market.buy(plan="pro")
+        assert page.customer == mine
+        person.visit(page.url)
+        person.pay()
+        return market.dashboard.v1.subscriptions.retrieve(market.session(page.id).subscription)
+
+    def linked() -> int | None:
+        data = market.dashboard.v1.payment_links.retrieve(market.desk.link("self", Choice(plan="pro")).id)
+        return data.subscription_data.trial_period_days if data.subscription_data else None
+
+    assert linked() == 14
+    first = bought()
+    assert first.status == "trialing"
+    market.dashboard.v1.subscriptions.cancel(first.id)
+    assert linked() is None
+    assert bought().status == "active"
+
+
 def test_a_subscription_to_something_else_does_not_count(market: Market) -> None:
     """What others sell to the same customer is none of our business."""
     mine = market.customer()

@@ -9,6 +9,8 @@ import pytest
 
 from reconciler.diagnostics import ReconcilerError
 from reconciler.provider.payments import Choice, NotForSaleError
+from reconciler.provider.payments.offer import declared, offer_of
+from tests.loop.world import catalog_of
 from tests.sandbox.person import Person
 
 from .payments_world import FILES, Market, catalog
@@ -46,6 +48,16 @@ def test_a_name_no_address_can_hold_has_a_link_of_its_own(market: Market) -> Non
     assert own(market, "x@y", pack="starter").metadata["tenant"] == "x@y"
     with pytest.raises(NotForSaleError, match="cannot stand in the address"):
         market.desk.declared_link("x@y", "starter")
+
+
+def test_a_link_with_a_trial_is_none_for_whoever_has_none() -> None:
+    """The files' link for a tenant sells its plan with a trial; where there is no trial left it is not given."""
+    files = deepcopy(FILES)
+    files["payment_links"]["mine"] = {"items": [{"plan": "pro", "price": "monthly"}], "tenant": "acme"}
+    whole = catalog_of(files)
+    offer = offer_of(whole, "acme", Choice(plan="pro", price="monthly"))
+    assert (offer.trial_days, declared(whole.file, "acme", offer)) == (14, "mine")
+    assert declared(whole.file, "acme", offer._replace(trial_days=0)) is None
 
 
 def test_a_link_made_for_a_tenant_is_nobody_elses() -> None:

@@ -27,6 +27,7 @@ SESSIONS, PORTAL = "/v1/checkout/sessions", "/v1/billing_portal/sessions"
 _REFERENCE_LENGTH = 200
 #: Statuses of subscriptions that nobody has to be kept from paying beside.
 _OVER = frozenset({"canceled", "incomplete", "incomplete_expired"})
+_NEVER_BEGAN = _OVER - {"canceled"}
 _SILENT = "E0905"
 #: Another request with the same key is under way, such as one that was given up.
 _IN_USE = "idempotency_key_in_use"
@@ -85,7 +86,7 @@ class Payments:
     def _link(self, gateway: Gateway, tenant: str, offer: Offer) -> Page:
         customer = self._customer(gateway, tenant)
         if offer.every is not None:
-            self._unsubscribed(gateway, tenant, customer)
+            offer = self._unsubscribed(gateway, tenant, customer, offer)
         page = links.link_of(self._sale(gateway, tenant), offer)
         if customer is None:
             return page
@@ -147,7 +148,7 @@ class Payments:
     def _checkout(self, gateway: Gateway, tenant: str, offer: Offer, urls: tuple[str, str | None], key: str) -> Page:
         customer = self._customer(gateway, tenant)
         if offer.every is not None:
-            self._unsubscribed(gateway, tenant, customer)
+            offer = self._unsubscribed(gateway, tenant, customer, offer)
         shelf = shelf_of(gateway, self._catalog, [line.address for line in offer.lines])
         params: dict[str, Any] = {
             "mode": "payment" if offer.every is None else "subscription",
@@ -191,8 +192,11 @@ class Payments:
             raise links.not_applied(address)
         return str(found["id"])
 
-    def _unsubscribed(self, gateway: Gateway, tenant: str, customer: str | None) -> None:
-        """Refuse a second subscription to whoever has one of ours, or is about to get it: both would be billed."""
+    def _unsubscribed(self, gateway: Gateway, tenant: str, customer: str | None, offer: Offer) -> Offer:
+        """Refuse a second subscription to whoever has one of ours, or is about to get it: both would be billed.
+
+        Whoever had one comes back without another trial; else nobody would ever have to pay.
+        """
         listed = Reader(gateway).pages("/v1/subscriptions", {"customer": customer, "status": "all"}) if customer else ()
         ours = [each for each in listed if self._of_files(each)]
         for each in ours:
@@ -209,6 +213,8 @@ class Payments:
                 f"the files declare a subscription of tenant {quoted(tenant)}, which an apply makes",
                 remedy="Run `reconciler plan`, then `reconciler apply`.",
             )
+        began = any(each["status"] not in _NEVER_BEGAN for each in ours)
+        return offer._replace(trial_days=0) if began else offer
 
     def _of_files(self, subscription: Mapping[str, Any]) -> bool:
         marks = [read_mark(item["price"]["metadata"]) for item in subscription["items"]["data"]]

@@ -5,7 +5,7 @@ from typing import NamedTuple, TypeVar
 
 from reconciler.config.catalog import Catalog
 from reconciler.config.models import BillingPlan, CreditPack, File, PaymentLink
-from reconciler.config.terms import default_currency, plan_currency, recurring, sales
+from reconciler.config.terms import default_currency, link_trial, plan_currency, recurring, sales
 from reconciler.diagnostics.visible import quoted
 from reconciler.ledger.entry import MAX_NAME
 from reconciler.pricing.tariff import NotOfferedError, Tariff, of_tenant
@@ -204,13 +204,16 @@ def declared(file: File, tenant: str, offer: Offer) -> str | None:
     """Return the payment link that the files make for a tenant to sell exactly this offer.
 
     A link of the files says nothing of a currency, so it is none for whoever has to pay in a certain one. One for
-    everybody is none either: who pays with it stands only in its address, where a browser can change it.
+    everybody is none either: who pays with it stands only in its address, where a browser can change it. Nor is
+    one with a trial for whoever has none.
     """
     if offer.currency is not None:
         return None
     wanted = sorted((line.address, line.quantity or 1) for line in offer.lines)
     own = (name for name, link in file.payment_links.items() if link.active and link.tenant == tenant)
-    return next((name for name in own if _sold_by(file, file.payment_links[name]) == wanted), None)
+    links = ((name, file.payment_links[name]) for name in own)
+    fitting = (name for name, link in links if offer.trial_days or not link_trial(file, link))
+    return next((name for name in fitting if _sold_by(file, file.payment_links[name]) == wanted), None)
 
 
 def _sold_by(file: File, link: PaymentLink) -> list[tuple[str, int]]:
