@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from reconciler.service.buying.tokens import PATH
 from reconciler.service.identity import SCOPE, Principal
 from reconciler.service.limits import App, Receive, Scope, Send, bounded, check_host, place_of, too_large
 from reconciler.service.problems import MEDIA_TYPE, ProblemError, slow_down, unauthenticated
@@ -25,6 +26,8 @@ _UNPACED = ("/healthz", "/readyz", "/v1/webhooks/stripe")
 #: Request ids of this process: asking the system for randomness each time would let other threads in between.
 _PROCESS, _NUMBER = secrets.token_hex(8), count(1)
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,128}")
+#: Who knows the token of a page may open it: no log keeps one.
+_TOKEN = re.compile(rf"({PATH}/)[^/]+")
 _HEADERS = (
     (b"cache-control", b"no-store"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
@@ -205,7 +208,7 @@ def _tell(scope: Scope, read: _Read, status: int, seconds: float) -> None:
         extra={
             "request_id": read.request_id,
             "method": scope["method"],
-            "path": scope["path"],
+            "path": _TOKEN.sub(r"\1...", scope["path"]),
             "status": status,
             "ms": round(seconds * 1000, 2),
             "principal": found.name if isinstance(found, Principal) else None,

@@ -1,9 +1,11 @@
 """The page a refusal leads to: who buys what is signed; nothing is opened at Stripe before somebody goes on."""
 
+import asyncio
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from html import unescape
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import pytest
@@ -14,6 +16,7 @@ from reconciler.entitlements import Entitlements
 from reconciler.entitlements.compile import compile_catalog
 from reconciler.ledger.annex import AnnexStore
 from reconciler.ledger.ledger import open_ledger
+from reconciler.provider.payments import Payments, UnavailableError
 from reconciler.service.app import create_app
 from reconciler.service.buying.tokens import LASTS, Shop, Tokens, Wanted
 from reconciler.service.secrets import secret_of
@@ -191,6 +194,38 @@ def test_what_is_not_sold_says_so(counter: Counter) -> None:
     counter.service.payments = None
     none = counter.browser.post(counter.path())
     assert (none.status, "no account" in words(none)) == (409, True)
+
+
+def test_a_slow_account_holds_nobody_else_up(counter: Counter) -> None:
+    """While more people wait for Stripe than may, the ledger answers at once; what is too many is told so."""
+    held = threading.Event()
+
+    class Slow:
+        def checkout(self, *_: Any, **__: Any) -> None:
+            held.wait(30)
+            raise UnavailableError("slow")
+
+    counter.service.payments = cast("Payments", Slow())
+
+    async def crowd() -> tuple[int, list[int]]:
+        waiting = [asyncio.create_task(counter.browser.asked("POST", counter.path())) for _ in range(70)]
+        await asyncio.sleep(0)
+        ready = await asyncio.wait_for(counter.browser.asked("GET", "/readyz"), 20)
+        held.set()
+        return ready.status, [reply.status for reply in await asyncio.gather(*waiting)]
+
+    ready, replies = counter.browser.run(crowd())
+    assert (ready, replies) == (200, [503] * 70)
+
+
+def test_no_log_keeps_an_address(counter: Counter, caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever reads the log cannot open the pages that others were sent to."""
+    caplog.set_level("INFO", "reconciler.service")
+    path = counter.path()
+    for each in (path, f"{path}/done"):
+        assert counter.browser.get(each).status == 200
+    paths = [vars(record)["path"] for record in caplog.records if record.message == "request"]
+    assert paths == ["/buy/...", "/buy/.../done"]
 
 
 def test_names_are_not_markup(counter: Counter) -> None:

@@ -1,7 +1,5 @@
 """Routes of a purchase: the page is made by whoever looks, the session at Stripe only when somebody goes on to pay."""
 
-import asyncio
-
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -10,7 +8,7 @@ from reconciler.diagnostics import ReconcilerError
 from reconciler.provider.payments import Choice, NotForSaleError, Page, PageError
 from reconciler.service.buying import pages
 from reconciler.service.buying.tokens import PATH, Shop, Wanted
-from reconciler.service.service import Service
+from reconciler.service.service import BusyError, Service
 
 _EXPIRED = "E1404"
 #: Pages of a token and day that may be paid before another day has to come.
@@ -56,7 +54,9 @@ class _Desk:
         if wanted is None:
             return _page(pages.refused(_OVER, "Make the call again: its refusal names what helps now."), 404)
         try:
-            page = await asyncio.to_thread(self._open, token, wanted)
+            page = await self._service.slowly(lambda: self._open(token, wanted))
+        except BusyError:
+            return _page(pages.refused("The payment page cannot be opened", "Try again in a moment."), 503)
         except NotForSaleError as error:
             return _page(pages.refused("This cannot be bought now", error.message), 409)
         except ReconcilerError as error:
