@@ -26,6 +26,14 @@ class UnknownPackError(LookupError):
         self.key = key
 
 
+class TakenKeyError(LookupError):
+    """The ``key`` of a purchase is that of a call of its tenant, so that nothing can be granted under it."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"{key} is the key of a call of this tenant's already: grant what was paid for by hand")
+        self.key = key
+
+
 class Purchase(NamedTuple):
     """A paid checkout of credit packs: its ``key``, the instant it was paid, each pack once with its quantity.
 
@@ -88,8 +96,10 @@ def fulfil(
     """Grant a purchase unless it was, and take back what is left of the share that was refunded or is disputed.
 
     What was spent already is taken as soon as it comes back to the lot; a dispute that is won gives back what it took.
-    UnknownPackError, with nothing changed, where a pack that is not granted yet is unknown.
+    With nothing changed, UnknownPackError where a pack that is not granted yet is unknown, and TakenKeyError.
     """
+    if any(name in found and found[name].kind != "grant" for name in names_of(purchase)):
+        raise TakenKeyError(purchase.key)
     new = [] if purchase.key in found else lots_of(policy, purchase)
     for lot in new:
         grants.grant(book, lot, now, lot.id, digest)

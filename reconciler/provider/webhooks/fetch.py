@@ -18,6 +18,7 @@ from reconciler.provider.webhooks.signature import Notice
 
 SESSIONS, SUBSCRIPTIONS, CUSTOMERS = "/v1/checkout/sessions", "/v1/subscriptions", "/v1/customers"
 INTENTS, _INTENT = "/v1/payment_intents", "payment_intent"
+_INVOICE_PAYMENTS = "/v1/invoice_payments"
 #: Metadata of a payment that was made without a page: a recharge.
 _RECHARGE = "recharge"
 _PACKS = "credit_packs."
@@ -26,6 +27,8 @@ _OF_A_PAYMENT = {"charge": "/v1/charges", "refund": "/v1/refunds", "dispute": "/
 _OF_A_CUSTOMER = {"subscription": SUBSCRIPTIONS, "invoice": "/v1/invoices"}
 #: https://docs.stripe.com/api/disputes/object#dispute_object-status: those in which the money is gone, for now or good.
 _TAKEN = frozenset({"needs_response", "under_review", "lost"})
+#: https://docs.stripe.com/api/refunds/object#refund_object-status: those of a refund that returns no money after all.
+_KEPT = frozenset({"failed", "canceled"})
 _PAID = frozenset({"paid", "no_payment_required"})
 _DUE = "send_invoice"
 
@@ -65,12 +68,22 @@ class Source:
         if payment and not sessions:
             sessions += self.pages(SESSIONS, {"payment_intent": payment})
             sessions += [] if sessions else filter(self._is_recharge, self.session(payment))
+            sessions += [] if sessions else self._invoiced(payment)
         named = [customer, *(session.get("customer") for session in sessions)]
         return Touched(tuple(sessions), tuple(sorted({each for each in named if each})))
 
     def session(self, session_id: str) -> list[Object]:
         """Return a checkout session, or the payment of a recharge, as a list of one, of none where it is gone."""
         return self._there(f"{INTENTS if session_id.startswith('pi_') else SESSIONS}/{session_id}")
+
+    def _invoiced(self, payment: str) -> Iterator[Object]:
+        """Yield the sessions whose first invoice a payment has paid: what begins a subscription names no payment."""
+        by = {"payment": {"type": _INTENT, _INTENT: payment}}
+        for paid in self.pages(_INVOICE_PAYMENTS, by):
+            for invoice in self._there(f"/v1/invoices/{_id(paid['invoice'])}"):
+                began = ((invoice.get("parent") or {}).get("subscription_details") or {}).get("subscription")
+                listed = self.pages(SESSIONS, {"subscription": _id(began)}) if began else ()
+                yield from (each for each in listed if _id(each.get("invoice")) == invoice["id"])
 
     def _is_recharge(self, intent: Object) -> bool:
         return _RECHARGE in intent["metadata"] and self.owner.tenant(intent) is not None
@@ -152,8 +165,9 @@ class Source:
         for line in self.pages(f"{SESSIONS}/{session['id']}/line_items", {}):
             address = self.address(line.get("price"))
             pack = _pack_of(address)
-            if pack is not None:
-                packs[pack] = packs.get(pack, 0) + (line["quantity"] or 1)
+            number = 1 if line["quantity"] is None else line["quantity"]
+            if pack is not None and number:
+                packs[pack] = packs.get(pack, 0) + number
             strange |= address is None
         wanted = _pack_of(self.owner.sells(session))
         if not packs and strange and wanted is not None:
@@ -162,7 +176,7 @@ class Source:
             return None
         if tenant is None:
             return Sold(None, "credits were paid for, and neither the purchase nor its customer names a tenant")
-        at, paid, returned = self._money(session, session.get("payment_intent"))
+        at, paid, returned = self._money(session, self._payments(session))
         return Sold(Purchase(session["id"], tenant, at * SECOND, tuple(sorted(packs.items())), paid, returned))
 
     def _recharged(self, intent: Object, tenant: str | None) -> Sold | None:
@@ -170,25 +184,31 @@ class Source:
         pack = _pack_of(self.owner.sells(intent))
         if intent["status"] != _DONE or pack is None or tenant is None:
             return None
-        _, paid, returned = self._money(intent, intent["id"])
+        _, paid, returned = self._money(intent, [intent["id"]])
         return Sold(Purchase(intent["id"], tenant, intent["created"] * SECOND, ((pack, 1),), paid, returned))
 
-    def _money(self, session: Object, payment: str | None) -> tuple[int, int, int]:
+    def _payments(self, session: Object) -> list[str]:
+        """Return the payments of a session: its own, or those of the invoice that began its subscription."""
+        if session.get(_INTENT) or not session.get("invoice"):
+            return [session[_INTENT]] if session.get(_INTENT) else []
+        paid = self.pages(_INVOICE_PAYMENTS, {"invoice": _id(session["invoice"])})
+        return sorted({each["payment"][_INTENT] for each in paid if each["payment"].get(_INTENT)})
+
+    def _money(self, session: Object, payments: Iterable[str]) -> tuple[int, int, int]:
         """Return when something was paid, in seconds, the money that came in, and how much of it has gone back."""
-        if not payment:
-            return session["created"], 0, 0
-        charges = [each for each in self.pages("/v1/charges", {"payment_intent": payment}) if each["status"] == _DONE]
-        if not charges:
-            return session["created"], 0, 0
-        returned = 0
-        if any(charge["amount_refunded"] for charge in charges):
-            refunds = self.pages("/v1/refunds", {"payment_intent": payment})
-            returned += sum(refund["amount"] for refund in refunds if refund["status"] == _DONE)
-        if any(charge["disputed"] for charge in charges):
-            disputes = self.pages("/v1/disputes", {"payment_intent": payment})
-            returned += sum(dispute["amount"] for dispute in disputes if dispute["status"] in _TAKEN)
-        paid = sum(charge["amount_captured"] for charge in charges)
-        return min(charge["created"] for charge in charges), paid, returned
+        ats, paid, returned = [], 0, 0
+        for payment in payments:
+            by = {_INTENT: payment}
+            charges = [each for each in self.pages("/v1/charges", by) if each["status"] == _DONE]
+            if any(charge["amount_refunded"] for charge in charges):
+                refunds = self.pages("/v1/refunds", by)
+                returned += sum(refund["amount"] for refund in refunds if refund["status"] not in _KEPT)
+            if any(charge["disputed"] for charge in charges):
+                disputes = self.pages("/v1/disputes", by)
+                returned += sum(dispute["amount"] for dispute in disputes if dispute["status"] in _TAKEN)
+            paid += sum(charge["amount_captured"] for charge in charges)
+            ats += [charge["created"] for charge in charges]
+        return min(ats, default=session["created"]), paid, returned
 
     def pages(self, path: str, params: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """Yield the objects of a list to its end; RequestFailedError where it cannot be read."""
@@ -224,6 +244,11 @@ _DONE = "succeeded"
 
 def _missing(error: RequestFailedError) -> bool:
     return error.failure.status == HTTPStatus.NOT_FOUND or error.failure.code == "resource_missing"
+
+
+def _id(thing: Any) -> str:
+    """Return the id of an object that is named, or came whole."""
+    return str(thing["id"] if isinstance(thing, Mapping) else thing)
 
 
 def _late(invoice: Object) -> int:

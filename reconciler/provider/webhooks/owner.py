@@ -38,7 +38,9 @@ class Owner:
         if mark.address.startswith(_LINKS):
             return metadata.get("tenant") or None
         if mark.address.startswith(TENANTS):
-            return mark.address.removeprefix(TENANTS).removesuffix(_SUBSCRIPTION) or None
+            # Only a subscription's address ends so; a customer's is all name, whatever that ends in.
+            ending = "" if thing.get("object") == "customer" else _SUBSCRIPTION
+            return mark.address.removeprefix(TENANTS).removesuffix(ending) or None
         return None
 
     def foreign(self, thing: Object) -> bool:

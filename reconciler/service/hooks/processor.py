@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from reconciler.diagnostics import ProviderError
 from reconciler.entitlements import Entitlements
-from reconciler.entitlements.purchases import UnknownPackError
+from reconciler.entitlements.purchases import TakenKeyError, UnknownPackError
 from reconciler.entitlements.subscriptions import follow
 from reconciler.ledger.annex import LostClaimError, Statement
 from reconciler.ledger.jobs import Job
@@ -94,11 +94,11 @@ class Processor:
         return Done(later=len(hooks)) if kept else Done(lost=len(hooks))
 
     def _keep(self, work: Work, leases: Sequence[Lease]) -> Done:
-        """Keep effects and the events' end together; what is paid for a pack nobody knows waits for a person."""
+        """Keep effects and the events' end together; a purchase that nobody can grant waits for a person."""
         while True:
             try:
                 return self._kept(work, leases)
-            except UnknownPackError as error:
+            except (TakenKeyError, UnknownPackError) as error:
                 work.problems[error.key] = str(error)
                 del work.purchases[error.key]
 
