@@ -72,7 +72,10 @@ class Filled:
         self.catalog: Catalog = catalog
         self.policy = compile_catalog(catalog)
         if not path.exists():
+            self.path = path.with_suffix(".part")
+            self.path.unlink(missing_ok=True)
             self._make(entries)
+            self.path = self.path.rename(path)
 
     def open(self) -> Entitlements:
         """Open a runtime over it, at its instant."""
@@ -88,7 +91,6 @@ class Filled:
         self._totals(db)
         self._invoices(db)
         db.commit()
-        db.executescript("PRAGMA journal_mode = WAL;")
         db.close()
 
     def _tenant(self, db: sqlite3.Connection, name: str, plan: str, number: int, entries: int) -> None:

@@ -312,7 +312,13 @@ def test_a_wrong_grant_gives_nothing(served: Served, person: Person, wrong: dict
 
 
 @pytest.mark.parametrize(
-    "header", [("origin", "https://evil.example"), ("sec-fetch-site", "cross-site"), ("sec-fetch-site", "same-site")]
+    "header",
+    [
+        ("origin", "https://evil.example"),
+        ("origin", "null"),
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-site", "same-site"),
+    ],
 )
 def test_another_site_sends_no_form(served: Served, person: Person, header: tuple[str, str]) -> None:
     """A form that another place has sent changes nothing, though it has cookie and token."""
