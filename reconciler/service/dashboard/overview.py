@@ -8,7 +8,7 @@ from typing import NamedTuple
 from reconciler.diagnostics.html import Child, Html, join, tag
 from reconciler.service.dashboard import numbers
 from reconciler.service.dashboard.charts import Axis, Series, columns, nothing, share_bar
-from reconciler.service.dashboard.shell import Column, Seat, card, changed, label, page, panel, table
+from reconciler.service.dashboard.shell import Column, Seat, card, changed, label, page, panel, shortened, table
 from reconciler.service.dashboard.states import State, states
 from reconciler.service.figures.asked import Revenue, Use
 from reconciler.service.figures.subscriptions import Recurring
@@ -244,8 +244,9 @@ def _tight(seat: Seat, data: Overview) -> Html:
 
 def tenant_link(seat: Seat, row: Summary) -> Html:
     """Name a tenant, and lead to its page."""
-    name = tag("a", row.name or row.tenant, href=seat.to("tenant", id=row.tenant), class_="name")
-    return join([name, tag("span", row.tenant, class_="id") if row.name and row.name != row.tenant else None])
+    name = tag("a", shortened(row.name or row.tenant), href=seat.to("tenant", id=row.tenant), class_="name")
+    own = tag("span", shortened(row.tenant), class_="id") if row.name and row.name != row.tenant else None
+    return join([name, own])
 
 
 def used_of(row: Summary) -> Html:

@@ -77,6 +77,7 @@ class Column(NamedTuple):
     name: str
     number: bool = False
     wide: bool = False
+    words: bool = False
     sort: str | None = None
     order: str | None = None
 
@@ -116,7 +117,8 @@ def _head(column: Column) -> Html:
 
 
 def _cell_class(column: Column) -> str | None:
-    names = [name for name, there in (("number", column.number), ("wide", column.wide)) if there]
+    kinds = (("number", column.number), ("wide", column.wide), ("words", column.words))
+    names = [name for name, there in kinds if there]
     return " ".join(names) or None
 
 
@@ -163,6 +165,11 @@ def facts(rows: Iterable[tuple[str, Child]]) -> Html:
     return tag(
         "dl", *(join((tag("dt", name), tag("dd", value))) for name, value in rows if value is not None), class_="facts"
     )
+
+
+def shortened(text: str, most: int = 48) -> str:
+    """Return a name that fits a table; where it leads all of it stands."""
+    return text if len(text) <= most else f"{text[: most - 1]}\u2026"
 
 
 def pages(

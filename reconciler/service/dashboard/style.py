@@ -74,6 +74,7 @@ tbody th { font-weight: 500; overflow-wrap: anywhere; min-width: 9em; }
 thead th a { color: inherit; }
 th[aria-sort] a { color: var(--ink); font-weight: 650; }
 .number { text-align: right; white-space: nowrap; }
+.words { overflow-wrap: anywhere; min-width: 11em; }
 td .id, th .id { display: block; font-size: 13px; color: var(--faint); font-weight: 400; overflow-wrap: anywhere; }
 .name { overflow-wrap: anywhere; }
 .tag { display: inline-block; border: 1px solid var(--rule); border-radius: 99px; padding: 0 9px; font-size: 13px;
@@ -127,6 +128,7 @@ ul.bare { list-style: none; margin: 0; padding: 0; }
 ul.plain { list-style: none; margin: 0; padding: 0; }
 ul.plain > li { padding: 7px 0; border-bottom: 1px solid var(--rule); }
 ul.plain > li:last-child { border: 0; }
+form + p { margin-top: 12px; }
 .signin { max-width: 26em; margin: 10vh auto 0; }
 tr:target { background: color-mix(in srgb, var(--accent) 14%, transparent); }
 @media (max-width: 900px) { .two { grid-template-columns: minmax(0, 1fr); } }

@@ -23,6 +23,7 @@ from reconciler.service.dashboard.shell import (
     page,
     pages,
     panel,
+    shortened,
     table,
     token,
 )
@@ -65,10 +66,11 @@ def tenant_page(seat: Seat, view: TenantView) -> str:
     """Write a tenant's page."""
     row = view.row
     name = row.name or row.tenant
+    known = [tag("code", row.tenant)] if row.name else []
     body: list[Child] = [
         _crumb(seat),
         tag("h1", name),
-        tag("p", tag("code", row.tenant) if row.name else None, " ", status_label(row)),
+        tag("p", *known, " ", status_label(row), class_="lead"),
     ]
     if view.wrong:
         body.append(notice(view.wrong, "bad"))
@@ -91,8 +93,8 @@ def _subscription(view: TenantView) -> Html:
     known = row.spend is not None
     rows: list[tuple[str, Child]] = [
         ("Plan", view.balance.plan or "none"),
-        ("Subscription", subscription.status.replace("_", " ") if subscription else "none known; by the files"),
-        ("May call", "yes" if not view.balance.refused else f"no: {view.balance.refused}"),
+        ("Subscription", subscription.status.replace("_", " ") if subscription else "none known"),
+        ("May call", "yes" if not view.balance.refused else f"no: {view.balance.refused.replace('_', ' ')}"),
     ]
     if subscription is not None:
         rows.append(("Since", numbers.moment(subscription.since)))
@@ -159,7 +161,7 @@ def _lots(view: TenantView) -> Html | None:
     if not view.balance.lots:
         return None
     head = [Column("Grant"), Column("Left", number=True), Column("Of", number=True), Column("Until")]
-    head.append(Column("Why", wide=True))
+    head.append(Column("Why", wide=True, words=True))
     rows = [_lot(each) for each in view.balance.lots]
     return panel(table("Credits, in the order they are spent", head, rows), id="lots")
 
@@ -217,7 +219,12 @@ def _ledger(seat: Seat, view: TenantView) -> Html:
     title = "Ledger, newest first"
     if not view.lines:
         return panel(nothing("Nothing was entered for this tenant yet."), title=title, id="ledger")
-    head = [Column("Entry"), Column("Kind", wide=True), Column("What happened"), Column("Credits", number=True)]
+    head = [
+        Column("Entry"),
+        Column("Kind", wide=True),
+        Column("What happened", words=True),
+        Column("Credits", number=True),
+    ]
     tenant = view.row.tenant
     rows = (tag("tr", *_entry(seat, tenant, line), id=f"entry-{line.entry.seq}") for line in view.lines)
     newest = f"{seat.to('tenant', id=tenant)}#ledger" if not view.newest else None
@@ -239,7 +246,7 @@ def _entry(seat: Seat, tenant: str, line: Line) -> Iterator[Html]:
     ]
     named = entry.key if entry.key and not entry.key.startswith(OWN) else None
     key = tag("span", "key ", tag("code", named), class_="id") if named else None
-    yield tag("td", line.told.text, *more, key)
+    yield tag("td", line.told.text, *more, key, class_="words")
     yield tag("td", *_moved(entry), class_="number")
 
 
@@ -275,7 +282,7 @@ def _forms(seat: Seat, view: TenantView) -> Html:
     lots = [lot for lot in view.balance.lots if not lot.id.startswith(OWN)]
     if lots:
         options = [
-            tag("option", f"{lot.id}: {numbers.credits_of(lot.remaining)} left", value=lot.id)
+            tag("option", f"{shortened(lot.id)}: {numbers.credits_of(lot.remaining)} left", value=lot.id)
             for lot in lots
             if lot.remaining
         ]

@@ -14,16 +14,17 @@ _HEAD = (
     ("tenant", "Tenant", False, False),
     ("plan", "Plan", False, False),
     (None, "Status", False, True),
-    ("share", "Used of its tightest allowance", False, False),
+    ("share", "Used", False, False),
     ("credits", "Credits", True, False),
     ("spend", "Invoice so far", True, False),
     (None, "Forecast", True, True),
     ("active", "Last call", False, True),
 )
 _EXPLAINED = (
-    "The invoice so far is the one the running billing period will end with, as used by now and before money credits. "
-    "The forecast is the same invoice if use goes on in proportion to the time that has passed; there is none on the "
-    "first day of a period, nor where the price is not known."
+    "Used is of the allowance or quota a tenant has used most of. The invoice so far is the one the running billing "
+    "period will end with, as used by now and before money credits. The forecast is the same invoice if use goes on in "
+    "proportion to the time that has passed; there is none on the first day of a period, nor where the price is not "
+    "known."
 )
 
 
@@ -99,7 +100,7 @@ def _column(seat: Seat, data: Tenants, by: str | None, name: str, number: bool, 
     down = not data.order.down if here else by not in ("tenant", "plan")
     order = None if not here else "descending" if data.order.down else "ascending"
     target = seat.to("tenants", q=data.query or None, sort=by, dir="down" if down else "up")
-    return Column(name, number, wide, target, order)
+    return Column(name, number, wide, False, target, order)
 
 
 def _row(seat: Seat, data: Tenants, row: Summary) -> list[Child]:
