@@ -36,6 +36,7 @@ class Figures(NamedTuple):
 
     ``calls`` are those that were made, ``refunds`` those taken back, whose units, credits and money are taken off.
     ``credits`` were spent, ``short`` were not there; ``granted``, ``expired`` and ``voided`` came and went otherwise.
+    What a dispute had taken and gave back is voided no more.
     ``reserved`` holds were begun, of which so many were ``committed``, ``released`` or ``lapsed``; one that was
     committed after it had lapsed counts as both.
     """
@@ -129,7 +130,7 @@ class _Fold:
         for source, target, amount in entry.transfers:
             granted += amount * (source == "granted")
             expired += amount * (target == "expired")
-            voided += amount * (target == "voided")
+            voided += amount * ((target == "voided") - (source == "voided"))
         if granted or expired or voided:
             self._add(Key(entry.at // _DAY, ""), Figures(granted=granted, expired=expired, voided=voided))
 

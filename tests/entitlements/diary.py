@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from reconciler.entitlements import Entitlements
 from reconciler.entitlements.periods import instant
+from reconciler.entitlements.purchases import Purchase
 
 from .worlds import HandClock, runtime
 
@@ -26,7 +27,9 @@ tenants: {acme: {name: Acme, plan: credits, credits: [{id: welcome, amount: 7, e
 """
 TOOLS = ("chat", "search", "load")
 HOURS = (0, 1, 30, 24 * 9, 24 * 33)
-WORDS = tuple("call call call units refund refund reserve reserve commit release grant pack void plan seal".split())
+WORDS = tuple(
+    "call call call units refund refund reserve reserve commit release grant pack void plan seal buy buy".split()
+)
 
 #: Drawn lives: words, each with a number and how many hours later it happens.
 lives = st.lists(st.tuples(st.sampled_from(WORDS), st.integers(0, 5), st.sampled_from(HOURS)), max_size=40)
@@ -88,6 +91,14 @@ def _pack(ent: Any, tenant: str, _number: int, key: str, *_: Any) -> None:
     ent.grant(tenant, pack="starter", key=key)
 
 
+def _buy(ent: Any, tenant: str, number: int, key: str, life: Any, place: int, start: int) -> None:
+    """Buy a pack, or hear of an older purchase that a part of it was paid back, or is not any more."""
+    bought = [each for each in range(place) if life[each][0] == "buy"]
+    name = f"k{start}.{bought[0]}" if bought else key
+    paid = Purchase(name, tenant, ent.ledger.store.now(), (("starter", 1),), 1000)
+    ent.ledger.submit(ent.fulfilling(paid._replace(returned=(0, 250, 1000, 0, 500, 999)[number])))
+
+
 def _void(ent: Any, tenant: str, _number: int, key: str, life: Any, place: int, start: int) -> None:
     lots = [f"k{start}.{each}" for each in range(place) if life[each][0] in ("grant", "pack")]
     if lots:
@@ -112,6 +123,7 @@ _DO = {
     "grant": _grant,
     "pack": _pack,
     "void": _void,
+    "buy": _buy,
     "plan": _plan,
     "seal": _seal,
 }

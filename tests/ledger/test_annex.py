@@ -7,6 +7,7 @@ import pytest
 
 from reconciler.ledger.annex import AnnexStore, LostClaimError, Statement
 from reconciler.ledger.base import LedgerError, RefusedError
+from reconciler.ledger.latest import latest
 from reconciler.ledger.ledger import Ledger, open_ledger
 
 from .deeds import Hand, fail, grant, spend
@@ -161,3 +162,13 @@ def test_what_the_database_refuses_undoes_all(ledger: Ledger) -> None:
     with pytest.raises(RefusedError):
         ledger.alongside([Statement(PUT, ("b", 1)), Statement(PUT, ("a", 2))], [grant("acme", "g", 10)])
     assert (held(ledger.store), ledger.look("acme").book.credits) == ([("a", 1)], 0)
+
+
+def test_the_latest_entries_come_first(store: AnnexStore) -> None:
+    """Looking back from any entry gives those below it, newest first, as they are read from the beginning."""
+    for number in range(6):
+        store.transact([grant(tenant, f"lot{number}", 5) for tenant in ("acme", "other")])
+    entries = store.entries("acme")
+    assert latest(store, "acme", 5, 3) == entries[3:0:-1]
+    assert latest(store, "acme", 99, 99) == entries[::-1]
+    assert latest(store, "acme", 1, 9) == []

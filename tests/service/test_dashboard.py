@@ -11,7 +11,9 @@ from urllib.parse import urlencode
 
 import pytest
 
+from reconciler.entitlements.retention import archive_old
 from reconciler.ledger.annex import Statement
+from reconciler.ledger.archive import Archive
 from reconciler.provider.webhooks.signature import Notice
 from reconciler.service.dashboard.style import POLICY, STYLE
 from reconciler.service.figures.listing import SORTS
@@ -252,6 +254,31 @@ def test_entries_are_paged(served: Served, person: Person) -> None:
     assert seen == list(range(100, 0, -1))
     assert person.page("/tenant?id=many&before=999999").rows()
     assert "Nothing was entered" in person.page("/tenant?id=many&before=0").text
+
+
+def test_archived_calls_leave_the_page_and_not_the_figures(served: Served, person: Person, tmp_path: Path) -> None:
+    """Entries that went into an archive are no more on the page, all others are; figures stay as they were."""
+    store = served.runtime.ledger.store
+    served.runtime.grant("rival", 500, key="before")
+    for number in range(3):
+        served.runtime.consume("rival", "basic", key=f"k{number}")
+        served.clock.now += 31 * 86_400_000_000
+    up_to_date(served)
+    before = store.ask("SELECT * FROM figure_day ORDER BY 1, 2, 3, 4, 5")
+    served.clock.now += 60 * 86_400_000_000
+    gone = sum(part.archived for part in archive_old(store, served.runtime.policy, "rival", 40, Archive(tmp_path)))
+    assert gone == 3
+    served.runtime.grant("rival", 5, key="after")
+    up_to_date(served)
+    person.sign_in()
+    rows = [row for row in person.page("/tenant?id=rival").rows() if row[0].startswith("#")]
+    assert [row[2].partition(" key ")[0] for row in rows] == [
+        "Granted 5 credits.",
+        "Calls up to entry 4 were archived: 3 entries in all.",
+        "Granted 500 credits.",
+    ]
+    after = store.ask("SELECT * FROM figure_day ORDER BY 1, 2, 3, 4, 5")
+    assert [row for row in after if row[1] <= before[-1][1]] == before
 
 
 def test_nobody_knows_some_tenants(person: Person) -> None:

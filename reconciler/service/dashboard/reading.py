@@ -1,7 +1,7 @@
 """What pages show, read from figures, rows and one tenant's book: never by going through entries."""
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from reconciler.entitlements.grants import marker
 from reconciler.entitlements.told import told
 from reconciler.ledger.annex import AnnexStore
 from reconciler.ledger.entry import Entry
+from reconciler.ledger.latest import latest
 from reconciler.provider.records import read_records
 from reconciler.service.dashboard import numbers
 from reconciler.service.dashboard.overview import DAYS, MONTHS, Overview
@@ -174,10 +175,10 @@ def tenant(
         return None
     row = summary_of(runtime, store, catalog, name)
     today = numbers.today_of(store.now())
-    first = max(min(book.seq + 1 if before is None else before, book.seq + 1) - ENTRIES, 1)
-    last = min(book.seq if before is None else before - 1, book.seq)
-    # The entry behind the last one may say what that was about.
-    read = store.entries(name, first - 1, last - first + 2) if last >= first else []
+    end = book.seq + 1 if before is None else min(before, book.seq + 1)
+    # The entry behind the newest one may say what that was about; one more tells whether there are older ones.
+    read = latest(store, name, end + 1, ENTRIES + 2)
+    shown = [entry for entry in read if entry.seq < end][:ENTRIES]
     return TenantView(
         row,
         runtime.balance(name),
@@ -185,22 +186,19 @@ def tenant(
         asked.by_day(store, today - DAYS + 1, today + 1, name),
         asked.by_tool(store, today - DAYS + 1, today + 1, name),
         [InvoiceRow(*each) for each in store.ask(_OF_TENANT, (name, _INVOICES))],
-        list(lines(store, name, read, last)),
+        list(lines(store, name, shown, {entry.seq - 1: entry for entry in read})),
         before is None,
-        first > 1,
+        bool(shown) and read[-1].seq < shown[-1].seq,
         f"dashboard-{secrets.token_urlsafe(18)}",
         done,
         wrong,
     )
 
 
-def lines(store: AnnexStore, name: str, entries: Sequence[Entry], last: int) -> Iterable[Line]:
-    """Yield entries up to a number, newest first, in sentences, each with what it is about and what undid it."""
+def lines(store: AnnexStore, name: str, entries: Sequence[Entry], following: Mapping[int, Entry]) -> Iterable[Line]:
+    """Yield entries in sentences, each with what it is about and what undid it."""
     find = partial(store.entry, name)
-    following = {entry.seq - 1: entry for entry in entries}
-    for entry in reversed(entries):
-        if entry.seq > last:
-            continue
+    for entry in entries:
         said = told(entry, following.get(entry.seq))
         call = find(said.of) if said.of is not None else None
         about = call.seq if call is not None else None
