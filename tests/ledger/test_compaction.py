@@ -5,6 +5,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -335,4 +337,51 @@ def test_whoever_dies_while_compacting_loses_nothing(kind: str, point: str, tmp_
         assert list(books.archive.entries("acme")) == entries
         assert (verify(books.store), proved(books.store, "acme", books.archive)) == ([], [])
         assert books.runtime.balance("acme").credits == before.credits
+        books.runtime.close()
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("kind", ["file", "postgres"])
+def test_calls_go_on_while_old_ones_leave(kind: str, tmp_path: Path) -> None:
+    """Runtimes that call, reserve and refund beside compactions lose nothing, and both sides add up at every moment."""
+    with database(kind, tmp_path) as url:
+        books = Books(url, tmp_path)
+        books.clock = clock = HandClock()
+        books.runtime.close()
+        books.runtime = runtime(FILES, clock, url)
+        done, failures, booked = threading.Event(), list[BaseException](), list[int]()
+
+        def call(number: int) -> None:
+            try:
+                with runtime(FILES, clock, url) as mine:
+                    made = 0
+                    while not done.is_set():
+                        key = f"{number}-{made}"
+                        made += bool(mine.consume("acme", "small", key=key))
+                        with mine.reserve("acme", "small", key=f"held-{key}") as hold:
+                            hold.commit()
+                        clock.now += 60_000_000
+                    booked.append(made)
+            except BaseException as error:  # noqa: BLE001  told below
+                failures.append(error)
+
+        threads = [threading.Thread(target=call, args=(number,)) for number in range(3)]
+        for thread in threads:
+            thread.start()
+        archived = 0
+        for _ in range(60):
+            archived += compact(books.store, "acme", clock.now - 60 * 60_000_000, PASSING, books.archive).archived
+            assert verify(books.store) == []
+            time.sleep(0.2)
+        done.set()
+        for thread in threads:
+            thread.join()
+        assert failures == []
+        clock.now += DAY
+        while (part := books.compact()).archived:
+            archived += part.archived
+        assert archived > 100
+        kept = list(books.archive.entries("acme"))
+        assert sum(entry.kind == "consume" for entry in kept) == sum(booked)
+        assert (verify(books.store), proved(books.store, "acme", books.archive)) == ([], [])
         books.runtime.close()
