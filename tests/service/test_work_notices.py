@@ -139,6 +139,26 @@ def test_low_credits_are_told_by_the_plans_bound_or_the_settings(desk: Desk) -> 
     assert [kind for kind, _, _ in desk.told()] == ["credits_low"]
 
 
+def test_who_never_had_credits_has_not_run_low(desk: Desk) -> None:
+    """A tenant is told when credits go, not because there were none; spent to the last between two looks is told."""
+    _subscribed(desk, "gamma", "active", "plain")
+    assert desk.told() == []
+    desk.runtime.grant("gamma", 20, key="g1")
+    assert desk.told() == []
+    desk.call("gamma", 20, "other")
+    assert [(kind, data["credits"]) for kind, _, data in desk.told()] == [("credits_low", "0")]
+    desk.runtime.grant("beta", 20, key="g1")
+    assert desk.told() == []
+    desk.call("beta", 20, "other")
+    assert [(kind, data["credits"]) for kind, _, data in desk.told()] == [("credits_low", "0")]
+    desk.runtime.grant("beta", 4, key="g2")
+    assert desk.told() == []
+    desk.runtime.grant("beta", 4, key="g3")
+    assert desk.told() == []
+    desk.call("beta", 4, "other")
+    assert [(kind, tenant) for kind, tenant, _ in desk.told()] == [("credits_low", "beta")]
+
+
 def _subscribed(desk: Desk, tenant: str, status: str, plan: str = "pro") -> None:
     period = (datetime(2027, 1, 1, tzinfo=UTC), datetime(2027, 2, 1, tzinfo=UTC))
     desk.runtime.set_subscription(tenant, status=status, plan=plan, period=period)

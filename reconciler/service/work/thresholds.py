@@ -24,7 +24,9 @@ _UNPAID = frozenset({"past_due", "unpaid"})
 class Condition(NamedTuple):
     """A bound by its name, whether it is crossed now, and what there is to say; ``period`` is when the count began.
 
-    ``silent`` ones are crossed together with a higher one, which is told instead.
+    ``silent`` ones are crossed together with a higher one, which is told instead. Without ``first`` nothing is told
+    where nobody has noted it before: a tenant who never had credits has not run low. ``noted`` ones are noted as soon
+    as somebody looks, crossed or not.
     """
 
     what: str
@@ -33,6 +35,8 @@ class Condition(NamedTuple):
     holds: bool
     silent: bool
     data: Mapping[str, Any]
+    first: bool = True
+    noted: bool = False
 
 
 class Armed(NamedTuple):
@@ -65,7 +69,10 @@ def conditions(book: Book, terms: Terms, now: int, low: int) -> Iterator[Conditi
     if credits is not None:
         below = credits.recharge[0] if credits.recharge is not None else low
         data = {"credits": decimal(book.credits), "below": decimal(below)}
-        yield Condition(CREDITS_LOW, CREDITS_LOW, 0, book.credits < below, silent=False, data=data)
+        had = bool(book.order or book.holds)
+        yield Condition(
+            CREDITS_LOW, CREDITS_LOW, 0, book.credits < below, silent=False, data=data, first=had, noted=had
+        )
     for line, name, period in terms.usage_lines(terms.lines):
         yield from _levels(book, now, name, period, line.included, {"of": line.meter, "kind": "included"})
     for bound in terms.bounds():
@@ -98,11 +105,12 @@ def changes(found: Iterable[Condition], armed: Mapping[str, Armed]) -> Iterator[
     for condition in found:
         present.add(condition.what)
         before = armed.get(condition.what, NEW)
-        told = before.fired and before.period >= condition.period
-        if condition.holds and not told:
+        known = before.fired and before.period >= condition.period
+        if condition.holds and not known:
             after = Armed(fired=True, period=condition.period, turn=before.turn + 1)
-            yield Change(condition.what, before, after, condition)
-        elif before.fired and not condition.holds:
+            told = condition if condition.first or before.turn else condition._replace(silent=True)
+            yield Change(condition.what, before, after, told)
+        elif not condition.holds and (before.fired or (condition.noted and not before.turn)):
             yield Change(condition.what, before, Armed(False, before.period, before.turn + 1), None)
     for what, before in armed.items():
         if what not in present and before.fired:
