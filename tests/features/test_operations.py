@@ -46,6 +46,16 @@ def used(shell: Shell) -> Shell:
     return shell
 
 
+@pytest.mark.parametrize("prefix", ["sk_test_", "rk_test_", "whsec_"])
+def test_row_0_1_no_secret_in_a_file(shell: Shell, prefix: str) -> None:
+    """A key or signing secret in a file is refused wherever it stands, and not shown; its mere prefix is a word."""
+    write(SIMPLE + f"# a key begins with {prefix}\n")
+    assert shell("validate").code == 0
+    write(SIMPLE + f"# env: {prefix}{'x' * 24}\n")
+    refused = shell("validate")
+    assert (refused.code, "x" * 24 in refused.out + refused.err) == (3, False)
+
+
 def test_row_0_15_the_whole_loop_end_to_end(shell: Shell) -> None:
     """Setup, a second plan, a changed price and drift go from the files to Stripe and back, against the sandbox."""
     shell.apply(SIMPLE)

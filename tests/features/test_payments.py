@@ -60,6 +60,21 @@ def test_row_1_8_the_customer_portal(market: Market) -> None:
     assert page.url.startswith("http")
 
 
+def test_row_1_33_pages_are_stripes_own(market: Market) -> None:
+    """Plans and packs are bought, and cards and subscriptions looked after, on pages that Stripe hosts."""
+    bought = [market.desk.checkout("self", choice, success_url=OK) for choice in (FLAT, Choice(pack="starter"))]
+    pages = [*bought, market.desk.link("self", FLAT), market.desk.portal("acme")]
+    assert [page.kind for page in pages] == ["checkout.session"] * 2 + ["payment_link", "billing_portal.session"]
+    assert all(str(page.url).startswith(market.sandbox.base_url) for page in pages)
+
+
+def test_row_2_21_a_tenant_pays_in_its_currency(market: Market) -> None:
+    """Whoever pays in euro is sold the euro price of the files, anybody else the one in the files' own currency."""
+    session, other = (market.buy(tenant, pack="starter") for tenant in ("paris", "self"))
+    assert (session.currency, session.amount_total) == ("eur", 900)
+    assert (other.currency, other.amount_total) == ("usd", 999)
+
+
 def test_row_1_17_credit_packs() -> None:
     """A pack brings its credits and its bonus until it expires; the lot that ends first is spent first, by tool."""
     pack = {"name": "Small", "credits": "10", "bonus": "1", "price": "9.99", "expires_after": "10 days"}

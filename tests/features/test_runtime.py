@@ -116,6 +116,18 @@ def test_row_1_26_rates_in_any_window() -> None:
             assert ent.consume("acme", "any")
 
 
+def test_row_2_17_tools_that_are_not_listed() -> None:
+    """A tool that is not listed is refused, unless there is a default; a free one costs nothing and is counted."""
+    prices = {"tools": {"paid": "0.50", "free": "0"}}
+    plans = {"pro": {"name": "Pro", "per_call": prices}, "open": {"name": "Open", "per_call": {**prices, "default": 1}}}
+    tenants = {**ACME, "bee": {"name": "Bee", "plan": "open"}}
+    with decided(plans=plans, tenants=tenants) as ent:
+        found = {tool: ent.check("acme", tool) for tool in ("paid", "free", "unknown")}
+        assert [found[tool].price for tool in ("paid", "free")] == [Decimal("0.5"), 0]
+        assert found["unknown"].reason is Reason.TOOL_NOT_IN_PLAN
+        assert ent.check("bee", "unknown").price == 1
+
+
 def test_row_2_4_limits_of_month_day_and_hour() -> None:
     """All limits hold at once, the tightest answers, and a refusal names the plan that lifts it."""
     limits = [
