@@ -110,8 +110,9 @@ def fulfil(
 def _reverse(
     book: Book, purchase: Purchase, lots: Sequence[Sequence[Any]], now: int, found: Mapping[str, Entry]
 ) -> int:
+    """Claim of each lot what belongs to the money that went back; the entry has the claim, and what was there."""
     before: Mapping[str, int] = book.facts.get(_REVERSED, {}).get(purchase.key, {})
-    claimed, moved = {}, {}
+    claimed, moved = dict[str, int](), dict[str, list[int]]()
     for values in lots:
         name, granted = values[0], values[1]
         want = share(granted, purchase.paid, purchase.returned)
@@ -119,10 +120,10 @@ def _reverse(
         if want:
             claimed[name] = want
         if want > had:
-            moved[name] = book.claim(name, want - had)
+            moved[name] = [want - had, book.claim(name, want - had)]
         elif want < had:
             lot = book.lots.get(name) or _emptied(values)
-            moved[name] = -book.unclaim(lot, had - want, _fate(lot, now, found))
+            moved[name] = [want - had, -book.unclaim(lot, had - want, _fate(lot, now, found))]
     if not moved:
         return 0
     call_back(book, now)
@@ -130,7 +131,7 @@ def _reverse(
     book.facts[_REVERSED] = {**kept, purchase.key: claimed} if claimed else kept
     answer = {"purchase": purchase.key, "paid": purchase.paid, "returned": purchase.returned, "lots": moved}
     book.enter("reversal", now, answer)
-    return sum(moved.values())
+    return sum(taken for _, taken in moved.values())
 
 
 def _emptied(values: Sequence[Any]) -> Lot:

@@ -13,7 +13,7 @@ from reconciler.entitlements.books import OWN
 from reconciler.entitlements.ledger_calls import CALLS, Booked, call_of
 from reconciler.entitlements.standing import Subscription
 from reconciler.impact.side import Side
-from reconciler.impact.used import Event, Granted, Opening, Recorded, Subscribed, Used, Voided
+from reconciler.impact.used import Event, Granted, Opening, Recorded, Reversed, Subscribed, Used, Voided
 from reconciler.ledger.book import PRIORITY
 from reconciler.ledger.entry import Entry
 
@@ -99,6 +99,9 @@ class _History:
             self._events.append((entry.at, Granted(entry.at, (lot, granted, granted, *more))))
         elif entry.kind == "void":
             self._events.append((entry.at, Voided(entry.at, tuple(entry.answer["lots"]))))
+        elif entry.kind == "reversal":
+            claimed = tuple((lot, claim) for lot, (claim, _) in entry.answer["lots"].items())
+            self._events.append((entry.at, Reversed(entry.at, claimed)))
 
     def _called(self, call: Booked) -> None:
         entry, key = call.entry, call.entry.key or ""

@@ -4,7 +4,7 @@ The book is in memory and nothing is entered; the decisions are those of :mod:`r
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -14,7 +14,7 @@ from reconciler.entitlements.kinds.bounds import Ask
 from reconciler.entitlements.terms import DIRECT, Call, Terms, blocks_of
 from reconciler.entitlements.weigh import Verdict, weigh
 from reconciler.impact.side import Side
-from reconciler.impact.used import Granted, Opening, Recorded, Subscribed, Used, Voided
+from reconciler.impact.used import Granted, Opening, Recorded, Reversed, Subscribed, Used, Voided
 from reconciler.ledger.book import Book, Lot
 from reconciler.pricing.calls import Made
 from reconciler.pricing.lines import Usage
@@ -32,6 +32,7 @@ class Replay:
         self.terms = side.terms(self._tenant, self.subscription)
         self._moves = _moves(self.terms)
         self.book = Book(self._tenant)
+        self._lots: dict[str, Sequence[Any]] = {}
         self.units: dict[str, Decimal | int] = {}
         self.made: list[Made] = []
         self.unknown: set[tuple[str, str]] = set()
@@ -42,11 +43,12 @@ class Replay:
         facts: dict[str, Any] = {"granted": opening.granted}
         if opening.month is not None:
             facts["month"] = opening.month
+        self._lots = {lot[0]: lot for lot in opening.lots}
         state: dict[str, Any] = {"at": 0, "resets_at": None, "lots": opening.lots, "holds": [], "used": {}}
         state |= {"facts": facts, "counters": counters, "cells": cells}
         self.book = Book.load(self._tenant, 0, b"", json.dumps(state))
 
-    def happen(self, event: Granted | Voided | Subscribed) -> None:
+    def happen(self, event: Granted | Voided | Reversed | Subscribed) -> None:
         """Let something happen to the book that is no call."""
         if isinstance(event, Subscribed):
             self.subscription = self.side.subscription(event.subscription)
@@ -56,12 +58,27 @@ class Replay:
             return
         settle(self.book, self.terms, event.at)
         if isinstance(event, Granted):
+            self._lots[event.lot[0]] = event.lot
             self.book.grant(Lot(*event.lot))
+        elif isinstance(event, Reversed):
+            for name, claim in event.lots:
+                self._claim(name, claim, event.at)
         else:
             for name in event.lots:
                 if (lot := self.book.lots.get(name)) is not None:
                     self.book.write_off(lot, "voided")
         self.book.discard()
+
+    def _claim(self, name: str, claim: int, now: int) -> None:
+        """Take a share of a lot back, or give it back to the lot as it was granted."""
+        if claim > 0:
+            self.book.claim(name, claim)
+        elif name in self._lots:
+            lot = self.book.lots.get(name)
+            if lot is None:
+                lot = Lot(*self._lots[name])
+                lot.remaining = 0
+            self.book.unclaim(lot, -claim, "expired" if lot.expires is not None and lot.expires <= now else "")
 
     def adopt(self, twin: "Replay") -> None:
         """Take over what another catalogue let through that decides by the same facts."""

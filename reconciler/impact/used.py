@@ -39,6 +39,13 @@ class Voided(NamedTuple):
     lots: tuple[str, ...]
 
 
+class Reversed(NamedTuple):
+    """Grants of which a share was taken back, by the ids of their lots, or below zero was given back."""
+
+    at: int
+    lots: tuple[tuple[str, int], ...]
+
+
 class Subscribed(NamedTuple):
     """What was known of the tenant's subscription from an instant on."""
 
@@ -46,7 +53,7 @@ class Subscribed(NamedTuple):
     subscription: Subscription
 
 
-Event = Used | Granted | Voided | Subscribed
+Event = Used | Granted | Voided | Reversed | Subscribed
 
 
 class Opening(NamedTuple):

@@ -15,6 +15,7 @@ from reconciler.entitlements.purchases import Purchase, Reversed, UnknownPackErr
 from reconciler.ledger.verify import verify
 
 from .audit import audit, kinds
+from .test_daily import everything, total
 from .worlds import HandClock, at, runtime
 
 FILES = """
@@ -229,3 +230,17 @@ def test_the_end_depends_on_what_was_used_and_returned_alone(done: list[tuple[st
         lots, claims, balance = state(ent)
         assert balance == sum(lots.values()) == max(0, left)
         assert sum(claims.values()) == max(0, -left)
+
+
+def test_sums_by_day_close_with_what_was_taken_and_given_back() -> None:
+    """What a refund takes is taken away on its day, and what a dispute that is won gives back is so no more."""
+    clock = HandClock()
+    with runtime(FILES.replace("bonus: 10, ", ""), clock) as ent:
+        fulfil(ent, purchase())
+        ent.consume("acme", "search", quantity=30)
+        for day, returned, voided in ((2, 333, 33_333_333), (3, PAID, 70 * MICRO), (4, 0, 0)):
+            clock.set(f"2027-01-{day:02}T00:00:00")
+            fulfil(ent, purchase(returned))
+            sums = total(everything(ent))
+            assert (sums.voided, sums.granted) == (voided, 100 * MICRO)
+            assert sums.granted - sums.credits - sums.voided == audit(ent).credits

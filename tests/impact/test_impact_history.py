@@ -6,6 +6,7 @@ import pytest
 
 from reconciler.entitlements import Entitlements
 from reconciler.entitlements.periods import instant
+from reconciler.entitlements.purchases import Purchase
 from reconciler.impact.compare import Question, compare
 from reconciler.impact.history import recorded
 from reconciler.impact.result import CallRow, Impact
@@ -86,6 +87,19 @@ def test_credits_that_come_within_the_month_are_there_from_then_on(ent: Entitlem
     ent.grant("acme", 10, key="c")
     assert ent.consume("acme", "search")
     assert refused(weighed(ent)) == {"acme": 1}
+
+
+def test_credits_whose_payment_went_back_are_there_no_more(ent: Entitlements) -> None:
+    """The share of a grant that was refunded pays nothing from then on, and pays again once its dispute is won."""
+    ent.clock.set("2027-03-05T00:00:00")
+    ent.grant("acme", 40, key="cs")
+    bought = Purchase("cs", "acme", ent.clock.now, (("any", 1),), 100, 50)
+    ent.ledger.submit(ent.fulfilling(bought))
+    assert all(ent.consume("acme", "search") for _ in range(2))
+    assert refused(weighed(ent)) == {"acme": 1}
+    ent.ledger.submit(ent.fulfilling(bought._replace(returned=0)))
+    assert all(ent.consume("acme", "search") for _ in range(2))
+    assert refused(weighed(ent)) == {"acme": 2}
 
 
 def test_a_call_that_was_refunded_was_not_made(ent: Entitlements) -> None:
