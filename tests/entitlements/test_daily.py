@@ -51,7 +51,7 @@ def total(found: Folded) -> Figures:
     return sums
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(life=lives, cuts=st.lists(st.integers(2, 9), min_size=1, max_size=4))
 def test_portions_add_up_to_the_whole(life: list[Any], cuts: list[int]) -> None:
     """Entries added up in any portions come to the same as added up at once."""
@@ -63,7 +63,7 @@ def test_portions_add_up_to_the_whole(life: list[Any], cuts: list[int]) -> None:
     assert found == everything(ent)
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(life=lives)
 def test_credits_close_with_the_book(life: list[Any]) -> None:
     """What was granted less what was spent, ran out or was taken away is what the book has, held or not."""
@@ -74,7 +74,7 @@ def test_credits_close_with_the_book(life: list[Any]) -> None:
     assert sums.refunds == kinds(ent).count("refund")
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(life=lives)
 def test_units_are_those_of_the_usage_report(life: list[Any]) -> None:
     """Calls, units and charges of all days are those of the usage report of all time, tool by tool."""
@@ -93,7 +93,7 @@ def test_units_are_those_of_the_usage_report(life: list[Any]) -> None:
     assert sum(row.credits for row in usage.rows) == total(everything(ent)).credits
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(life=lives)
 def test_windows_bill_what_entries_bill(life: list[Any]) -> None:
     """What is billed of a month by windows that were added up is what is billed of it by the entries."""

@@ -44,7 +44,7 @@ def test_every_kind_has_a_sentence() -> None:
     assert written() == set(SENTENCES)
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(life=lives)
 def test_every_entry_is_told(life: list[Any]) -> None:
     """Whatever happened is one sentence, without the ledger's own keys; a link leads to an entry that there is."""

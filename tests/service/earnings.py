@@ -33,7 +33,7 @@ class Shop:
 
     def __init__(self, url: str = "sqlite://") -> None:
         self.world = World()
-        self.world.apply(SECTIONS)
+        self.world.locked(self.world.plan(SECTIONS))
         self.gateway = self.world.gateway()
         self._keys = (f"key-{number}" for number in itertools.count())
         store = open_ledger(url, "direct", lambda: self.world.clock() * SECOND).store

@@ -212,20 +212,20 @@ def test_tenants_are_searched_and_sorted(served: Served, person: Person) -> None
     assert (turned.text.split()[0], turned.attributes["aria-sort"]) == ("Credits", "descending")
 
 
-@pytest.mark.parametrize("sort", ["tenant", "plan", "share", "credits", "spend", "active"])
-@pytest.mark.parametrize("way", ["up", "down"])
-def test_pages_have_every_tenant_once(served: Served, person: Person, sort: str, way: str) -> None:
+def test_pages_have_every_tenant_once(served: Served, person: Person) -> None:
     """Going on from page to page in any order shows every tenant once, whatever stands equal."""
     names = [f"t{number:03}" for number in range(120)]
     for number, name in enumerate(names):
         served.runtime.grant(name, number % 7 + 1, key="g")
     up_to_date(served)
-    seen, path = list[str](), f"/tenants?sort={sort}&dir={way}"
-    while path:
-        page = person.page(path)
-        seen += [row[0].split()[-1] for row in page.rows()]
-        path = page.links().get("Next page \u2192", "")
-    assert sorted(seen) == sorted([*names, "acme", "rival", "quiet"])
+    for sort in SORTS:
+        for way in ("up", "down"):
+            seen, path = list[str](), f"/tenants?sort={sort}&dir={way}"
+            while path:
+                page = person.page(path)
+                seen += [row[0].split()[-1] for row in page.rows()]
+                path = page.links().get("Next page \u2192", "")
+            assert sorted(seen) == sorted([*names, "acme", "rival", "quiet"]), (sort, way)
 
 
 def test_a_tenants_page_tells_every_entry(served: Served, person: Person) -> None:

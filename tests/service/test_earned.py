@@ -9,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.provider.earned import Subscribed, part_of
+from reconciler.service.dashboard.reading import account_states
+from reconciler.service.figures.drifted import read_drift
 from reconciler.service.figures.invoices import read_invoices
 from reconciler.service.figures.notes import read_note
 from reconciler.service.figures.subscriptions import (
@@ -20,8 +22,9 @@ from reconciler.service.figures.subscriptions import (
     recurring_of,
 )
 from reconciler.service.figures.tables import first_day, month_of_day
+from tests.loop.world import catalog_of
 
-from .earnings import Shop
+from .earnings import SECTIONS, Shop
 
 DAY = 86_400
 
@@ -145,6 +148,19 @@ def test_what_comes_in_every_month(shop: Shop) -> None:
     assert recurring_of(note.said) == [Recurring("pro", "usd", exact, 2, 0)]
     assert recurring(kept(shop.store), shop.world.clock() + 15 * DAY) == [Recurring("pro", "usd", exact, 2, 0)]
     assert {each.tenant for each in kept(shop.store)} == {"acme", "other", "third"}
+
+
+def test_drift_is_noted(shop: Shop) -> None:
+    """What was changed at Stripe is noted by its address, what the files want and nobody applied is counted apart."""
+    catalog = catalog_of(SECTIONS)
+    assert read_drift(shop.store, catalog, shop.world.gateway(read_only=True)) == 0
+    assert [state.kind for state in account_states(shop.store)] == ["good"]
+    shop.post(f"/v1/prices/{shop.price('plans.pro.prices.annual')}", nickname="by hand")
+    more = catalog_of({**SECTIONS, "coupons": {"new": {"percent_off": 10, "duration": "once"}}})
+    assert read_drift(shop.store, more, shop.world.gateway(read_only=True)) == 1
+    drift, waiting = account_states(shop.store)
+    assert "plans.pro.prices.annual" in drift.words
+    assert waiting.words.startswith("1 change of the files")
 
 
 def subscribed(tenant: str, begun: int, ended: int | None, **more: object) -> Subscribed:

@@ -20,7 +20,7 @@ from reconciler.service.dashboard.places import Applies, Inbox
 from reconciler.service.dashboard.states import State
 from reconciler.service.dashboard.tenant import Line, TenantView
 from reconciler.service.dashboard.tenants import Tenants
-from reconciler.service.figures import asked, invoices, subscriptions
+from reconciler.service.figures import asked, drifted, invoices, subscriptions
 from reconciler.service.figures.invoices import InvoiceRow
 from reconciler.service.figures.listing import Order, Place, number_of, row_of, tenants, tightest
 from reconciler.service.figures.notes import read_note
@@ -145,12 +145,19 @@ def applies(file: Path | None) -> Applies:
 
 def account_states(store: AnnexStore) -> list[State]:
     """Return what is known of the account beside the files."""
-    known = read_note(store, "drift")
+    known = read_note(store, drifted.NAME)
     if known is None:
         return [State("Drift", "not checked here; the command reconciler drift looks")]
-    number, at = int(known.said["changed"]), numbers.ago(known.at, store.now())
-    words = f"{number} objects were changed at Stripe" if number else "the account is as the files were applied"
-    return [State("Drift", f"{words}, seen {at}", "warn" if number else "good")]
+    number, waiting, at = int(known.said["changed"]), int(known.said["waiting"]), numbers.ago(known.at, store.now())
+    found = State("Drift", f"the account is as it was applied, seen {at}", "good")
+    if number:
+        named = ", ".join(known.said["addresses"])
+        more = " and more" if number > len(known.said["addresses"]) else ""
+        found = State("Drift", f"changed at Stripe: {named}{more}, seen {at}", "warn")
+    if not waiting:
+        return [found]
+    told_ = f"{numbers.whole(waiting)} change{'' if waiting == 1 else 's'} of the files, seen {at}"
+    return [found, State("Not applied", told_, "warn")]
 
 
 def tenants_of(store: AnnexStore, order: Order, query: str, after: Place | None) -> Tenants:

@@ -9,7 +9,7 @@ from reconciler.diagnostics import ReconcilerError
 from reconciler.entitlements import Entitlements
 from reconciler.provider.earned import Earnings
 from reconciler.provider.gateway import Gateway
-from reconciler.service.figures import subscriptions
+from reconciler.service.figures import drifted, subscriptions
 from reconciler.service.figures.invoices import read_invoices
 from reconciler.service.figures.notes import note, read_note
 from reconciler.service.figures.rollup import roll_up
@@ -20,8 +20,8 @@ from reconciler.service.figures.tables import prepared
 log = logging.getLogger("reconciler.service")
 #: Under this name the last round is noted.
 NAME = "round"
-#: Seconds between two rounds, and between two readings of the account.
-EVERY, ACCOUNT_EVERY = 30.0, 900
+#: Seconds between two rounds, between two readings of what the account earned, and between two looks for drift.
+EVERY, ACCOUNT_EVERY, DRIFT_EVERY = 30.0, 900, 3_600
 #: Entries, and rows of tenants, that a round deals with, so that it ends.
 _ENTRIES, _ROWS = 200_000, 2_000
 
@@ -61,10 +61,19 @@ class Figures:
         earnings = Earnings(self._gateway, catalog.namespace)
         return read_invoices(self.store, earnings) + read_subscriptions(self.store, earnings)
 
+    def drift(self) -> int | None:
+        """Look whether the account is as the files were applied, where that was not done lately; as above."""
+        catalog, last = self._catalog(), read_note(self.store, drifted.NAME)
+        if self._gateway is None or catalog is None:
+            return None
+        if last is not None and self.store.now() - last.at < DRIFT_EVERY * 1_000_000:
+            return None
+        return drifted.read_drift(self.store, catalog, self._gateway)
+
     def work(self, stopping: threading.Event) -> None:
         """Go on until told to stop; what fails is logged and tried again."""
         while not stopping.is_set():
-            for name, part in (("figures", self.round), ("account", self.account)):
+            for name, part in (("figures", self.round), ("account", self.account), ("drift", self.drift)):
                 try:
                     part()
                 except ReconcilerError as error:
