@@ -55,8 +55,8 @@ class Killed(BaseException):
 class Shop(World):
     """The account with the files applied, and a runtime over a ledger."""
 
-    def __init__(self, url: str = "sqlite://", caps: Caps = MANY) -> None:
-        super().__init__()
+    def __init__(self, url: str = "sqlite://", caps: Caps = MANY, **options: Any) -> None:
+        super().__init__(**options)
         if _APPLIED:
             self.sandbox.state.load(_APPLIED[0])
         else:
