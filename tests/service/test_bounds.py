@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from reconciler.service.limits import Buckets, place_of
 from reconciler.service.operations.logs import JsonFormatter
 from reconciler.service.settings import Pace
 from tests.service.client import Client
-from tests.service.world import ACME_KEY, OPERATOR_KEY, RIVAL_KEY, Served
+from tests.service.world import ACME_KEY, FILES, OPERATOR_KEY, RIVAL_KEY, Served
 
 CHECK = b'{"tool":"big"}'
 
@@ -301,6 +302,22 @@ def test_a_ledger_that_is_away(served: Served, monkeypatch: pytest.MonkeyPatch) 
         assert (served.stranger.get("/readyz").status, served.stranger.get("/healthz").status) == (503, 200)
     assert served.acme.post("/v1/consume", CHECK).json["remaining"] == "20"
     assert served.stranger.get("/readyz").json["status"] == "ok"
+
+
+def test_a_tool_that_may_be_let_through(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Without the ledger a tool whose files say so is let through, marked and noted; it is never reserved."""
+    monkeypatch.chdir(tmp_path)
+    with with_settings(files={**FILES, "tools": {"vital": {"on_error": "allow"}}}) as served:
+
+        def away(*_: Any, **__: Any) -> Any:
+            raise StoreUnavailableError("E1103", "the ledger failed")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(served.runtime.ledger.store, "transact", away)
+            found = served.acme.post("/v1/consume", {"tool": "vital"}, once="v")
+            assert (found.status, found.json["degraded"]) == (200, True)
+            assert served.acme.post("/v1/consume", CHECK).status == 503
+            assert served.acme.post("/v1/reservations", {"tool": "vital"}, once="r").status == 503
 
 
 def test_a_bug_shows_nothing_of_itself(

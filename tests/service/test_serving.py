@@ -5,6 +5,7 @@ import signal
 import socket
 import sqlite3
 import threading
+import time
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from reconciler.ledger.ledger import open_ledger
 from reconciler.service import connection
 from reconciler.service.serving import listen, server_of
 from tests.cli.support import Shell
+from tests.ledger.cluster import cluster
 from tests.ledger.databases import database
 from tests.service.processes import OPERATOR_KEY, Callers, Serving, files
 from tests.service.world import Served
@@ -85,6 +87,38 @@ def test_many_kills_lose_no_answered_call(tmp_path: Path, kind: str) -> None:
         files(folder)
         with database(kind, folder) as url:
             killed(folder, url, 30 + 97 * number)
+
+
+@pytest.mark.soak
+def test_the_database_dies_under_load(tmp_path: Path) -> None:
+    """PostgreSQL is killed three times under load: what was answered is there, and the server works on by itself."""
+    files(tmp_path)
+    with cluster() as database_, Serving(tmp_path, database_.url, "--log-level", "error") as server:
+        callers = Callers(server, 8)
+        for number in range(1, 4):
+            callers.wait_for(300 * number)
+            database_.kill()
+        callers.wait_for(len(callers.told) + 300)
+        assert server.end() == 0
+        told = callers.join()
+        assert len(told) == len(set(told)) >= 1200
+        assert set(told) <= booked(database_.url)
+
+
+def test_a_hold_ends_with_its_time(tmp_path: Path) -> None:
+    """What a killed server had set aside for a second is there again after it, as another one sees."""
+    files(tmp_path)
+    url = f"sqlite:///{tmp_path / 'usage.db'}"
+    with Serving(tmp_path, url, "--log-level", "error") as server:
+        held = {"tool": "search", "quantity": 10, "seconds": 2}
+        assert server.ask("POST", "/v1/reservations", held, once="job")[0] == 200
+        assert server.ask("GET", "/v1/balance")[1]["held"] == "10"
+        server.process.kill()
+    ends = time.monotonic() + 2
+    with Serving(tmp_path, url, "--log-level", "error") as server:
+        time.sleep(max(ends - time.monotonic(), 0))
+        found = server.ask("GET", "/v1/balance")[1]
+        assert (found["held"], found["credits"]) == ("0", "1000000")
 
 
 def test_new_files_on_a_signal(tmp_path: Path) -> None:

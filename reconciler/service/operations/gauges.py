@@ -80,6 +80,11 @@ def gauges_of(service: "Service") -> Iterator[Gauge]:
         yield Gauge("reconciler_outbox_exports", "Exports that are not with Stripe for sure.", waiting.number, label)
         yield Gauge("reconciler_outbox_age_seconds", "Age of the oldest window among them.", age, label)
     yield from _inbox(service, now)
+    for depth in () if service.hooks is None else service.hooks.inbox.depths():
+        label = {"state": depth.state}
+        yield Gauge("reconciler_inbox_events", "Events of Stripe in the inbox.", depth.events, label)
+        age = max(now - depth.oldest / MICRO, 0.0)
+        yield Gauge("reconciler_inbox_age_seconds", "Time since the oldest of them came.", age, label)
     lent = 0 if runtime.leases is None else runtime.leases.stranded()
     yield Gauge("reconciler_lease_stranded_calls", "Calls this process has borrowed and not made.", lent)
     info = {"revision": runtime.policy.revision}
