@@ -112,7 +112,7 @@ def _reverse(
 ) -> int:
     """Claim of each lot what belongs to the money that went back; the entry has the claim, and what was there."""
     before: Mapping[str, int] = book.facts.get(_REVERSED, {}).get(purchase.key, {})
-    claimed, moved = dict[str, int](), dict[str, list[int]]()
+    claimed, claims, moved = dict[str, int](), dict[str, int](), dict[str, int]()
     for values in lots:
         name, granted = values[0], values[1]
         want = share(granted, purchase.paid, purchase.returned)
@@ -120,18 +120,19 @@ def _reverse(
         if want:
             claimed[name] = want
         if want > had:
-            moved[name] = [want - had, book.claim(name, want - had)]
+            claims[name], moved[name] = want - had, book.claim(name, want - had)
         elif want < had:
             lot = book.lots.get(name) or _emptied(values)
-            moved[name] = [want - had, -book.unclaim(lot, had - want, _fate(lot, now, found))]
+            claims[name], moved[name] = want - had, -book.unclaim(lot, had - want, _fate(lot, now, found))
     if not moved:
         return 0
     call_back(book, now)
     kept = {key: value for key, value in book.facts.get(_REVERSED, {}).items() if key != purchase.key}
     book.facts[_REVERSED] = {**kept, purchase.key: claimed} if claimed else kept
-    answer = {"purchase": purchase.key, "paid": purchase.paid, "returned": purchase.returned, "lots": moved}
+    answer = {"purchase": purchase.key, "paid": purchase.paid, "returned": purchase.returned}
+    answer |= {"lots": moved, "claims": claims}
     book.enter("reversal", now, answer)
-    return sum(taken for _, taken in moved.values())
+    return sum(moved.values())
 
 
 def _emptied(values: Sequence[Any]) -> Lot:

@@ -100,8 +100,7 @@ class _History:
         elif entry.kind == "void":
             self._events.append((entry.at, Voided(entry.at, tuple(entry.answer["lots"]))))
         elif entry.kind == "reversal":
-            claimed = tuple((lot, claim) for lot, (claim, _) in entry.answer["lots"].items())
-            self._events.append((entry.at, Reversed(entry.at, claimed)))
+            self._events.append((entry.at, Reversed(entry.at, tuple(entry.answer["claims"].items()))))
 
     def _called(self, call: Booked) -> None:
         entry, key = call.entry, call.entry.key or ""
