@@ -103,8 +103,9 @@ def test_as_many_as_are_asked_for(url: str) -> None:
     with runtime(FILES, url=url) as ent, patch.object(rollup, "_PORTION", 4):
         for number in range(10):
             ent.grant("acme", 1, key=f"k{number}")
-        store = store_of(ent)
-        assert roll_up(store, 4) == 4
+        store, rests = store_of(ent), list[int]()
+        assert roll_up(store, 4, rests.append) == 4
+        assert rests == [4]
         assert roll_up(store) == store.read("acme").seq - 4
         agrees(ent, store)
 

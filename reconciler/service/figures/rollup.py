@@ -1,6 +1,6 @@
 """Adding entries up to figures: above a mark of each tenant, and together with moving it, so that none counts twice."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ from reconciler.service.figures import tables
 from reconciler.service.figures.tables import marks, month_of_day
 
 #: Entries of a tenant that are read at once, and entries that are written in one transaction.
-_PORTION, _TOGETHER = 2_000, 5_000
+_PORTION, _TOGETHER = 250, 5_000
 _PAGE = 1_000
 
 
@@ -23,15 +23,17 @@ class _Portion(NamedTuple):
     found: Folded
 
 
-def roll_up(store: AnnexStore, most: int = 1 << 60) -> int:
+def roll_up(store: AnnexStore, most: int = 1 << 60, rest: Callable[[int], object] = lambda _number: None) -> int:
     """Add up what is above the marks, about so many entries at most, and return how many entries it was.
 
-    Whoever else does the same at the same time is not in the way: what one has counted the other leaves alone.
+    Whoever else does the same at the same time is not in the way: what one has counted the other leaves alone. ``rest``
+    is called after some entries with their number, where other work of the process should come first.
     """
     done, waiting, size = 0, list[_Portion](), 0
     for portion in _portions(store, most):
         waiting.append(portion)
         size += portion.after - portion.before
+        rest(portion.after - portion.before)
         if size >= _TOGETHER:
             done += _written(store, waiting)
             waiting, size = [], 0

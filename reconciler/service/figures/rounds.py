@@ -24,6 +24,8 @@ NAME = "round"
 EVERY, ACCOUNT_EVERY, DRIFT_EVERY = 30.0, 900, 3_600
 #: Entries, and rows of tenants, that a round deals with, so that it ends.
 _ENTRIES, _ROWS = 200_000, 2_000
+#: Seconds of rest for each entry that was added up: as long as that takes.
+_REST = 40e-6
 
 
 class Figures:
@@ -40,9 +42,9 @@ class Figures:
         self._catalog = catalog
         self._gateway = gateway
 
-    def round(self) -> int:
+    def round(self, rest: Callable[[int], object] = lambda _number: None) -> int:
         """Add up what is new and make rows of tenants anew; return how many entries were added up."""
-        done = roll_up(self.store, _ENTRIES)
+        done = roll_up(self.store, _ENTRIES, rest)
         summarise(self._runtime, self.store, self._catalog(), _ROWS)
         now = self.store.now()
         self.store.alongside([note(NAME, now, {"entries": done})])
@@ -72,8 +74,13 @@ class Figures:
 
     def work(self, stopping: threading.Event) -> None:
         """Go on until told to stop; what fails is logged and tried again."""
+
+        def gently() -> int:
+            # The interpreter runs one thread at a time, and requests must not wait for figures.
+            return self.round(lambda number: stopping.wait(number * _REST))
+
         while not stopping.is_set():
-            for name, part in (("figures", self.round), ("account", self.account), ("drift", self.drift)):
+            for name, part in (("figures", gently), ("account", self.account), ("drift", self.drift)):
                 try:
                     part()
                 except ReconcilerError as error:
