@@ -11,7 +11,7 @@ from reconciler.entitlements.decision import Decision
 from reconciler.entitlements.kinds import per_call, usage
 from reconciler.entitlements.kinds.bounds import Ask
 from reconciler.entitlements.measure import measures_of
-from reconciler.entitlements.periods import anchor_of
+from reconciler.entitlements.periods import Anchored, anchor_of
 from reconciler.entitlements.policy import Grant
 from reconciler.entitlements.standing import Subscription, subscription_of
 from reconciler.entitlements.terms import OF_A_TOOL, Call, Terms
@@ -83,7 +83,7 @@ def _month(book: Book, terms: Terms, now: int) -> None:
     """Give what the month includes, less what it was given already; the key names the month and the amount.
 
     A month that begins before the last one that was given is that one still: neither a clock that goes back nor a
-    billing cycle that is moved to and fro brings credits twice.
+    billing cycle that is moved to and fro brings credits twice. Nor does one trial after another.
     """
     credits = terms.credit_terms  # noqa: A001  named for what they are
     if credits is None or not credits.included or not terms.entitled(now):
@@ -92,7 +92,7 @@ def _month(book: Book, terms: Terms, now: int) -> None:
     start, end = terms.recurring().at(now)
     given, before = book.facts.get("month", (start, 0))
     book.remind(end)
-    if start > given:
+    if start > given and not _tried(book, terms, start):
         given, before = start, 0
     if credits.included <= before:
         return
@@ -101,9 +101,21 @@ def _month(book: Book, terms: Terms, now: int) -> None:
             _expire(book, lot, now)
     key, amount = f"{_MONTH}{given}:{credits.included}", credits.included - before
     book.facts["month"] = [given, credits.included]
+    if _in_trial(terms):
+        book.facts["tried"] = given
     lot = Lot(key, amount, amount, PRIORITY, None if credits.rollover else end, now, "included")
     book.grant(lot)
     book.enter("reset", now, lot.dump(), key)
+
+
+def _in_trial(terms: Terms) -> bool:
+    return terms.subscription is not None and terms.subscription.status == "trialing"
+
+
+def _tried(book: Book, terms: Terms, start: int) -> bool:
+    """Tell whether a month that begins in a trial is, by its length, still the last one that a trial gave."""
+    last = book.facts.get("tried")
+    return last is not None and _in_trial(terms) and start < Anchored(last, "month", 1).at(last)[1]
 
 
 def _grants_of_files(book: Book, grants: Sequence[Grant], now: int) -> None:

@@ -67,6 +67,35 @@ def test_a_billing_cycle_moved_to_and_fro_brings_no_month_again() -> None:
         assert kinds(ent).count("reset") == 2
 
 
+@pytest.mark.parametrize(("status", "left"), [("trialing", 90), ("active", 100)])
+def test_one_trial_after_another_brings_no_month_again(status: str, left: int) -> None:
+    """Trials begun one after the other within a month bring its credits once; what is paid for brings its own."""
+    clock = HandClock("2027-03-10T00:00:00")
+    with runtime(PLANS.replace("PLAN", "none"), clock) as ent:
+        ent.set_subscription("acme", status="trialing", plan="pro", period=(on(3, 10), on(3, 24)), anchor=on(3, 24))
+        ent.consume("acme", "search", quantity=10)
+        ent.set_subscription("acme", status="canceled", plan="pro")
+        clock.set("2027-03-11T00:00:00")
+        ent.set_subscription("acme", status=status, plan="pro", period=(on(3, 11), on(3, 25)), anchor=on(3, 11))
+        assert audit(ent).credits == left * 1_000_000
+
+
+def test_a_trial_of_months_brings_each_of_them() -> None:
+    """A trial that lasts brings credits every month, whatever the day it ends on, and so does what it becomes."""
+    clock = HandClock("2027-01-20T00:00:00")
+    with runtime(PLANS.replace("PLAN", "none"), clock) as ent:
+        ent.set_subscription("acme", status="trialing", plan="pro", period=(on(1, 20), on(3, 31)), anchor=on(3, 31))
+        given = []
+        for now in ("2027-01-20", "2027-01-31", "2027-02-28", "2027-03-31"):
+            clock.set(f"{now}T00:00:00")
+            if now == "2027-03-31":
+                ent.set_subscription("acme", status="active", plan="pro", period=(on(3, 31), on(4, 30)))
+            given.append(ent.balance("acme").credits // 1_000_000)
+            ent.consume("acme", "search", quantity=100)
+        assert given == [100, 100, 100, 100]
+        audit(ent)
+
+
 def test_a_renewal_without_an_anchor_keeps_the_day() -> None:
     """From 28 February to 31 March a subscription of the 31st is one still, so its credits of March end on the 31st."""
     clock = HandClock("2027-02-28T00:00:00")

@@ -8,6 +8,7 @@ import pytest
 from reconciler.provider.payments import Choice
 from reconciler.provider.webhooks.owner import Owner
 from reconciler.resources.model import ADDRESS, MANAGED_BY, PREFIX
+from reconciler.service.hooks.catching import LISTED, Catching
 
 from .hooks_world import Hooked
 
@@ -75,6 +76,15 @@ def test_a_renewal_that_is_refunded_takes_no_packs(world: Hooked) -> None:
     world.stripe.v1.refunds.create({"payment_intent": later[0]})
     world.settle()
     assert world.credits("acme") == before
+
+
+def test_packs_beside_a_plan_are_found_after_an_outage(world: Hooked) -> None:
+    """A whole look finds them where no event ever came."""
+    session = beside_a_plan(world)
+    world.market.clock.now += LISTED + 86_400
+    assert Catching(world.source(), world.inbox, world.ent.ledger.store).catch_up().full
+    world.processor.round()
+    assert world.ent.ledger.store.entry("acme", session.id) is not None
 
 
 @pytest.mark.parametrize(("status", "left"), [("pending", 0), ("requires_action", 0), ("failed", 110)])

@@ -20,6 +20,7 @@ from reconciler.service.hooks.patrons import Patrons
 EVENTS = "/v1/events"
 #: How far before the last look another one begins, and how old that may be, in seconds: events are listed for 30 days.
 OVERLAP, LISTED = 3600, 29 * 86_400
+PLANS = "plans."
 _BATCH = 100
 
 
@@ -91,7 +92,7 @@ class Catching:
 
     def _ungranted(self, sessions: list[Object]) -> Iterator[Notice]:
         """Yield the paid checkouts whose credits are in nobody's books."""
-        paid = [each for each in sessions if each["payment_status"] != "unpaid" and each["mode"] == "payment"]
+        paid = [each for each in sessions if each["payment_status"] != "unpaid" and self._may_sell(each)]
         known = self._patrons.of(each["id"] for each in paid)
         for session in paid:
             if self._source.owner.foreign(session):
@@ -99,6 +100,11 @@ class Catching:
             tenant = known.get(session["id"]) or self._source.owner.tenant(session)
             if tenant is None or self._store.entry(tenant, session["id"]) is None:
                 yield _looked_for("checkout.session", session["id"], session, session["customer"])
+
+    def _may_sell(self, session: Object) -> bool:
+        """Tell whether a page may have sold packs: by themselves, or beside a plan, as pages of others do."""
+        alone = (self._source.owner.sells(session) or "").startswith(PLANS)
+        return session["mode"] == "payment" or (session["mode"] == "subscription" and not alone)
 
 
 def _batches(objects: Iterable[Object]) -> Iterator[list[Object]]:
