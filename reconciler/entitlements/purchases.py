@@ -107,6 +107,11 @@ def fulfil(
     return Reversed(bool(new), _reverse(book, purchase, lots, now, found))
 
 
+def is_reversed(book: Book, key: str) -> bool:
+    """Tell whether any of a purchase is taken back, or to be."""
+    return key in book.facts.get(_REVERSED, {})
+
+
 def _reverse(
     book: Book, purchase: Purchase, lots: Sequence[Sequence[Any]], now: int, found: Mapping[str, Entry]
 ) -> int:

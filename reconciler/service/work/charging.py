@@ -28,6 +28,8 @@ INTENTS = "/v1/payment_intents"
 RECHARGE, KEY = "recharge", "recharge_key"
 #: How long the same request may be sent with its key, in microseconds: an hour less than Stripe remembers it.
 REPEATABLE = 23 * LENGTH["hour"]
+#: Why a purchase failed of which there is no payment.
+NOT_SENT = "not_sent"
 _AUTHENTICATION = "authentication_required"
 #: What tells nothing of whether a request was carried out, or will be.
 _LATER = frozenset({HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
@@ -110,7 +112,7 @@ class Till:
         ``sent`` is when it was allowed to be sent first; instants are microseconds.
         """
         if now - sent >= REPEATABLE:
-            return self._found(request, sent)
+            return self.found(request, sent)
         try:
             return result_of(self._gateway.post(INTENTS, dict(request.params), request.key).body)
         except RequestFailedError as error:
@@ -119,13 +121,13 @@ class Till:
                 return Result("open", reason=failure.message)
             return Result("failed", reason=failure.code or "refused")
 
-    def _found(self, request: Request, sent: int) -> Result:
-        """Look for the payment of a request that may not be sent any more."""
+    def found(self, request: Request, sent: int) -> Result:
+        """Look for the payment of a request that may not be sent any more; it failed as ``not_sent`` without one."""
         made = {"customer": request.params["customer"], "created": {"gte": sent // SECOND - 3600}}
         for intent in Reader(self._gateway).pages(INTENTS, made):
             if (intent.get("metadata") or {}).get(KEY) == request.key:
                 return result_of(intent)
-        return Result("failed", reason="not_sent")
+        return Result("failed", reason=NOT_SENT)
 
     def _payer(self, tenant: str) -> tuple[str, str]:
         """Return the tenant's customer and its default payment method."""

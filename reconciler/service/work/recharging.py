@@ -25,7 +25,7 @@ from reconciler.ledger.jobs import Found, Job
 from reconciler.provider.gateway import RequestFailedError
 from reconciler.service.api.answers import decimal
 from reconciler.service.work.caps import Caps, cool_until, since, why_not
-from reconciler.service.work.charging import ChargeRefusedError, Request, Result, Till
+from reconciler.service.work.charging import NOT_SENT, ChargeRefusedError, Request, Result, Till
 from reconciler.service.work.consent import Consents
 from reconciler.service.work.outbox import Outbox, notice_of
 from reconciler.service.work.purchases import Purchase, Purchases
@@ -37,6 +37,9 @@ PAGE = 500
 TOGETHER = 10
 #: Microseconds until a purchase is looked at again that nobody could decide.
 LATER = 30 * SECOND
+#: After so many microseconds a request that Stripe shows nothing of has not arrived, and will not.
+ARRIVED = 600 * SECOND
+_NOT_WANTED = "not_wanted"
 _LOW = """
     SELECT c.tenant FROM recharge_consent c JOIN tenant t ON t.tenant = c.tenant
     WHERE c.enabled = 1 AND t.credits < ? AND c.tenant > ? ORDER BY c.tenant LIMIT ?
@@ -105,13 +108,20 @@ class Recharger:
         if why_not(attempts, self._caps, consent.monthly_cap, now) is not None:
             return False
         pack = self.low(tenant)
-        if pack is None:
+        if pack is None or self._taken_back(tenant, consent.at):
             return False
         try:
             self._purchases.begin(tenant, last + 1, pack, consent)
         except LostClaimError:
             return False
         return True
+
+    def _taken_back(self, tenant: str, agreed: int) -> bool:
+        """Tell whether the money of the last pack went back: what was given up is not bought again unasked."""
+        last = next((each for each in self._purchases.listed(tenant) if each.state == "paid"), None)
+        if last is None or last.payment is None or agreed > (last.ended or 0):
+            return False
+        return bought.is_reversed(self._store.read(tenant), last.payment)
 
     def _go_on(self, purchase: Purchase) -> str:
         """Take the next steps of a purchase, and return the state it is in then."""
@@ -121,6 +131,8 @@ class Recharger:
                 if kept is None:
                     return "dropped"
                 purchase = kept
+            elif not self._agreed(purchase):
+                return self._settled(purchase, self._withdrawn(purchase))
             result = self._till.charge(Request.read(purchase.request or ""), purchase.sent or 0, self._store.now())
         except (ChargeRefusedError, UsageError) as refused:
             reason = refused.reason if isinstance(refused, ChargeRefusedError) else "not_for_sale"
@@ -131,12 +143,24 @@ class Recharger:
             return "open"
         return self._settled(purchase, result)
 
+    def _agreed(self, purchase: Purchase) -> bool:
+        consent = self._consents.of(purchase.tenant)
+        return consent is not None and consent.enabled
+
+    def _withdrawn(self, purchase: Purchase) -> Result:
+        """Return what became of a request that may have been sent, whose tenant has withdrawn: it is not sent again."""
+        sent = purchase.sent or 0
+        found = self._till.found(Request.read(purchase.request or ""), sent)
+        if found.reason != NOT_SENT:
+            return found
+        return Result("open" if self._store.now() - sent < ARRIVED else "dropped", reason=_NOT_WANTED)
+
     def _prepared(self, purchase: Purchase) -> Purchase | None:
         """Write down what will be sent; None where the purchase is not wanted any more, and is dropped unsent."""
         consent = self._consents.of(purchase.tenant)
         if consent is None or not consent.enabled or self.low(purchase.tenant) != purchase.pack:
             with suppress(LostClaimError):
-                self._store.alongside([self._purchases.ended(purchase, "dropped", None, "not_wanted")])
+                self._store.alongside([self._purchases.ended(purchase, "dropped", None, _NOT_WANTED)])
             return None
         request = self._till.prepare(purchase.tenant, purchase.pack, purchase.number)
         return self._purchases.keep(purchase, request.text(), consent)
@@ -147,6 +171,8 @@ class Recharger:
                 self._paid(purchase, result.intent)
             elif result.state == "failed":
                 self._failed(purchase, result)
+            elif result.state == "dropped":
+                self._store.alongside([self._purchases.ended(purchase, "dropped", None, result.reason)])
             else:
                 self._purchases.later(purchase, result.reason, LATER)
         except UnknownPackError as error:
