@@ -1,6 +1,8 @@
 """Who may ask what: credentials, tenants apart, and tokens of an identity provider."""
 
+import asyncio
 import json
+import threading
 import time
 from typing import Any
 
@@ -260,6 +262,33 @@ def test_an_issuer_that_is_away(believing: Served, issuer: Issuer) -> None:
     issuer.down = True
     assert balance(believing, issuer.token())[0] == 401
     assert believing.acme.get("/v1/balance").status == 200
+
+
+def test_an_issuer_that_is_slow(believing: Served, issuer: Issuer) -> None:
+    """Tokens of keys that nobody knows wait for the issuer, and nobody who has a key waits with them."""
+    held, reading = threading.Event(), issuer.fetch
+
+    def slow(url: str) -> bytes:
+        held.wait(30)
+        return reading(url)
+
+    issuer.now += 3600
+    tokens = Tokens(
+        TokenSettings(ISSUER, AUDIENCE, "https://id.example/jwks.json"),
+        Keys("https://id.example/jwks.json", slow, lambda: issuer.now),
+    )
+    believing.service.credentials._tokens = tokens
+    forged = [issuer.token(key=OTHER_KEY, kid=f"made-up-{number}") for number in range(40)]
+
+    async def crowd() -> tuple[int, set[int]]:
+        ask = believing.stranger.asked
+        waiting = [asyncio.create_task(ask("GET", "/v1/balance", key=token)) for token in forged]
+        await asyncio.sleep(0)
+        known = await asyncio.wait_for(ask("GET", "/v1/balance", key=ACME_KEY), 20)
+        held.set()
+        return known.status, {reply.status for reply in await asyncio.gather(*waiting)}
+
+    assert believing.stranger.run(crowd()) == (200, {401})
 
 
 def test_keys_that_are_no_signing_keys(believing: Served, issuer: Issuer) -> None:

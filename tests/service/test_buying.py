@@ -191,9 +191,18 @@ def test_what_is_not_sold_says_so(counter: Counter) -> None:
     away = counter.browser.post(counter.path())
     assert away.status == 503
     assert "cannot be" in words(away)
+    assert "500" not in words(away)
     counter.service.payments = None
     none = counter.browser.post(counter.path())
     assert (none.status, "no account" in words(none)) == (409, True)
+
+
+def test_what_is_the_operators_stays_in_the_log(counter: Counter, caplog: pytest.LogCaptureFixture) -> None:
+    """Two customers of one tenant are a matter for the operator: no page of the public names them."""
+    ids = [counter.market.customer(), counter.market.customer()]
+    refused = counter.browser.post(counter.path())
+    assert (refused.status, [each for each in ids if each in words(refused)]) == (503, [])
+    assert all(each in caplog.text for each in ids)
 
 
 def test_a_slow_account_holds_nobody_else_up(counter: Counter) -> None:

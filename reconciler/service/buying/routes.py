@@ -1,5 +1,7 @@
 """Routes of a purchase: the page is made by whoever looks, the session at Stripe only when somebody goes on to pay."""
 
+import logging
+
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -10,6 +12,7 @@ from reconciler.service.buying import pages
 from reconciler.service.buying.tokens import PATH, Shop, Wanted
 from reconciler.service.service import BusyError, Service
 
+log = logging.getLogger("reconciler.service")
 _EXPIRED = "E1404"
 #: Pages of a token and day that may be paid before another day has to come.
 _MOST = 20
@@ -60,7 +63,9 @@ class _Desk:
         except NotForSaleError as error:
             return _page(pages.refused("This cannot be bought now", error.message), 409)
         except ReconcilerError as error:
-            return _page(pages.refused("The payment page cannot be opened", error.message), 503)
+            # Anybody may look here: what is between the operator and Stripe, ids among it, stays in the log.
+            log.error("no payment page: %s", error.message, extra={"code": error.code})  # noqa: TRY400  no traceback
+            return _page(pages.refused("The payment page cannot be opened", "Try again in a moment."), 503)
         return RedirectResponse(page.url or "", 303)
 
     def _open(self, token: str, wanted: Wanted) -> Page:

@@ -7,6 +7,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.error import URLError
 from urllib.parse import urlsplit
@@ -134,6 +135,8 @@ class Tokens:
         self._keys = keys or Keys(settings.keys)
         self._pem = _public(self._keys.source) if self._keys.fixed else None
         self._verified: dict[bytes, tuple[float, Principal]] = {}
+        # Anybody can name a key that nobody knows: whoever waits for it waits in no thread that reads books.
+        self._reader = ThreadPoolExecutor(1, "keys")
 
     async def principal(self, token: str) -> Principal:
         """Return whom a token stands for; a 401 problem where it is not valid, 403 where it names nobody."""
@@ -158,7 +161,9 @@ class Tokens:
         if self._pem is not None:
             return self._pem
         kid = header.get("kid")
-        key = self._keys.known(kid) or await asyncio.to_thread(self._keys.find, kid)
+        key = self._keys.known(kid) or await asyncio.get_running_loop().run_in_executor(
+            self._reader, self._keys.find, kid
+        )
         if key is None:
             raise unauthenticated("The key that signed the token is not known.")
         return key
