@@ -163,6 +163,16 @@ def test_a_pack_that_is_gone_waits_for_a_person(world: Hooked) -> None:
     assert world.credits() == 110
 
 
+def test_a_call_under_the_id_of_a_purchase_is_no_grant(world: Hooked) -> None:
+    """Who used the session's id for a call has paid for nothing by that: the event is dead at once and says so."""
+    session = world.buy("acme", pack="starter")
+    world.ent.set_subscription("acme", plan="free", status="active")
+    assert world.ent.consume("acme", "any", key=session.id)
+    assert world.settle().dead == 1
+    assert "is the key of a call" in str(world.inbox.listed("dead")[0].error)
+    assert world.credits("acme") == 0
+
+
 def test_refunds_in_every_order_end_alike(world: Hooked) -> None:
     """The purchase and two partial refunds, in each order and one by one: exactly what was paid for is left."""
     session = world.buy(pack="starter", quantity=10)
