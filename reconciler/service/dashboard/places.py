@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from reconciler.diagnostics.html import Child, Html, join, tag
+from reconciler.provider.executor import Ending
 from reconciler.service.dashboard import numbers
 from reconciler.service.dashboard.shell import Column, Seat, label, notice, page, pages, panel, table, token
 from reconciler.service.hooks.inbox import Depth, Hook
@@ -34,10 +35,16 @@ def inbox_page(seat: Seat, data: Inbox) -> str:
         return page(seat, "Webhooks", "webhooks", *body, panel(tag("p", words, class_="faint")))
     counts = [_count(each) for each in data.depths]
     if counts:
-        body.append(tag("p", *counts))
+        body.append(tag("ul", *counts, class_="legend apart"))
     if not data.rows:
         return page(seat, "Webhooks", "webhooks", *body, panel(tag("p", "Nothing was received yet.", class_="faint")))
-    head = [Column("Event"), Column("Received", wide=True), Column("State"), Column("About"), Column("")]
+    head = [
+        Column("Event"),
+        Column("Received", wide=True),
+        Column("State"),
+        Column("About", words=True),
+        Column("Once more"),
+    ]
     rows = [_hook(seat, row) for row in data.rows]
     first = seat.to("webhooks") if not data.first else None
     older = seat.to("webhooks", before=data.before) if data.before is not None else None
@@ -47,8 +54,8 @@ def inbox_page(seat: Seat, data: Inbox) -> str:
 
 
 def _count(depth: Depth) -> Html:
-    oldest = f", the oldest from {numbers.moment(depth.oldest)}. " if depth.state in ("pending", "dead") else ". "
-    return join((label(depth.state, _STATES.get(depth.state, "")), f" {numbers.whole(depth.events)}{oldest}"))
+    oldest = f", the oldest from {numbers.moment(depth.oldest)}" if depth.state in ("pending", "dead") else ""
+    return tag("li", label(depth.state, _STATES.get(depth.state, "")), f" {numbers.whole(depth.events)}{oldest}")
 
 
 def _hook(seat: Seat, row: Hook) -> list[Child]:
@@ -99,7 +106,7 @@ def history_page(seat: Seat, data: Applies) -> str:
     return page(seat, "History", "history", *body, panel(table("Applies, newest first", head, rows, hidden=True)))
 
 
-_ENDINGS = {"complete": "good", "partial": "bad", "failed": "bad", "stopped": "warn"}
+_ENDINGS = {str(Ending.COMPLETE): "good", str(Ending.PARTLY): "bad", str(Ending.NOTHING): "warn"}
 
 
 def _apply(row: Mapping[str, Any]) -> list[Child]:

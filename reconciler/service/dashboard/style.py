@@ -99,6 +99,7 @@ figure { margin: 0; }
   font-size: 13px;
   color: var(--faint); }
 .legend svg { width: 10px; height: 10px; margin-right: 6px; }
+.legend.apart { margin: 0 0 16px; font-size: 15px; color: inherit; }
 .legend li { overflow-wrap: anywhere; min-width: 0; }
 details { margin: 10px 0 0; }
 summary { cursor: pointer; color: var(--accent); font-size: 13px; width: fit-content; }
