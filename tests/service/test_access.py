@@ -4,6 +4,7 @@ import asyncio
 import json
 import threading
 import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import jwt
@@ -316,6 +317,39 @@ def test_a_public_key_from_a_file(served: Served, issuer: Issuer) -> None:
     for wrong in (private, "-----BEGIN nothing", "http://id.example/jwks.json", "ftp://id.example/k"):
         with pytest.raises(UsageError, match="neither"):
             Tokens(TokenSettings(ISSUER, AUDIENCE, wrong))
+
+
+class Published(BaseHTTPRequestHandler):
+    """An issuer's web server: keys, a way to other keys, and a document without end."""
+
+    def do_GET(self) -> None:
+        """Answer by the path."""
+        if self.path == "/moved":
+            self.send_response(302)
+            self.send_header("Location", "/jwks.json")
+            self.end_headers()
+            return
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(Issuer().fetch("https://id.example/jwks.json"))
+        if self.path == "/endless":
+            self.wfile.write(b" " * 300_000)
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+def test_keys_over_http(served: Served, issuer: Issuer) -> None:
+    """Keys are read from the address itself: whoever sends the reader elsewhere, or too much, publishes none."""
+    with HTTPServer(("127.0.0.1", 0), Published) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        for path, status in (("/jwks.json", 200), ("/moved", 401), ("/endless", 401)):
+            url = f"http://127.0.0.1:{server.server_port}{path}"
+            served.service.credentials._tokens = Tokens(TokenSettings(ISSUER, AUDIENCE, url))
+            assert balance(served, issuer.token())[0] == status
+        server.shutdown()
+        thread.join()
 
 
 @pytest.mark.parametrize("algorithms", [("HS256",), ("none",), ("RS256", "HS512"), ()])
