@@ -95,6 +95,18 @@ def test_keys_of_reservations_are_a_tenants_own(served: Served) -> None:
     assert served.acme.post("/v1/reservations/held/commit", {}).status == 200
 
 
+@pytest.mark.parametrize("end", ["commit", "release"])
+def test_a_tenant_ends_no_reservation_of_an_operator(served: Served, end: str) -> None:
+    """What an operator has reserved for a tenant only an operator ends, and the tenant's own the tenant."""
+    call = {"tool": "any", "quantity": 5, "tenant": "acme"}
+    assert served.operator.post("/v1/reservations", call, once="req-1").status == 200
+    assert served.acme.post(f"/v1/reservations/req-1/{end}", {}).status == 404
+    assert served.acme.post("/v1/consume", {"tool": "any"}, once="req-1").status == 200
+    assert served.operator.post("/v1/reservations/req-1/commit", {"tenant": "acme"}).json["cost"] == "5"
+    assert served.acme.post("/v1/reservations", {"tool": "any"}, once="own").json["key"] == "own"
+    assert served.acme.post(f"/v1/reservations/own/{end}", {}).status == 200
+
+
 def test_an_operator_names_the_tenant(served: Served) -> None:
     """An operator's call is of the tenant it names; without a name it is of nobody."""
     assert served.operator.post("/v1/check", CHECK).status == 422

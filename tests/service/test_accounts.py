@@ -80,7 +80,7 @@ def test_a_grant_needs_a_key(served: Served) -> None:
 def test_a_refund_gives_back_once(served: Served) -> None:
     """A call's credits go back to their lot, once; of a call that was never made there is nothing to give back."""
     served.acme.post("/v1/consume", {"tool": "big"}, once="call")
-    asked = {"tenant": "acme", "of": "call"}
+    asked = {"tenant": "acme", "of": "tenant:call"}
     for _ in range(2):
         found = served.operator.post("/v1/refunds", asked, once="r")
         assert (found.status, found.json["restored"], found.json["lost"]) == (200, "10", "0")
@@ -90,7 +90,7 @@ def test_a_refund_gives_back_once(served: Served) -> None:
 
 @pytest.mark.parametrize(
     ("path", "body"),
-    [("/v1/grants", GRANT), ("/v1/refunds", {"tenant": "acme", "of": "k"}), ("/v1/policy/reload", None)],
+    [("/v1/grants", GRANT), ("/v1/refunds", {"tenant": "acme", "of": "tenant:k"}), ("/v1/policy/reload", None)],
 )
 def test_what_only_an_operator_may(served: Served, path: str, body: object) -> None:
     """A tenant may neither grant nor refund, not even to itself, nor have files read; an operator may."""
@@ -128,7 +128,7 @@ def test_entries_tell_what_happened(served: Served) -> None:
     first = served.acme.get("/v1/entries?limit=1").json
     rest = served.acme.get(f"/v1/entries?after={first['next']}").json
     assert ([each["kind"] for each in first["entries"] + rest["entries"]], rest["next"]) == (["grant", "consume"], None)
-    assert (rest["entries"][0]["key"], rest["entries"][0]["text"][:10]) == ("call", "Called big")
+    assert (rest["entries"][0]["key"], rest["entries"][0]["text"][:10]) == ("tenant:call", "Called big")
 
 
 def test_the_catalogue_shows_what_is_for_sale(served: Served) -> None:

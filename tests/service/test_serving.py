@@ -15,6 +15,7 @@ from reconciler.cli.serving import METRICS_KEY, OPERATOR_KEYS, ServeOptions, set
 from reconciler.diagnostics import UsageError
 from reconciler.ledger.ledger import open_ledger
 from reconciler.service import connection
+from reconciler.service.api.operation import TENANTS
 from reconciler.service.serving import listen, server_of
 from tests.cli.support import Shell
 from tests.ledger.cluster import cluster
@@ -25,12 +26,12 @@ from tests.service.world import Served
 DIGEST = "ab" * 32
 
 
-def booked(url: str) -> set[str | None]:
+def booked(url: str) -> set[str]:
     """Return the keys of all calls the ledger has."""
     with open_ledger(url, "read") as ledger:
         found, after = set(), 0
         while page := ledger.store.entries("acme", after):
-            found |= {entry.key for entry in page if entry.kind == "consume"}
+            found |= {str(entry.key).removeprefix(TENANTS) for entry in page if entry.kind == "consume"}
             after = page[-1].seq
         return found
 

@@ -72,14 +72,16 @@ async def _batch(asked: Asked) -> dict[str, Any]:
 async def _consume(asked: Asked) -> dict[str, Any]:
     body: TenantCall = asked.body
     tenant = asked.tenant(body.tenant)
-    found = await asked.service.aio.consume(tenant, body.tool, key=asked.key, **body.given())
+    key = None if asked.key is None else asked.own(asked.key)
+    found = await asked.service.aio.consume(tenant, body.tool, key=key, **body.given())
     return _decided(asked, "consume", found)
 
 
 async def _reserve(asked: Asked) -> dict[str, Any]:
     body: Reserve = asked.body
     tenant = asked.tenant(body.tenant)
-    held = await asked.service.aio.reserve(tenant, body.tool, key=asked.keyed, seconds=body.seconds, **body.given())
+    key = asked.own(asked.keyed)
+    held = await asked.service.aio.reserve(tenant, body.tool, key=key, seconds=body.seconds, **body.given())
     decision = held.decision
     if decision.allowed and decision.degraded:
         # Nothing is held, and nobody here would know at the commit what was asked: refused, as without the ledger.
@@ -108,13 +110,13 @@ async def _release(asked: Asked) -> dict[str, Any]:
 
     def release() -> bool:
         _entry(asked, tenant)
-        return bool(asked.service.runtime.release(tenant, key))
+        return bool(asked.service.runtime.release(tenant, asked.own(key)))
 
     return {"key": key, "released": await asyncio.to_thread(release)}
 
 
 def _entry(asked: Asked, tenant: str) -> Entry:
-    key = asked.path["key"]
+    key = asked.own(asked.path["key"])
     checked(tenant, key)
     found = asked.service.runtime.ledger.store.entry(tenant, key)
     if found is None or found.kind != "reserve":

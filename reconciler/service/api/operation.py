@@ -25,6 +25,8 @@ from reconciler.service.service import Service
 _JSON = re.compile(rb"application/json\s*(;\s*charset=\"?utf-8\"?\s*)?", re.IGNORECASE)
 _KEY = re.compile(rb"[\x21-\x7e]{1,255}")
 IDEMPOTENCY = b"idempotency-key"
+#: In the ledger the keys of calls that tenants make themselves begin with this.
+TENANTS = "tenant:"
 
 
 class Asked(NamedTuple):
@@ -52,6 +54,10 @@ class Asked(NamedTuple):
     def keyed(self) -> str:
         """The idempotency key of an operation that requires one."""
         return str(self.key)
+
+    def own(self, key: str) -> str:
+        """Return the key in the ledger of a call: a tenant's key never meets one that an operator uses for it."""
+        return key if self.principal.tenant is None else f"{TENANTS}{key}"
 
 
 Handle = Callable[[Asked], Awaitable[Any]]
