@@ -1,7 +1,8 @@
 """What an operator may change on the pages: credits given, and grants taken away, each with a reason in the ledger."""
 
+import re
 from datetime import UTC, datetime, time, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from http import HTTPStatus
 
 from starlette.responses import RedirectResponse, Response
@@ -20,6 +21,7 @@ DONE = {
 }
 _KEY = 128
 _MOST = Decimal(10) ** 12
+_NUMBER = re.compile(r"[0-9]{1,13}(\.[0-9]{1,6})?")
 
 
 class Acts:
@@ -78,11 +80,9 @@ class Acts:
 
 
 def _credits(text: str) -> Decimal:
-    try:
-        found = Decimal(text.strip().replace(",", ""))
-    except InvalidOperation:
-        found = Decimal(0)
-    if not found.is_finite() or not 0 < found <= _MOST or found != round(found, 6):
+    # No commas: they are decimal points to some, and mean nothing to others.
+    found = Decimal(text) if _NUMBER.fullmatch(text := text.strip()) else Decimal(0)
+    if not 0 < found <= _MOST:
         raise WrongError(422, "Not granted", "Credits are a number above zero, with at most six decimals.")
     return found
 
