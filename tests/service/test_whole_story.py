@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -44,6 +45,10 @@ def demo() -> Iterator["subprocess.Popen[str]"]:
         DEMO, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment(), text=True
     ) as played:
         yield played
+        # It ends the servers it has started, which a kill would leave behind.
+        played.send_signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            played.wait(20)
         played.kill()
 
 

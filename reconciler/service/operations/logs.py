@@ -38,6 +38,8 @@ def configure(level: str = "info", stream: TextIO | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    # The SDK tells every request it makes.
+    logging.getLogger("stripe").setLevel(max(root.level, logging.WARNING))
 
 
 def told(worker: str, failed: Exception | None, done: Mapping[str, Any] | None) -> None:
