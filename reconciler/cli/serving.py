@@ -1,6 +1,7 @@
 """Opening what ``reconciler serve`` serves: settings, files, ledger, account, and the export of usage beside it."""
 
 import functools
+import ipaddress
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -38,7 +39,7 @@ from reconciler.service.identity.keys import parse_operator_keys
 from reconciler.service.operations.logs import told
 from reconciler.service.secrets import secret_of
 from reconciler.service.service import Files, Service
-from reconciler.service.settings import PRINCIPAL_PACE, Pace, Settings, TokenSettings
+from reconciler.service.settings import PRINCIPAL_PACE, Network, Pace, Settings, TokenSettings
 
 OPERATOR_KEYS, METRICS_KEY = "RECONCILER_OPERATOR_KEYS", "RECONCILER_METRICS_KEY_SHA256"
 _LARGEST = 256 * 1024
@@ -51,6 +52,7 @@ class ServeOptions:
 
     operator_keys: Path | None = None
     hosts: tuple[str, ...] = ()
+    proxies: tuple[str, ...] = ()
     return_origins: tuple[str, ...] = ()
     pace: int | None = None
     history: Path | None = None
@@ -78,6 +80,13 @@ _OPTIONS = (
         multiple=True,
         metavar="HOST",
         help="Name requests may be made to; default any.",
+    ),
+    click.option(
+        "--trusted-proxy",
+        "proxies",
+        multiple=True,
+        metavar="NETWORK",
+        help="Who may say in X-Forwarded-For where a request comes from, such as 10.0.0.0/8; repeatable.",
     ),
     click.option(
         "--return-origin",
@@ -154,6 +163,7 @@ def settings_of(options: ServeOptions, *, simulated: bool, environ: Mapping[str,
         metrics_key=next(iter(parse_operator_keys(f"metrics:{metrics}").values())) if metrics else None,
         tokens=_tokens(options),
         hosts=frozenset(host.lower() for host in options.hosts),
+        proxies=tuple(map(_network, options.proxies)),
         return_origins=frozenset(map(_origin, options.return_origins)),
         local_returns=simulated,
         history=options.history,
@@ -179,6 +189,13 @@ def _tokens(options: ServeOptions) -> TokenSettings | None:
     if options.jwt_algorithms:
         more["algorithms"] = options.jwt_algorithms
     return TokenSettings(issuer, audience, keys, tenant_claim=options.jwt_tenant_claim, **more)
+
+
+def _network(text: str) -> Network:
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError as error:
+        raise UsageError("E1507", f"{text} is no network: {error}", remedy="Write it as 10.0.0.0/8.") from None
 
 
 def _origin(text: str) -> str:

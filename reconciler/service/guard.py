@@ -161,7 +161,7 @@ class Guard:
             path = scope["path"].removeprefix(scope.get("root_path", ""))
             if found is None and path.startswith(_UNPACED):
                 return
-            wait = self._service.places.wait(place_of(scope), time.monotonic())
+            wait = self._service.places.wait(place_of(scope, self._settings.proxies), time.monotonic())
         if wait:
             raise slow_down(wait, "Too many requests at once; the limits are per credential, or per address.")
 

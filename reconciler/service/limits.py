@@ -1,12 +1,12 @@
 """Bounds of a request: how often it may come, how large it may be, to whom it may be addressed."""
 
 import ipaddress
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from itertools import islice
 from typing import Any
 
 from reconciler.service.problems import ProblemError
-from reconciler.service.settings import Pace
+from reconciler.service.settings import Network, Pace
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -45,16 +45,43 @@ class Buckets:
             del self._full[name]
 
 
-def place_of(scope: Scope) -> str:
-    """Return where a request comes from: its address, or the network of 64 bits that one site has in IPv6."""
+def place_of(scope: Scope, proxies: Collection[Network] = ()) -> str:
+    """Return where a request comes from: its address, or the network of 64 bits that one site has in IPv6.
+
+    Of a request that one of our ``proxies`` passes on it is the last address it names that is none of theirs: what
+    stands before that one in ``X-Forwarded-For`` anybody may have written.
+    """
     client = scope.get("client")
     host = str(client[0]) if client else ""
+    if proxies and _within(host, proxies):
+        named = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for")
+        for hop in reversed(named.decode("latin-1").split(",")):
+            address = _address(hop.strip())
+            if address is None:
+                break
+            host = str(address)
+            if not _within(host, proxies):
+                break
     if ":" not in host:
         return host
     try:
         return str(ipaddress.ip_network((host.partition("%")[0], 64), strict=False))
     except ValueError:
         return host
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        found = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return mapped or found
+
+
+def _within(host: str, networks: Collection[Network]) -> bool:
+    address = _address(host.partition("%")[0])
+    return address is not None and any(address in network for network in networks)
 
 
 def check_host(host: str, allowed: frozenset[str]) -> None:

@@ -136,7 +136,7 @@ def _parameters(operation: Operation, names: Names, schemas: Mapping[str, Any]) 
                 "in": "header",
                 "required": operation.key == "required",
                 "description": "Makes it happen once, however often it is tried.",
-                "schema": {"type": "string", "pattern": r"^[\x21\x23-\x7d][\x21\x23-\x7e]{0,254}$"},
+                "schema": {"type": "string", "pattern": r"^[\x21\x23-\x7d][\x21\x23-\x7e]{0,199}$"},
             }
         )
     return found

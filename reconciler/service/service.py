@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -26,6 +27,8 @@ from reconciler.service.work.room import Work as OwnWork
 Work = Callable[[threading.Event], None]
 #: Requests that wait for Stripe at once, and those that wait for their turn beside them.
 _SLOW, _WAITING = 16, 48
+#: The same of one that asks.
+_EACH = 4
 Result = TypeVar("Result")
 
 
@@ -88,7 +91,7 @@ class Service:
         self._threads: list[threading.Thread] = []
         self._reloading = threading.Lock()
         self._slow = ThreadPoolExecutor(_SLOW, "payments")
-        self._waiting = 0
+        self._waiting: Counter[str] = Counter()
 
     def beside(self, name: str, work: Work) -> None:
         """Let work run beside the requests, from the start of the app to its end."""
@@ -112,15 +115,20 @@ class Service:
             thread.join(self.settings.grace)
         self._slow.shutdown(wait=False, cancel_futures=True)
 
-    async def slowly(self, work: Callable[[], Result]) -> Result:
-        """Do work that waits for others in threads of its own; BusyError where too much of it waits already."""
-        if self._waiting >= _SLOW + _WAITING:
+    async def slowly(self, who: str, work: Callable[[], Result]) -> Result:
+        """Do work that waits for others in threads of its own, for one who asked.
+
+        BusyError where too much of it waits already, of all or of that one.
+        """
+        if self._waiting.total() >= _SLOW + _WAITING or self._waiting[who] >= _EACH:
             raise BusyError
-        self._waiting += 1
+        self._waiting[who] += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._slow, work)
         finally:
-            self._waiting -= 1
+            self._waiting[who] -= 1
+            if not self._waiting[who]:
+                del self._waiting[who]
 
     @property
     def can_reload(self) -> bool:

@@ -1,5 +1,6 @@
 """What an operator may set about the service; the defaults are safe on a public network."""
 
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,6 +8,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 MIB = 1 << 20
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Pace(NamedTuple):
@@ -52,6 +54,8 @@ class Settings:
     metrics_key: str | None = None
     tokens: TokenSettings | None = None
     hosts: frozenset[str] = frozenset()
+    #: Who may say in ``X-Forwarded-For`` where a request comes from.
+    proxies: tuple[Network, ...] = ()
     return_origins: frozenset[str] = frozenset()
     #: Whether pages may lead back to ``http`` on this machine, as in a trial with the sandbox.
     local_returns: bool = False

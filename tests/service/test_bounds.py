@@ -3,8 +3,10 @@
 import asyncio
 import json
 import logging
+import threading
 from collections.abc import Iterator
 from contextlib import closing
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from starlette.routing import Mount
 from reconciler.ledger.base import StoreUnavailableError
 from reconciler.service.limits import Buckets, place_of
 from reconciler.service.operations.logs import JsonFormatter
+from reconciler.service.service import BusyError
 from reconciler.service.settings import Pace
 from tests.service.client import Client
 from tests.service.world import ACME_KEY, FILES, OPERATOR_KEY, RIVAL_KEY, Served
@@ -128,14 +131,14 @@ def test_a_query_that_cannot_be(served: Served, query: str) -> None:
     assert served.operator.get("/v1/balance?tenant=acme").status == 200
 
 
-@pytest.mark.parametrize("key", ["", " ", "a b", "~x", "k" * 256, "caf\xe9", "a\x7f"])
+@pytest.mark.parametrize("key", ["", " ", "a b", "~x", "k" * 201, "caf\xe9", "a\x7f"])
 def test_an_idempotency_key_that_cannot_be(served: Served, key: str) -> None:
     """A key that a ledger could not keep as it is, or two, are refused; where none belongs one is refused as well."""
     assert served.acme.post("/v1/consume", CHECK, once=key).status == 400
     two = [("idempotency-key", "a"), ("idempotency-key", "a")]
     assert served.acme.post("/v1/consume", CHECK, headers=two).status == 400
     assert served.acme.post("/v1/check", CHECK, once="k").status == 400
-    assert served.acme.post("/v1/consume", CHECK, once="k" * 255).status == 200
+    assert served.acme.post("/v1/consume", CHECK, once="k" * 200).status == 200
 
 
 @pytest.mark.parametrize(
@@ -254,6 +257,50 @@ def test_places(host: str, place: str) -> None:
     """An address stands for itself, one of IPv6 for its network of 64 bits."""
     assert place_of({"client": (host, 1)}) == place
     assert place_of({}) == ""
+
+
+NETWORKS = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
+
+
+@pytest.mark.parametrize(
+    ("client", "named", "place"),
+    [
+        ("10.1.1.1", ["203.0.113.7"], "203.0.113.7"),
+        ("10.1.1.1", ["198.51.100.1, 203.0.113.7, 10.9.9.9"], "203.0.113.7"),
+        ("10.1.1.1", ["198.51.100.1", "203.0.113.7"], "203.0.113.7"),
+        ("fd00::1", ["2001:db8:1:2::9"], "2001:db8:1:2::/64"),
+        ("::ffff:10.1.1.1", ["::ffff:203.0.113.7"], "203.0.113.7"),
+        ("10.1.1.1", ["203.0.113.7, unknown"], "10.1.1.1"),
+        ("10.1.1.1", ["10.2.2.2"], "10.2.2.2"),
+        ("10.1.1.1", [], "10.1.1.1"),
+        ("203.0.113.9", ["203.0.113.7"], "203.0.113.9"),
+    ],
+)
+def test_places_behind_a_proxy(client: str, named: list[str], place: str) -> None:
+    """A trusted proxy says who asked it, others do not; what the asking one wrote itself counts for nothing."""
+    headers = [(b"x-forwarded-for", each.encode()) for each in named]
+    assert place_of({"client": (client, 1), "headers": headers}, NETWORKS) == place
+    assert place_of({"client": (client, 1), "headers": headers}) == place_of({"client": (client, 1)})
+
+
+def test_one_who_asks_leaves_places_to_others(served: Served) -> None:
+    """More than four purchases of one at once are refused, while another's goes through; each place comes back."""
+    service, go = served.service, threading.Event()
+
+    async def crowd() -> list[str]:
+        waiting = [asyncio.create_task(service.slowly("acme", go.wait)) for _ in range(4)]
+        await asyncio.sleep(0)
+        found = []
+        for who in ("acme", "rival"):
+            try:
+                found.append(await service.slowly(who, lambda: "done"))
+            except BusyError:
+                found.append("busy")
+        go.set()
+        await asyncio.gather(*waiting)
+        return [*found, await service.slowly("acme", lambda: "done")]
+
+    assert served.acme.run(crowd()) == ["busy", "done", "done"]
 
 
 def test_a_request_that_takes_too_long() -> None:

@@ -23,7 +23,8 @@ from reconciler.service.problems import ProblemError, forbidden, invalid
 from reconciler.service.service import Service
 
 _JSON = re.compile(rb"application/json\s*(;\s*charset=\"?utf-8\"?\s*)?", re.IGNORECASE)
-_KEY = re.compile(rb"[\x21-\x7e]{1,255}")
+#: Shorter than a key of the ledger by room for what tells whose it is.
+_KEY = re.compile(rb"[\x21-\x7e]{1,200}")
 IDEMPOTENCY = b"idempotency-key"
 #: In the ledger the keys of calls that tenants make themselves begin with this.
 TENANTS = "tenant:"
@@ -177,7 +178,7 @@ def _key(operation: Operation, given: list[bytes]) -> str | None:
     if len(key) > 1 and key.startswith(b'"') and key.endswith(b'"'):
         key = key[1:-1]
     if operation.key == "none" or len(given) > 1 or not _KEY.fullmatch(key) or key.startswith(b"~"):
-        detail = "Idempotency-Key is 1 to 255 visible ASCII characters, the first not '~', and not for every operation."
+        detail = "Idempotency-Key is 1 to 200 visible ASCII characters, the first not '~', and not for every operation."
         raise invalid(detail, status=400)
     return key.decode()
 

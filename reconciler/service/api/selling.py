@@ -152,7 +152,7 @@ async def _sold(asked: Asked, sell: Callable[[Payments], Page]) -> dict[str, Any
     if desk is None:
         raise ProblemError(503, "payments_unavailable", "This service has no Stripe account.", title=_TITLES["none"])
     try:
-        return _page(await service.slowly(lambda: sell(desk)))
+        return _page(await service.slowly(asked.principal.name, lambda: sell(desk)))
     except BusyError:
         detail = "Too many pages are being made at once."
         raise ProblemError(503, "payments_unavailable", detail, headers={"Retry-After": "5"}) from None

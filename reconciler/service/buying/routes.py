@@ -57,7 +57,7 @@ class _Desk:
         if wanted is None:
             return _page(pages.refused(_OVER, "Make the call again: its refusal names what helps now."), 404)
         try:
-            page = await self._service.slowly(lambda: self._open(token, wanted))
+            page = await self._service.slowly(f"buy/{wanted.tenant}", lambda: self._open(token, wanted))
         except BusyError:
             return _page(pages.refused("The payment page cannot be opened", "Try again in a moment."), 503)
         except NotForSaleError as error:
