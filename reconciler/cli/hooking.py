@@ -21,14 +21,13 @@ def secrets_of(environ: Mapping[str, str] | None = None) -> Sequence[str]:
     return () if found is None else [word.strip() for word in found.split(",")]
 
 
-def take_hooks(app: App, service: Service, *, works: bool) -> None:
+def take_hooks(app: App, service: Service, secrets: Sequence[str], *, works: bool) -> None:
     """Give a service with an account its webhooks; worked off in this process only where it ``works``.
 
     UsageError for a secret that is empty or none of Stripe's: nothing unproven is ever taken.
     """
     if service.gateway is None:
         return
-    secrets = secrets_of()
     if not secrets:
         app.out.note(f"There is no {SECRETS}: webhooks are refused, events are read from Stripe's list.")
     catalog = service.catalog

@@ -209,7 +209,7 @@ def _origin(text: str) -> str:
 def opened(
     app: App,
     books: BookOptions,
-    account: AccountOptions,
+    connection: Connection | None,
     options: ServeOptions,
     *,
     mode: str,
@@ -217,7 +217,6 @@ def opened(
     here: str | None = None,
 ) -> Iterator[Service]:
     """Open everything a service needs, and close it in the end; ``here`` is its address on this machine."""
-    connection = _connection(app, account)
     settings = settings_of(options, simulated=connection is not None and connection.simulated)
     files = _first(app, books)
     url, _ = ledger_of(books)
@@ -244,9 +243,9 @@ def opened(
         yield service
 
 
-def _connection(app: App, account: AccountOptions) -> Connection | None:
+def account_of(app: App, account: AccountOptions) -> Connection | None:
     """Return the account where one is named; without one the service decides calls and sells nothing."""
-    if account.sandbox is None and not account.api_base and not os.environ.get(BASE) and find_key() is None:
+    if not account.api_base and not os.environ.get(BASE) and find_key() is None:
         app.out.note("There is no Stripe key: calls are decided and booked, nothing is sold or exported.")
         return None
     return connect(account)

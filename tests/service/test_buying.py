@@ -22,6 +22,7 @@ from reconciler.service.buying.tokens import LASTS, Shop, Tokens, Wanted
 from reconciler.service.secrets import secret_of
 from reconciler.service.service import Service
 from tests.entitlements.worlds import HandClock
+from tests.loop.world import catalog_of
 from tests.provider.payments_world import FILES, Market
 from tests.service.client import Client
 from tests.service.world import OPEN
@@ -161,6 +162,17 @@ def test_what_is_paid_can_be_bought_again(counter: Counter) -> None:
     counter.market.dashboard.v1.checkout.sessions.expire(session.id)
     urls.append(counter.browser.post(path).headers["location"])
     assert len(set(urls)) == len(counter.market.sessions()) == 2
+
+
+def test_a_page_of_yesterdays_price_is_not_gone_back_to(counter: Counter) -> None:
+    """Where the price has changed since a page was opened, going on opens one at the price of now."""
+    path = counter.path()
+    counter.browser.post(path)
+    dearer = {**FILES, "credit_packs": {"starter": {"name": "Starter", "credits": 100, "price": 19.99}}}
+    counter.market.apply({**dearer, "payment_links": {}})
+    counter.service.payments = counter.market.open(catalog_of(dearer))
+    assert counter.browser.post(path).status == 303
+    assert sorted(session.amount_total for session in counter.market.sessions()) == [999, 1999]
 
 
 def test_nobody_buys_for_others(counter: Counter) -> None:

@@ -11,8 +11,9 @@ from reconciler.cli.options import AccountOptions, account_options
 from reconciler.diagnostics import ReconcilerError, UsageError
 
 try:
-    from reconciler.cli.hooking import take_hooks
-    from reconciler.cli.serving import ServeOptions, opened, serve_options
+    from reconciler.cli.hooking import secrets_of, take_hooks
+    from reconciler.cli.serving import ServeOptions, account_of, opened, serve_options
+    from reconciler.cli.trying import sandbox_beside
     from reconciler.cli.working import WorkOptions, join, work_options, work_settings
     from reconciler.service.operations.logs import LEVELS, configure
     from reconciler.service.serving import address_of, listen, serve
@@ -64,7 +65,11 @@ def command(
     with ExitStack() as stack:
         listener = stack.enter_context(listen(host, port)) if is_loopback(host) else None
         here = None if listener is None else address_of(listener)
-        service = stack.enter_context(opened(app, books, account, options, mode=mode, worker=not no_worker, here=here))
+        trial = None if account.sandbox is None else stack.enter_context(sandbox_beside(app, account.sandbox, here))
+        connection = account_of(app, account) if trial is None else trial.connection
+        service = stack.enter_context(
+            opened(app, books, connection, options, mode=mode, worker=not no_worker, here=here)
+        )
         if listener is None and not service.credentials.any:
             raise UsageError(
                 "E1504",
@@ -72,6 +77,6 @@ def command(
                 remedy="Make a key with `reconciler key new`, or listen on 127.0.0.1.",
             )
         join(service, work, works=not no_worker)
-        take_hooks(app, service, works=not no_worker)
+        take_hooks(app, service, secrets_of() if trial is None else trial.secrets, works=not no_worker)
         listener = listener or stack.enter_context(listen(host, port))
         serve(service, listener, lambda url: app.out.data(f"{url}\n"))

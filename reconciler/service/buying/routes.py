@@ -1,5 +1,6 @@
 """Routes of a purchase: the page is made by whoever looks, the session at Stripe only when somebody goes on to pay."""
 
+import hashlib
 import logging
 
 from starlette.requests import Request
@@ -76,11 +77,12 @@ class _Desk:
         here = self._shop.address(token)
         choice = Choice(pack=wanted.id) if wanted.kind == "pack" else Choice(plan=wanted.id)
         for number in range(_MOST):
-            key = f"buy-{self._shop.tokens.day}-{wanted.kind}-{wanted.id}-{number}"
+            key = f"{PATH}/{hashlib.sha256(f'{self._shop.tokens.day} {here} {number}'.encode()).hexdigest()}"
             try:
                 page = payments.checkout(wanted.tenant, choice, success_url=f"{here}/done", cancel_url=here, key=key)
             except PageError as error:
-                if error.code != _EXPIRED:
+                # Of another price than today's, or over: neither is what is bought now.
+                if error.code != _EXPIRED and not error.conflict:
                     raise
                 continue
             if page.url is not None:
