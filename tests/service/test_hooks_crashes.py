@@ -22,6 +22,7 @@ from reconciler.sandbox.server import Server
 from reconciler.service.hooks.inbox import HOLD
 from reconciler.service.hooks.patrons import TERM
 from reconciler.service.hooks.processor import Processor
+from tests.cli.support import ROOT
 from tests.ledger.databases import database
 from tests.loop.world import KEY
 
@@ -225,7 +226,7 @@ def test_many_workers_at_once_grant_everything_once(kind: str, tmp_path: Any) ->
 def worker(url: str, api: str) -> Iterator[subprocess.Popen[str]]:
     """Run a process that works an inbox off, and kill it in the end, as with ``kill -9``."""
     command = [sys.executable, "-m", "tests.service.hooks_worker", url, api]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         try:
