@@ -44,6 +44,21 @@ def shop() -> Iterator[Shop]:
     found.close()
 
 
+def test_row_0_16_figures_for_prometheus(served: Served) -> None:
+    """Answers by what was asked and how it ended, decisions, credits held and what waits; no tenant is named."""
+    served.acme.post("/v1/reservations", {"tool": "big", "quantity": 2}, once="job")
+    served.acme.post("/v1/consume", {"tool": "big", "quantity": 9}, once="too-much")
+    text = served.operator.get("/metrics").body.decode()
+    for line in (
+        'reconciler_operations_total{action="reserve",resource="entitlements",status="200"} 1.0',
+        'reconciler_decisions_total{action="consume",reason="insufficient_credits"} 1.0',
+        "reconciler_held_credits 20.0",
+        'reconciler_outbox_exports{state="pending"} 0.0',
+    ):
+        assert line in text
+    assert "acme" not in text
+
+
 def test_row_0_20_headers_for_key_and_credential(served: Served) -> None:
     """Authorization says who calls, Idempotency-Key makes the call once; without the first nobody is told anything."""
     first, again = (served.acme.post("/v1/consume", CALL, once="k").json for _ in range(2))
